@@ -1,0 +1,95 @@
+//! Random ids and the clock of spans.
+
+use std::cell::Cell;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use loom_proto::trace_context::{SpanId, TraceContext, TraceFlags, TraceId};
+
+/// A new trace: all of its id is random, and its flags say so. Its span id is that of the root span.
+pub fn new_root(sampled: bool) -> TraceContext {
+    let trace_id = TraceId((u128::from(random()) << 64 | u128::from(random())).to_be_bytes());
+    TraceContext {
+        trace_id,
+        span_id: new_span_id(),
+        flags: TraceFlags::RANDOM.with_sampled(sampled),
+    }
+}
+
+/// A random span id.
+pub fn new_span_id() -> SpanId {
+    SpanId(random().to_be_bytes())
+}
+
+/// Nanoseconds since the Unix epoch.
+pub fn now_unix_nano() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// A random number from 0 to below 1, for jitter.
+#[cfg(feature = "export")]
+pub(crate) fn random_fraction() -> f64 {
+    (random() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+thread_local! {
+    static STATE: Cell<u64> = Cell::new(seed());
+}
+
+/// Not zero, so that an id never is.
+fn random() -> u64 {
+    STATE.with(|state| {
+        loop {
+            // SplitMix64 (Steele, Lea, Flood 2014): passes BigCrush, one addition of state, no lock.
+            let next = state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+            state.set(next);
+            let mut mixed = next;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^= mixed >> 31;
+            if mixed != 0 {
+                return mixed;
+            }
+        }
+    })
+}
+
+/// `RandomState` is seeded by the operating system and differs for each call.
+fn seed() -> u64 {
+    RandomState::new().hash_one(now_unix_nano())
+}
+
+/// A forked child must not repeat its parent's ids: call this in the child.
+pub fn reseed() {
+    STATE.with(|state| state.set(seed()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_valid_and_do_not_repeat_across_threads() {
+        let threads: Vec<_> = (0..4)
+            .map(|_| std::thread::spawn(|| (0..10_000).map(|_| new_span_id()).collect::<Vec<_>>()))
+            .collect();
+        let ids: Vec<_> = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("no panic"))
+            .collect();
+        assert!(ids.iter().all(|id| id.is_valid()));
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
+    }
+
+    #[test]
+    fn a_root_says_that_its_trace_id_is_random() {
+        assert_eq!(new_root(true).flags, TraceFlags(3));
+        assert_eq!(new_root(false).flags, TraceFlags(2));
+        assert!(new_root(false).is_valid());
+    }
+}

@@ -1,0 +1,357 @@
+//! Where finished spans wait: sharded, bounded, of fixed cost.
+//!
+//! Each thread pushes into a shard of its own, so that a push is one uncontended lock and one move. The drain swaps
+//! whole shards. A full shard drops the *new* span and counts it: the spans before it may already have children.
+//! A closed recorder drops every new span and counts it; what it holds can still be drained.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::thread::Thread;
+
+use parking_lot::Mutex;
+
+use crate::record::{SpanRecord, Value};
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct RecorderConfig {
+    /// How many threads can push without meeting each other.
+    pub shards: usize,
+    /// Spans that one shard holds.
+    pub shard_capacity: usize,
+}
+
+/// A buffer keeps room for twice as many spans even when nothing happens: about 80 KiB.
+const MIN_ROOM: usize = 256;
+
+impl Default for RecorderConfig {
+    fn default() -> Self {
+        Self {
+            shards: 4,
+            shard_capacity: 32_768,
+        }
+    }
+}
+
+/// The counters of a recorder. `recorded` counts what was taken; what was not is in the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecorderStats {
+    /// Spans taken.
+    pub recorded: u64,
+    /// Spans refused because their shard was full.
+    pub buffer_full: u64,
+    /// Spans refused because they came after the pipeline's shutdown.
+    pub closed: u64,
+    /// Spans that wait to be drained.
+    pub waiting: u64,
+}
+
+/// A handle; clones share the buffers. One recorder has one resource: a process with two agents has two.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    resource: Vec<(Value, Value)>,
+    shards: Box<[Shard]>,
+    capacity: usize,
+    drained: AtomicU64,
+    refused_full: AtomicU64,
+    refused_closed: AtomicU64,
+    /// Whom to wake when a shard is half full.
+    drainer: Mutex<Option<Thread>>,
+}
+
+/// A cache line of its own, twice over: the prefetcher fetches pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    spans: Vec<SpanRecord>,
+    /// All spans that this shard ever took.
+    recorded: u64,
+    is_closed: bool,
+}
+
+impl Recorder {
+    /// A recorder whose spans belong to `resource` (`service.name` and the like).
+    pub fn new(resource: Vec<(Value, Value)>, config: RecorderConfig) -> Self {
+        let shards = (0..config.shards.max(1))
+            .map(|_| Shard::default())
+            .collect();
+        Self {
+            shared: Arc::new(Shared {
+                resource,
+                shards,
+                capacity: config.shard_capacity.max(1),
+                drained: AtomicU64::new(0),
+                refused_full: AtomicU64::new(0),
+                refused_closed: AtomicU64::new(0),
+                drainer: Mutex::new(None),
+            }),
+        }
+    }
+
+    /// Takes a finished span. Never waits for anything but another push into the same shard.
+    pub fn record(&self, span: SpanRecord) {
+        let shared = &*self.shared;
+        let number = shard_of_this_thread() % shared.shards.len();
+        let mut waiting = shared.shards[number].0.lock();
+        if waiting.is_closed || waiting.spans.len() >= shared.capacity {
+            let refused = if waiting.is_closed {
+                &shared.refused_closed
+            } else {
+                &shared.refused_full
+            };
+            drop(waiting);
+            refused.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        waiting.spans.push(span);
+        waiting.recorded += 1;
+        let is_half_full = waiting.spans.len() == shared.capacity.div_ceil(2);
+        drop(waiting);
+        if is_half_full {
+            self.wake_drainer();
+        }
+    }
+
+    /// Moves all that waits to the end of `into`; returns how many spans that were.
+    pub fn drain(&self, into: &mut Vec<SpanRecord>) -> usize {
+        let before = into.len();
+        for shard in &self.shared.shards {
+            let spans = &mut shard.0.lock().spans;
+            let used = spans.len();
+            if into.is_empty() {
+                // The shard gets the drained vector's room back: no allocation in the steady state.
+                std::mem::swap(spans, into);
+            } else {
+                into.append(spans);
+            }
+            give_back(spans, used);
+        }
+        let drained = into.len() - before;
+        self.shared
+            .drained
+            .fetch_add(drained as u64, Ordering::Release);
+        drained
+    }
+
+    /// The thread to unpark when a shard is half full, so that a burst does not wait for the drain's interval.
+    pub fn set_drainer(&self, thread: Thread) {
+        *self.shared.drainer.lock() = Some(thread);
+    }
+
+    /// Asks for a drain now.
+    pub fn wake_drainer(&self) {
+        if let Some(thread) = &*self.shared.drainer.lock() {
+            thread.unpark();
+        }
+    }
+
+    /// What all spans of this recorder have in common.
+    pub fn resource(&self) -> &[(Value, Value)] {
+        &self.shared.resource
+    }
+
+    /// The counters; each is exact, together they are of nearly one moment.
+    pub fn stats(&self) -> RecorderStats {
+        // Before the shards, which only ever hold more: the difference is never negative.
+        let drained = self.shared.drained.load(Ordering::Acquire);
+        let shards = self.shared.shards.iter();
+        let recorded: u64 = shards.map(|shard| shard.0.lock().recorded).sum();
+        RecorderStats {
+            recorded,
+            buffer_full: self.shared.refused_full.load(Ordering::Relaxed),
+            closed: self.shared.refused_closed.load(Ordering::Relaxed),
+            waiting: recorded - drained,
+        }
+    }
+
+    /// Refuses every span from now on. No push that began before is still under way when this returns.
+    pub(crate) fn close(&self) {
+        for shard in &self.shared.shards {
+            shard.0.lock().is_closed = true;
+        }
+    }
+
+    /// True when nobody else holds a handle, so that no further span can come.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        let is_abandoned = Arc::strong_count(&self.shared) == 1;
+        // Pairs with the release of the last handle: what it pushed is seen by the drain that follows.
+        fence(Ordering::Acquire);
+        is_abandoned
+    }
+
+    /// True when both handles are of one recorder.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+/// A burst makes buffers grow to megabytes: when it is over, the room of an empty buffer follows what was `used` of it.
+fn give_back(empty: &mut Vec<SpanRecord>, used: usize) {
+    let room = 2 * used.max(MIN_ROOM);
+    if empty.capacity() > 2 * room {
+        empty.shrink_to(room);
+    }
+}
+
+/// Threads are numbered in the order of their first span.
+fn shard_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SHARD: Cell<usize> = Cell::new(NEXT.fetch_add(1, Ordering::Relaxed));
+    }
+    SHARD.with(Cell::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use loom_proto::SpanId;
+
+    use super::*;
+    use crate::ids;
+    use crate::record::{FreeDetail, SpanDetail, SpanKind, SpanStatus};
+
+    fn span() -> SpanRecord {
+        SpanRecord {
+            context: ids::new_root(true),
+            parent_span_id: SpanId::default(),
+            parent_is_remote: false,
+            kind: SpanKind::Internal,
+            status: SpanStatus::Unset,
+            start_unix_nano: 1,
+            end_unix_nano: 2,
+            detail: SpanDetail::Free(Box::new(FreeDetail {
+                name: "work".into(),
+                ..FreeDetail::default()
+            })),
+        }
+    }
+
+    #[test]
+    fn what_is_recorded_is_drained_once() {
+        let recorder = Recorder::new(Vec::new(), RecorderConfig::default());
+        for _ in 0..10 {
+            recorder.record(span());
+        }
+        let mut spans = Vec::new();
+        assert_eq!(recorder.drain(&mut spans), 10);
+        assert_eq!(recorder.drain(&mut spans), 0);
+        assert_eq!(
+            recorder.stats(),
+            RecorderStats {
+                recorded: 10,
+                buffer_full: 0,
+                closed: 0,
+                waiting: 0
+            }
+        );
+    }
+
+    #[test]
+    fn a_full_shard_refuses_and_counts() {
+        let recorder = Recorder::new(
+            Vec::new(),
+            RecorderConfig {
+                shards: 1,
+                shard_capacity: 3,
+            },
+        );
+        for _ in 0..5 {
+            recorder.record(span());
+        }
+        assert_eq!(
+            recorder.stats(),
+            RecorderStats {
+                recorded: 3,
+                buffer_full: 2,
+                closed: 0,
+                waiting: 3
+            }
+        );
+        let mut spans = Vec::new();
+        recorder.drain(&mut spans);
+        recorder.record(span());
+        assert_eq!(
+            recorder.stats(),
+            RecorderStats {
+                recorded: 4,
+                buffer_full: 2,
+                closed: 0,
+                waiting: 1
+            }
+        );
+    }
+
+    #[test]
+    fn the_room_of_a_burst_is_given_back() {
+        let config = RecorderConfig {
+            shards: 1,
+            shard_capacity: 10_000,
+        };
+        let recorder = Recorder::new(Vec::new(), config);
+        let room = || recorder.shared.shards[0].0.lock().spans.capacity();
+        let mut spans = Vec::new();
+        for _ in 0..3 {
+            (0..10_000).for_each(|_| recorder.record(span()));
+            recorder.drain(&mut spans);
+            spans.clear();
+        }
+        assert!(room() >= 10_000, "no allocation in the steady state");
+        for _ in 0..3 {
+            recorder.record(span());
+            recorder.drain(&mut spans);
+            spans.clear();
+            assert!(room() <= 4 * MIN_ROOM, "{}", room());
+        }
+    }
+
+    #[test]
+    fn a_closed_recorder_refuses_and_keeps_what_it_has() {
+        let recorder = Recorder::new(Vec::new(), RecorderConfig::default());
+        recorder.record(span());
+        recorder.close();
+        recorder.record(span());
+        assert_eq!(
+            recorder.stats(),
+            RecorderStats {
+                recorded: 1,
+                buffer_full: 0,
+                closed: 1,
+                waiting: 1
+            }
+        );
+        assert_eq!(recorder.drain(&mut Vec::new()), 1);
+    }
+
+    #[test]
+    fn nothing_is_lost_between_pushes_and_drains_of_several_threads() {
+        let recorder = Recorder::new(
+            Vec::new(),
+            RecorderConfig {
+                shards: 2,
+                shard_capacity: 1000,
+            },
+        );
+        let mut spans = Vec::new();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| (0..20_000).for_each(|_| recorder.record(span())));
+            }
+            for _ in 0..200 {
+                recorder.drain(&mut spans);
+            }
+        });
+        recorder.drain(&mut spans);
+        let stats = recorder.stats();
+        assert_eq!(stats.recorded, spans.len() as u64);
+        assert_eq!(stats.recorded + stats.buffer_full, 60_000);
+    }
+}
