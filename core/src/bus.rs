@@ -1,0 +1,428 @@
+//! The event bus: publish = stamp, route, offer to each mailbox.
+//!
+//! Reading the routing table takes no lock, so a stuck subscriber holds up only those who publish to it, and those only
+//! for [`BusConfig::publish_wait_ms`]. Changing it copies the changed paths and swaps the table.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use loom_proto::topic::validate_pattern;
+use loom_proto::trace_context::TraceContext;
+use loom_telemetry::{MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanStatus};
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::BusConfig;
+use crate::error::{PublishError, SubscribeError};
+use crate::event::{Event, EventError};
+use crate::instrument::{HopSpan, Tracer, current_context};
+use crate::ledger::{DropReason, Ledger, LedgerSnapshot};
+use crate::mailbox::{Doorbell, Mailbox, Offer};
+use crate::routing::RoutingTable;
+use crate::subscriber::{Subscriber, Subscription};
+
+/// A handle on the bus; clones are the same bus.
+#[derive(Clone, Debug)]
+pub struct EventBus {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: BusConfig,
+    table: Arc<ArcSwap<RoutingTable>>,
+    /// Held while a new table is made; publishers do not know it.
+    change: Mutex<()>,
+    tracer: Tracer,
+    ledger: Arc<Ledger>,
+    /// Deliveries whose publisher waits for room.
+    pending: AtomicU64,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Subscriptions that it was routed to.
+    pub matched: u32,
+    /// Those of them that had no room in time, or left meanwhile; counted in the ledger.
+    pub lost: u32,
+    /// Context of the span `EventBus.publish`.
+    pub trace: Option<TraceContext>,
+}
+
+/// Publishes for one producer. It remembers the route of each topic, so that a steady stream of events is not routed
+/// anew each time.
+#[derive(Debug)]
+pub struct Publisher {
+    bus: EventBus,
+    table: arc_swap::Cache<Arc<ArcSwap<RoutingTable>>, Arc<RoutingTable>>,
+    routes: FxHashMap<Box<str>, Route>,
+}
+
+#[derive(Clone, Debug)]
+struct Route {
+    topic: Arc<str>,
+    generation: u64,
+    mailboxes: Arc<[Arc<Mailbox>]>,
+}
+
+/// How far a publish has come without waiting.
+#[derive(Debug)]
+pub enum Progress {
+    /// Every mailbox has answered.
+    Done(Published),
+    /// Some mailbox is full: go on with [`Waiting::finish`].
+    Waiting(Waiting),
+}
+
+/// A publish that waits for room. Dropping it gives up the deliveries that wait, and counts them.
+#[derive(Debug)]
+#[must_use = "finish it, or the deliveries that wait are lost"]
+pub struct Waiting {
+    bus: EventBus,
+    event: Arc<Event>,
+    span: HopSpan,
+    published: Published,
+    full: Vec<Arc<Mailbox>>,
+    deadline: Instant,
+}
+
+// ---- EventBus ----
+
+impl EventBus {
+    /// A bus that records its spans with `tracer`.
+    pub fn new(config: BusConfig, tracer: Tracer) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                table: Arc::default(),
+                change: Mutex::new(()),
+                tracer,
+                ledger: Arc::default(),
+                pending: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// A handle for one producer.
+    pub fn publisher(&self) -> Publisher {
+        let table = arc_swap::Cache::new(Arc::clone(&self.shared.table));
+        Publisher {
+            bus: self.clone(),
+            table,
+            routes: FxHashMap::default(),
+        }
+    }
+
+    /// Publishes one event. Its parent is the context that the event carries, else the span that the calling code runs
+    /// in. Who publishes often keeps a [`Publisher`].
+    ///
+    /// # Errors
+    /// The event was not taken.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the deliveries that wait for room, and counts them.
+    pub async fn publish(&self, mut event: Event) -> Result<Published, PublishError> {
+        if event.trace().is_none() {
+            event.set_trace(current_context());
+        }
+        let mut mailboxes = Vec::new();
+        self.shared
+            .table
+            .load()
+            .matches(event.topic(), &mut mailboxes);
+        match self.begin(event, &mailboxes)? {
+            Progress::Done(published) => Ok(published),
+            Progress::Waiting(waiting) => Ok(waiting.finish().await),
+        }
+    }
+
+    /// Makes all subscriptions in one step: there is no moment in which only some of them exist.
+    ///
+    /// # Errors
+    /// The first pattern that is not valid; none of them exists then.
+    pub fn subscribe(&self, subscriptions: &[Subscription]) -> Result<Subscriber, SubscribeError> {
+        let doorbell = Arc::new(Doorbell::default());
+        let mailboxes = subscriptions
+            .iter()
+            .zip(0..)
+            .map(|(subscription, slot)| self.mailbox(subscription, &doorbell, slot))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.change_table(|table| mailboxes.iter().for_each(|mailbox| table.insert(mailbox)));
+        Ok(Subscriber::new(self.clone(), doorbell, mailboxes))
+    }
+
+    /// Ends subscriptions; an event that is being routed now may still be offered and is counted as lost.
+    pub(crate) fn unsubscribe(&self, mailboxes: &[Arc<Mailbox>]) {
+        self.change_table(|table| mailboxes.iter().for_each(|mailbox| table.remove(mailbox)));
+        for mailbox in mailboxes {
+            mailbox.close();
+        }
+    }
+
+    /// How many subscriptions want a topic now.
+    pub fn matching(&self, topic: &str) -> usize {
+        let mut mailboxes = Vec::new();
+        self.shared.table.load().matches(topic, &mut mailboxes);
+        mailboxes.len()
+    }
+
+    /// What the books say.
+    pub fn stats(&self) -> LedgerSnapshot {
+        let mut queued = self.shared.pending.load(Ordering::Acquire);
+        self.shared
+            .table
+            .load()
+            .for_each(&mut |mailbox| queued += mailbox.len() as u64);
+        self.shared.ledger.read(queued)
+    }
+
+    /// The books themselves, for those who carry deliveries on.
+    pub fn ledger(&self) -> &Ledger {
+        &self.shared.ledger
+    }
+
+    /// The limits.
+    pub fn config(&self) -> &BusConfig {
+        &self.shared.config
+    }
+
+    fn mailbox(
+        &self,
+        subscription: &Subscription,
+        doorbell: &Arc<Doorbell>,
+        slot: u32,
+    ) -> Result<Arc<Mailbox>, SubscribeError> {
+        let Subscription {
+            id,
+            pattern,
+            qos,
+            capacity,
+        } = subscription;
+        validate_pattern(pattern).map_err(|source| SubscribeError::Pattern {
+            pattern: pattern.clone(),
+            source,
+        })?;
+        let limit = self.shared.config.capacity(*qos);
+        let capacity = if *capacity == 0 {
+            limit
+        } else {
+            limit.min(*capacity)
+        };
+        let (pattern, ledger) = (pattern.as_str().into(), Arc::clone(&self.shared.ledger));
+        Ok(Arc::new(Mailbox::new(
+            *id,
+            pattern,
+            *qos,
+            capacity,
+            Arc::clone(doorbell),
+            slot,
+            ledger,
+        )))
+    }
+
+    fn change_table(&self, change: impl FnOnce(&mut RoutingTable)) {
+        let _one_at_a_time = self.shared.change.lock();
+        let mut table = RoutingTable::clone(&self.shared.table.load());
+        table.generation += 1;
+        change(&mut table);
+        self.shared.table.store(Arc::new(table));
+    }
+
+    /// The hot path, step by step.
+    fn begin(
+        &self,
+        mut event: Event,
+        mailboxes: &[Arc<Mailbox>],
+    ) -> Result<Progress, PublishError> {
+        let shared = &*self.shared;
+
+        // An event that goes round in circles must end somewhere.
+        let ttl = if event.ttl() == 0 {
+            shared.config.default_ttl
+        } else {
+            event.ttl()
+        };
+        if event.hop() >= ttl {
+            return Err(PublishError::Expired {
+                hop: event.hop(),
+                ttl,
+            });
+        }
+
+        // Whoever handles the event next is a child of this span.
+        let span = shared.tracer.start(event.trace(), false);
+        event.set_published(&span);
+
+        // Booked before it is offered: a subscriber may have it before this line's end.
+        let mut published = Published {
+            matched: mailboxes.len() as u32,
+            lost: 0,
+            trace: span.context(),
+        };
+        if mailboxes.is_empty() {
+            shared.ledger.unrouted();
+            self.end_span(span, &event, &published);
+            return Ok(Progress::Done(published));
+        }
+        shared.ledger.routed(mailboxes.len());
+
+        // One event, shared by all who want it.
+        let event = Arc::new(event);
+        let mut full = Vec::new();
+        for mailbox in mailboxes {
+            match mailbox.offer(&event) {
+                Offer::Taken => {}
+                Offer::Closed => published.lost += 1,
+                Offer::Full => full.push(Arc::clone(mailbox)),
+            }
+        }
+        if full.is_empty() {
+            self.end_span(span, &event, &published);
+            return Ok(Progress::Done(published));
+        }
+
+        // Backpressure: the publisher waits, nobody else.
+        shared
+            .pending
+            .fetch_add(full.len() as u64, Ordering::AcqRel);
+        let deadline = Instant::now() + shared.config.publish_wait_ms;
+        Ok(Progress::Waiting(Waiting {
+            bus: self.clone(),
+            event,
+            span,
+            published,
+            full,
+            deadline,
+        }))
+    }
+
+    fn end_span(&self, span: HopSpan, event: &Event, published: &Published) {
+        let lost = published.lost > 0;
+        let status = if lost {
+            SpanStatus::Error
+        } else {
+            SpanStatus::Unset
+        };
+        self.shared
+            .tracer
+            .end(span, SpanKind::Producer, status, || {
+                SpanDetail::Message(MessageDetail {
+                    operation: MessageOperation::BusPublish {
+                        matched: published.matched,
+                    },
+                    agent: None,
+                    topic: Arc::clone(event.topic()),
+                    event_id: event.id(),
+                    error: lost.then_some(DropReason::Backpressure.as_str()),
+                })
+            });
+    }
+}
+
+// ---- Publisher ----
+
+impl Publisher {
+    /// Checks a topic and gives it the form in which the bus shares it; a topic that was seen before costs a look-up.
+    ///
+    /// # Errors
+    /// Names the segment at fault.
+    pub fn topic(&mut self, text: &str) -> Result<Arc<str>, EventError> {
+        match self.routes.get(text) {
+            Some(route) => Ok(Arc::clone(&route.topic)),
+            None => Event::check_topic(text),
+        }
+    }
+
+    /// How many subscriptions want a topic now, by this publisher's remembered route.
+    pub fn matching(&mut self, topic: &Arc<str>) -> usize {
+        self.route(topic).len()
+    }
+
+    /// Publishes as far as it goes without waiting.
+    ///
+    /// # Errors
+    /// The event was not taken.
+    pub fn publish_now(&mut self, event: Event) -> Result<Progress, PublishError> {
+        let mailboxes = self.route(event.topic());
+        self.bus.begin(event, &mailboxes)
+    }
+
+    /// Publishes one event, and waits for room where it must.
+    ///
+    /// # Errors
+    /// The event was not taken.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the deliveries that wait for room, and counts them.
+    pub async fn publish(&mut self, event: Event) -> Result<Published, PublishError> {
+        match self.publish_now(event)? {
+            Progress::Done(published) => Ok(published),
+            Progress::Waiting(waiting) => Ok(waiting.finish().await),
+        }
+    }
+
+    fn route(&mut self, topic: &Arc<str>) -> Arc<[Arc<Mailbox>]> {
+        let table = self.table.load();
+        if let Some(route) = self.routes.get(&**topic)
+            && route.generation == table.generation
+        {
+            return Arc::clone(&route.mailboxes);
+        }
+        let mut mailboxes = Vec::new();
+        table.matches(topic, &mut mailboxes);
+        let route = Route {
+            topic: Arc::clone(topic),
+            generation: table.generation,
+            mailboxes: mailboxes.into(),
+        };
+        if self.routes.len() >= self.bus.shared.config.cached_topics {
+            self.routes.clear();
+        }
+        let mailboxes = Arc::clone(&route.mailboxes);
+        self.routes.insert((&**topic).into(), route);
+        mailboxes
+    }
+}
+
+// ---- Waiting ----
+
+impl Waiting {
+    /// Waits until every mailbox has answered, or the time is up: then the delivery is lost and counted.
+    ///
+    /// # Cancel safety
+    /// Dropping the future is dropping the [`Waiting`].
+    pub async fn finish(mut self) -> Published {
+        while let Some(mailbox) = self.full.last().cloned() {
+            let answer = timeout_at(self.deadline, mailbox.offer_when_room(&self.event)).await;
+            match answer {
+                Ok(Offer::Taken) => {}
+                Ok(Offer::Closed | Offer::Full) => self.published.lost += 1,
+                Err(_) => {
+                    self.published.lost += 1;
+                    self.bus.ledger().dropped(DropReason::Backpressure, 1);
+                }
+            }
+            self.full.pop();
+            self.bus.shared.pending.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.published
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let given_up = std::mem::take(&mut self.full).len();
+        self.published.lost += given_up as u32;
+        self.bus
+            .ledger()
+            .dropped(DropReason::Backpressure, given_up);
+        self.bus
+            .shared
+            .pending
+            .fetch_sub(given_up as u64, Ordering::AcqRel);
+        self.bus.end_span(self.span, &self.event, &self.published);
+    }
+}

@@ -1,0 +1,40 @@
+//! The bus that knows the trace: events, actions and who is there; no network, no exporter.
+//!
+//! | room | what it promises |
+//! | --- | --- |
+//! | [`bus`] | [`EventBus::publish`]: stamp, route, offer to each mailbox; never a lock that another publisher's wait holds |
+//! | [`routing`] | which mailboxes want a topic; lock-free to read |
+//! | [`mailbox`] | bounded, with the policy of its [`Qos`]; loss is counted, never silent |
+//! | [`subscriber`] | the receiving end of some mailboxes; ends them when dropped |
+//! | [`broker`] | [`ActionBroker::invoke`]: one provider, one deadline, one answer |
+//! | [`directory`] | which agents are connected |
+//! | [`event`], [`envelope`] | what travels |
+//! | [`ledger`] | the counters that must add up |
+//! | [`instrument`] | the only file that opens spans |
+//!
+//! Order: what one publisher publishes on one topic reaches a mailbox in that order. Between publishers there is none.
+
+pub mod broker;
+pub mod bus;
+pub mod config;
+pub mod directory;
+pub mod envelope;
+pub mod error;
+pub mod event;
+pub mod instrument;
+pub mod ledger;
+pub mod mailbox;
+pub mod routing;
+pub mod subscriber;
+
+pub use broker::{ActionBroker, ActionCall, ActionOutput, Capability, Provider, Registration};
+pub use bus::{EventBus, Published, Publisher};
+pub use config::{BrokerConfig, BusConfig, Qos};
+pub use directory::{AgentEntry, Directory, Presence};
+pub use envelope::{Envelope, Malformed};
+pub use error::{InvokeError, PublishError, SubscribeError};
+pub use event::{Event, EventError};
+pub use instrument::{HopSpan, Tracer};
+pub use ledger::{DropReason, Ledger, LedgerSnapshot};
+pub use mailbox::Delivery;
+pub use subscriber::{Subscriber, Subscription};
