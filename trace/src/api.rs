@@ -1,0 +1,153 @@
+//! The HTTP API: Jaeger's JSON for Grafana, scripts and old Jaeger UIs, Loom's own routes, a page for humans, probes.
+//!
+//! | route | answer |
+//! | --- | --- |
+//! | `GET /api/services` | names of services |
+//! | `GET /api/services/{service}/operations` | names of a service's operations |
+//! | `GET /api/operations?service=` | the same with their kinds |
+//! | `GET /api/traces?service=&…` | traces that match |
+//! | `GET /api/traces/{id}` | one trace |
+//! | `GET /api/v1/traces?service=&agent=&…` | one line per trace that matches |
+//! | `GET /api/v1/traces/{id}/check` | what is wrong with a trace |
+//! | `GET /api/v1/traces/{id}/waterfall?width=&color=` | one trace as text for a terminal |
+//! | `GET /api/v1/stats` | counters |
+//! | `GET /trace/{id}` | the trace as a page |
+//! | `GET /livez`, `/readyz`, `/metrics` | probes, Prometheus |
+//!
+//! Routes under `/api/v1` answer errors as RFC 9457 says, the other ones under `/api` as Jaeger does. What else stands on
+//! the same listener comes in as an [`Extension`].
+
+mod error;
+mod host;
+mod jaeger;
+mod metrics;
+mod page;
+mod params;
+mod v1;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, Uri, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::config::ApiConfig;
+use crate::error::QueryError;
+use crate::trace_store::TraceStore;
+
+use error::{Family, Problem};
+
+/// What every handler gets.
+#[derive(Debug, Clone)]
+struct Api {
+    store: TraceStore,
+    config: ApiConfig,
+    extension: Extension,
+}
+
+/// What another room puts on the same listener, under the same guards.
+#[derive(Clone, Default)]
+pub struct Extension {
+    /// Further routes; none of those above.
+    pub routes: axum::Router,
+    /// Further metrics in Prometheus' text format.
+    pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+}
+
+impl fmt::Debug for Extension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extension").finish_non_exhaustive()
+    }
+}
+
+/// The router to serve on the HTTP listener.
+pub fn router(store: TraceStore, config: ApiConfig) -> axum::Router {
+    router_with(store, config, Extension::default())
+}
+
+/// The same, with what else stands on the listener.
+pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -> axum::Router {
+    let further = extension.routes.clone();
+    let hosts = host::Allowed::new(&config.allowed_hosts);
+    axum::Router::new()
+        .route("/api/services", get(jaeger::handlers::services))
+        // A wildcard, because Grafana puts the service's name into the path as it is, slashes included.
+        .route(
+            "/api/services/{*rest}",
+            get(jaeger::handlers::service_operations),
+        )
+        .route("/api/operations", get(jaeger::handlers::operations))
+        .route("/api/traces", get(jaeger::handlers::search))
+        .route("/api/traces/{id}", get(jaeger::handlers::trace))
+        .route("/api/v1/traces", get(v1::traces))
+        .route("/api/v1/traces/{id}/check", get(v1::check))
+        .route("/api/v1/traces/{id}/waterfall", get(v1::waterfall))
+        .route("/api/v1/stats", get(v1::stats))
+        .route("/trace/{id}", get(page::trace))
+        .route("/assets/trace.css", get(page::style))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::metrics))
+        .fallback(not_found)
+        .with_state(Api {
+            store,
+            config,
+            extension,
+        })
+        .merge(further)
+        .layer(middleware::map_response(secure))
+        .layer(middleware::from_fn_with_state(hosts, host::check))
+}
+
+async fn ready(State(api): State<Api>) -> Response {
+    if api.store.is_ready() {
+        "ok\n".into_response()
+    } else {
+        (
+            axum::http::StatusCode::SERVICE_UNAVAILABLE,
+            "the indexer has ended\n",
+        )
+            .into_response()
+    }
+}
+
+async fn not_found(uri: Uri) -> Response {
+    Problem::not_found("no such route").respond(Family::of(uri.path()))
+}
+
+/// Builds a large answer on a blocking thread: tens of thousands of spans take longer than an async thread has.
+async fn off_thread<T: Send + 'static>(
+    build: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(build)
+        .await
+        .map_err(|_| Problem::from(QueryError::Cancelled))
+}
+
+/// An answer of JSON text.
+fn json_text(body: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Headers of every answer: names of spans come from anywhere, and no browser shall guess that they are a script.
+async fn secure(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}

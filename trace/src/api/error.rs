@@ -1,0 +1,153 @@
+//! Errors as each family of routes shows them.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::error::QueryError;
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+/// Who asks, and so in what shape the error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    /// `/api/v1`: problem details of RFC 9457.
+    Loom,
+    /// The rest of `/api`: Jaeger's envelope.
+    Jaeger,
+    /// Everything else: a line of text.
+    Plain,
+}
+
+impl Family {
+    pub(super) fn of(path: &str) -> Self {
+        let below = |prefix: &str| {
+            path.strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if below("/api/v1") {
+            Self::Loom
+        } else if below("/api") {
+            Self::Jaeger
+        } else {
+            Self::Plain
+        }
+    }
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    }
+
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    pub(super) fn misdirected(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", detail)
+    }
+
+    pub(super) fn respond(self, family: Family) -> Response {
+        let status = self.status;
+        match family {
+            Family::Jaeger => {
+                let body = json!({
+                    "data": null, "total": 0, "limit": 0, "offset": 0,
+                    "errors": [{ "code": status.as_u16(), "msg": self.detail }],
+                });
+                (status, Json(body)).into_response()
+            }
+            Family::Loom => {
+                let body = json!({
+                    "type": "about:blank",
+                    "title": status.canonical_reason(),
+                    "status": status.as_u16(),
+                    "code": self.code,
+                    "detail": self.detail,
+                });
+                let kind = HeaderValue::from_static("application/problem+json");
+                (
+                    status,
+                    [(header::CONTENT_TYPE, kind)],
+                    Json(body).into_response().into_body(),
+                )
+                    .into_response()
+            }
+            Family::Plain => (status, format!("{}\n", self.detail)).into_response(),
+        }
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Timeout(_) => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", error.to_string())
+            }
+            QueryError::Cancelled => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                error.to_string(),
+            ),
+            QueryError::Store(error) => {
+                // Paths and SQL are for the log, not for whoever asks.
+                tracing::error!(%error, "query failed");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "the trace store failed, see the server's log",
+                )
+            }
+        }
+    }
+}
+
+/// A handler's error in Jaeger's shape.
+#[derive(Debug)]
+pub(super) struct JaegerProblem(pub(super) Problem);
+
+/// A handler's error in Loom's shape.
+#[derive(Debug)]
+pub(super) struct LoomProblem(pub(super) Problem);
+
+/// A handler's error as text.
+#[derive(Debug)]
+pub(super) struct PlainProblem(pub(super) Problem);
+
+macro_rules! family {
+    ($($name:ident => $family:ident,)*) => {$(
+        impl<E: Into<Problem>> From<E> for $name {
+            fn from(error: E) -> Self {
+                Self(error.into())
+            }
+        }
+
+        impl IntoResponse for $name {
+            fn into_response(self) -> Response {
+                self.0.respond(Family::$family)
+            }
+        }
+    )*};
+}
+
+family! {
+    JaegerProblem => Jaeger,
+    LoomProblem => Loom,
+    PlainProblem => Plain,
+}

@@ -1,0 +1,225 @@
+//! Query parameters: read leniently where Jaeger does, refused with the parameter's name where they are wrong.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use axum::extract::Query;
+use axum::http::Uri;
+
+use super::error::Problem;
+use crate::query::Search;
+
+const DAY_NS: u64 = 24 * 3600 * 1_000_000_000;
+/// Traces of one answer at most, whatever was asked for.
+const MAX_LIMIT: usize = 1_500;
+
+/// The parameters of a request; a name may stand there more than once.
+#[derive(Debug)]
+pub(super) struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub(super) fn of(uri: &Uri) -> Result<Self, Problem> {
+        Query::try_from_uri(uri)
+            .map(|Query(pairs)| Self(pairs))
+            .map_err(|error| Problem::bad_request(error.body_text()))
+    }
+
+    /// The first value of that name that is not empty.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.all(name)
+            .find(|value| !value.is_empty())
+            .map(str::to_owned)
+    }
+
+    /// All values of that name.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+    }
+
+    fn parse<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Problem> {
+        self.text(name)
+            .map(|text| parse(&text).map_err(|why| Problem::bad_request(format!("{name}: {why}"))))
+            .transpose()
+    }
+
+    /// The conditions of a search, in Jaeger's units. Unknown parameters are ignored, as Jaeger's UI sends some.
+    pub(super) fn search(&self, now_ns: u64) -> Result<Search, Problem> {
+        let micros = |text: &str| number::<u64>(text).map(|us| us.saturating_mul(1_000));
+        let start_ns = self
+            .parse("start", micros)?
+            .unwrap_or(now_ns.saturating_sub(2 * DAY_NS));
+        let end_ns = self.parse("end", micros)?;
+        let min_duration_ns = self.parse("minDuration", go_duration)?;
+        let max_duration_ns = self.parse("maxDuration", go_duration)?;
+        if let (Some(min), Some(max)) = (min_duration_ns, max_duration_ns)
+            && max < min
+        {
+            return Err(Problem::bad_request(
+                "maxDuration is shorter than minDuration",
+            ));
+        }
+        let limit = match self.parse("limit", number::<usize>)? {
+            None | Some(0) => 100,
+            Some(limit) => limit.min(MAX_LIMIT),
+        };
+        Ok(Search {
+            service: self.text("service"),
+            operation: self.text("operation"),
+            agent: self.text("agent"),
+            tags: self.tags()?,
+            start_ns: Some(start_ns),
+            end_ns,
+            min_duration_ns,
+            max_duration_ns,
+            errors_only: self.text("errors").is_some_and(|e| e == "true" || e == "1"),
+            limit: Some(limit),
+        })
+    }
+
+    /// `tags={"k":"v"}` and `tag=k:v`, both as often as wanted.
+    fn tags(&self) -> Result<Vec<(String, String)>, Problem> {
+        let mut tags = Vec::new();
+        for json in self.all("tags").filter(|json| !json.is_empty()) {
+            let map: BTreeMap<String, String> = serde_json::from_str(json).map_err(|error| {
+                Problem::bad_request(format!("tags: must be a JSON map of texts: {error}"))
+            })?;
+            tags.extend(map);
+        }
+        for pair in self.all("tag") {
+            let (key, value) = pair.split_once(':').ok_or_else(|| {
+                Problem::bad_request(format!("tag: must be key:value, got {pair:?}"))
+            })?;
+            tags.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(tags)
+    }
+}
+
+fn number<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|error| format!("{error}, got {text:?}"))
+}
+
+/// A duration as Go writes it, `1h2m3.5s`, `300ms`, `1.2µs`, in ns.
+pub(super) fn go_duration(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, f64); 8] = [
+        ("ns", 1.0),
+        ("us", 1e3),
+        ("µs", 1e3),
+        ("μs", 1e3),
+        ("ms", 1e6),
+        ("s", 1e9),
+        ("m", 60e9),
+        ("h", 3600e9),
+    ];
+    let bad = || format!("must be a duration like 1.5s, 300ms or 1h10m, got {text:?}");
+    if text == "0" {
+        return Ok(0);
+    }
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    let mut total = 0.0;
+    if rest.is_empty() {
+        return Err(bad());
+    }
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(bad)?;
+        let (amount, behind) = rest.split_at(digits);
+        let letters = behind
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(behind.len());
+        let (unit, behind) = behind.split_at(letters);
+        let (_, size) = UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(bad)?;
+        total += amount.parse::<f64>().map_err(|_| bad())? * size;
+        rest = behind;
+    }
+    // A float beyond the range becomes the largest number.
+    Ok(total.round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn search(query: &str) -> Result<Search, Problem> {
+        let uri: Uri = format!("/api/traces?{query}").parse().expect("a URI");
+        Params::of(&uri)?.search(10 * DAY_NS)
+    }
+
+    #[test]
+    fn go_durations() {
+        let good = [
+            ("0", 0),
+            ("1ns", 1),
+            ("1.5us", 1_500),
+            ("2µs", 2_000),
+            ("300ms", 300_000_000),
+            ("1h2m3.5s", 3_723_500_000_000),
+            ("+1m", 60_000_000_000),
+            (".5s", 500_000_000),
+        ];
+        for (text, ns) in good {
+            assert_eq!(go_duration(text), Ok(ns), "{text}");
+        }
+        for text in ["", "1", "s", "-1s", "1 s", "1x", "1..5s", "1s2", "."] {
+            assert!(go_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn units_are_those_of_jaeger() {
+        let search =
+            search("service=a%20b&start=1000000&end=2000000&minDuration=1ms&limit=5&lookback=1h")
+                .expect("a good search");
+        assert_eq!(search.service.as_deref(), Some("a b"));
+        assert_eq!(search.start_ns, Some(1_000_000_000));
+        assert_eq!(search.end_ns, Some(2_000_000_000));
+        assert_eq!(search.min_duration_ns, Some(1_000_000));
+        assert_eq!(search.limit, Some(5));
+    }
+
+    #[test]
+    fn without_times_two_days_are_searched() {
+        let search = search("").expect("no condition is a good search");
+        assert_eq!(search.start_ns, Some(8 * DAY_NS));
+        assert_eq!(search.end_ns, None);
+        assert_eq!(search.limit, Some(100));
+    }
+
+    #[test]
+    fn tags_in_both_forms() {
+        let search = search("tags=%7B%22a%22%3A%22b%22%7D&tag=c:d:e&tag=f:").expect("good tags");
+        let expected = [("a", "b"), ("c", "d:e"), ("f", "")];
+        assert_eq!(
+            search.tags,
+            expected.map(|(k, v)| (k.to_owned(), v.to_owned()))
+        );
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for query in [
+            "start=yesterday",
+            "limit=-1",
+            "minDuration=5",
+            "minDuration=2s&maxDuration=1s",
+            "tags=[]",
+            "tags={%22a%22:1}",
+            "tag=nocolon",
+        ] {
+            assert!(search(query).is_err(), "{query}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! From OTLP to an answered query. Knows nothing of the bus.
+//!
+//! The data goes in one direction, each step is one room:
+//!
+//! | room | what happens there |
+//! | --- | --- |
+//! | [`collector`] | OTLP/gRPC and OTLP/HTTP doors: limit, decompress, answer |
+//! | [`otlp`] | look at the bytes at the door; decode them behind the spool |
+//! | [`spool`] | append-only log: what was acknowledged survives `kill -9` |
+//! | `indexer` | one thread: spool to database, retention |
+//! | [`model`] | a span as plain data |
+//! | [`store`] | SQLite: one writer, several readers |
+//! | [`query`] | trace by id, search, services, operations |
+//! | [`check`] | what is wrong with a trace |
+//! | [`tree`] | a trace as a tree, and as a waterfall in the terminal |
+//! | [`api`] | HTTP: Jaeger's JSON, a page for humans, metrics |
+//!
+//! [`TraceStore`] is the handle over all of it.
+
+pub mod api;
+pub mod check;
+pub mod collector;
+pub mod config;
+mod counters;
+pub mod error;
+mod indexer;
+pub mod model;
+pub mod otlp;
+mod packing;
+pub mod query;
+pub mod spool;
+pub mod store;
+#[cfg(test)]
+mod testing;
+pub mod time_text;
+mod trace_store;
+pub mod tree;
+
+pub use config::{ApiConfig, CollectorConfig, Config};
+pub use counters::CounterValues;
+pub use error::{DecodeError, FlushError, IngestError, QueryError, SpoolError, StoreError};
+pub use trace_store::{Accepted, Ingest, TraceStore};

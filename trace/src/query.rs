@@ -1,0 +1,111 @@
+//! Questions about what is stored. Knows no HTTP.
+
+pub mod search;
+
+use crate::error::{QueryError, StoreError};
+use crate::model::{SpanKind, Trace, TraceId};
+use crate::store::reader::ReaderPool;
+use crate::store::row::{SELECT, SpanReader};
+
+pub use search::{Found, Search, Summary};
+
+/// Answers questions. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Query {
+    pool: ReaderPool,
+}
+
+/// An operation of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// Name of its spans.
+    pub name: String,
+    /// Kind of its spans.
+    pub kind: SpanKind,
+}
+
+impl Query {
+    pub(crate) fn new(pool: ReaderPool) -> Self {
+        Self { pool }
+    }
+
+    /// The trace of that id with at most `max_spans` spans by start time; `None` if no span of it is known.
+    pub async fn trace(&self, id: TraceId, max_spans: usize) -> Result<Option<Trace>, QueryError> {
+        self.pool
+            .read(move |conn| load_trace(conn, id, max_spans))
+            .await
+    }
+
+    /// Names of all services, sorted.
+    pub async fn services(&self) -> Result<Vec<String>, QueryError> {
+        self.pool
+            .read(|conn| {
+                let mut statement =
+                    conn.prepare_cached("SELECT name FROM services ORDER BY name")?;
+                let names = statement.query_map([], |row| row.get(0))?;
+                Ok(names.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    /// Operations of a service by name; empty if the service is unknown.
+    pub async fn operations(&self, service: String) -> Result<Vec<Operation>, QueryError> {
+        self.pool
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT name, kind FROM operations WHERE service = ?1 ORDER BY name, kind",
+                )?;
+                let operations = statement.query_map([service], |row| {
+                    Ok(Operation {
+                        name: row.get(0)?,
+                        kind: SpanKind::from_number(row.get(1)?),
+                    })
+                })?;
+                Ok(operations.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    /// Traces that hold a span which matches, those with the newest match first.
+    pub async fn search(&self, search: Search) -> Result<Vec<Found>, QueryError> {
+        self.pool.read(move |conn| search::run(conn, &search)).await
+    }
+
+    /// One line for each of these traces, in their order; a trace that has gone meanwhile is left out.
+    pub async fn summaries(&self, traces: Vec<TraceId>) -> Result<Vec<Summary>, QueryError> {
+        self.pool
+            .read(move |conn| {
+                let mut summaries = Vec::with_capacity(traces.len());
+                for id in traces {
+                    summaries.extend(search::summary(conn, id)?);
+                }
+                Ok(summaries)
+            })
+            .await
+    }
+}
+
+fn load_trace(
+    conn: &rusqlite::Connection,
+    id: TraceId,
+    max_spans: usize,
+) -> Result<Option<Trace>, StoreError> {
+    let sql = format!(
+        "{SELECT} WHERE trace = (SELECT id FROM traces WHERE trace_id = ?1) ORDER BY start_ns, id LIMIT ?2"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let limit = i64::try_from(max_spans).unwrap_or(i64::MAX - 1) + 1;
+    let mut rows = statement.query((&id.as_bytes()[..], limit))?;
+    let mut reader = SpanReader::new(conn);
+    let mut spans = Vec::new();
+    while let Some(row) = rows.next()? {
+        spans.push(reader.span(row)?);
+    }
+    let truncated = spans.len() > max_spans;
+    spans.truncate(max_spans);
+    Ok((!spans.is_empty()).then_some(Trace {
+        id,
+        spans,
+        truncated,
+    }))
+}

@@ -1,0 +1,96 @@
+//! The database: SQLite in WAL mode, one writer, several readers.
+//!
+//! `synchronous=NORMAL`: a transaction survives the death of the process, and a power cut may take the last ones
+//! without harming the rest, which is what the spool promises too. The store knows no protobuf.
+
+mod interned;
+pub mod reader;
+pub mod retention;
+pub mod row;
+pub mod writer;
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+pub use retention::Retention;
+pub use writer::Writer;
+
+use crate::error::StoreError;
+
+/// Name of the database in the data directory.
+pub const FILE: &str = "traces.db";
+
+/// Schema steps in their order; the number of a step is its place, beginning with 1.
+const MIGRATIONS: &[&str] = &[include_str!("store/migrations/0001_spans.sql")];
+
+/// A writer waits for another connection's lock this long. Only a checkpoint or a foreign tool can hold it.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens the database for writing, creates it or brings it to the newest schema.
+pub fn open(path: &Path) -> Result<Connection, StoreError> {
+    let mut conn = Connection::open(path)?;
+    configure(&conn)?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.pragma_update(None, "synchronous", "NORMAL")?;
+    // Checkpoints every 16 MiB rather than every 4: pages that are written again and again go to the file once.
+    conn.pragma_update(None, "wal_autocheckpoint", 4096)?;
+    conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    // Negative: KiB. Holds the inner pages and the hot ends of all indexes.
+    conn.pragma_update(None, "cache_size", -8 * 1024)?;
+    migrate(&mut conn, path)?;
+    Ok(conn)
+}
+
+/// Opens the database for reading.
+pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    configure(&conn)?;
+    conn.pragma_update(None, "query_only", true)?;
+    Ok(conn)
+}
+
+fn configure(conn: &Connection) -> Result<(), StoreError> {
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.pragma_update(None, "trusted_schema", false)?;
+    Ok(())
+}
+
+/// Runs the steps that this database has not seen, each in a transaction of its own.
+fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    conn.execute_batch(
+        "CREATE TABLE IF NOT EXISTS schema_version (
+             version    INTEGER PRIMARY KEY,
+             applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+         ) STRICT",
+    )?;
+    let found: u32 = conn.query_row(
+        "SELECT coalesce(max(version), 0) FROM schema_version",
+        [],
+        |row| row.get(0),
+    )?;
+    let known = MIGRATIONS.len() as u32;
+    if found > known {
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        });
+    }
+    for (step, sql) in MIGRATIONS.iter().enumerate().skip(found as usize) {
+        let transaction = conn.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.execute(
+            "INSERT INTO schema_version (version) VALUES (?1)",
+            [step as u32 + 1],
+        )?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "store/store_tests.rs"]
+mod tests;

@@ -1,0 +1,112 @@
+//! Deleting what is too old or too much, a little at a time.
+//!
+//! Oldest arrivals go first, and a trace goes as a whole with its oldest span, so that what is left has no holes.
+
+use rusqlite::OptionalExtension;
+use serde::{Deserialize, Serialize};
+
+use super::Writer;
+use super::row::signed;
+use crate::error::StoreError;
+
+/// How much is kept. Whatever bound is met first counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Age in seconds since arrival; 0 keeps for ever.
+    pub max_age_s: u64,
+    /// Spans; 0 keeps all.
+    pub max_spans: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            max_age_s: 7 * 24 * 3600,
+            max_spans: 5_000_000,
+        }
+    }
+}
+
+/// Oldest rows that one step looks at.
+const STEP_ROWS: i64 = 512;
+/// Rows that one step deletes at most; a longer trace takes several steps.
+pub(crate) const STEP_DELETES: u64 = 2_000;
+
+impl Writer {
+    /// Deletes one small portion of what is beyond the bounds at `now_ms`. Returns how many spans went; 0 means that
+    /// nothing is left to do.
+    pub fn expire(&mut self, retention: &Retention, now_ms: u64) -> Result<u64, StoreError> {
+        let oldest_ms = match retention.max_age_s {
+            0 => 0,
+            age => now_ms.saturating_sub(age.saturating_mul(1000)),
+        };
+        let (conn, memory) = self.parts();
+        let oldest = conn
+            .query_row(
+                "SELECT id, received_ms FROM spans ORDER BY id LIMIT 1",
+                [],
+                |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+            )
+            .optional()?;
+        let Some((first, first_ms)) = oldest else {
+            return Ok(0);
+        };
+        // Ids rise by one per span, so the distance of two is the number of spans between, or a little above it.
+        let last: i64 = conn.query_row("SELECT max(id) FROM spans", [], |row| row.get(0))?;
+        let keep_from = match retention.max_spans {
+            0 => first,
+            max => last.saturating_sub(signed(max)).saturating_add(1),
+        };
+        let oldest_ms = signed(oldest_ms);
+        if first >= keep_from && first_ms >= oldest_ms {
+            return Ok(0);
+        }
+        let transaction = conn.transaction()?;
+        let traces = {
+            let mut statement = transaction.prepare_cached(
+                "SELECT trace FROM (SELECT id, trace, received_ms FROM spans ORDER BY id LIMIT ?1)
+                 WHERE id < ?2 OR received_ms < ?3
+                 GROUP BY trace ORDER BY min(id)",
+            )?;
+            let rows = statement.query_map((STEP_ROWS, keep_from, oldest_ms), |row| {
+                row.get::<_, i64>(0)
+            })?;
+            rows.collect::<Result<Vec<_>, _>>()?
+        };
+        let mut deleted = 0;
+        for trace in traces {
+            if deleted >= STEP_DELETES {
+                break;
+            }
+            // Oldest first, so that the rest of a long trace is the oldest again in the next step.
+            deleted += transaction
+                .prepare_cached(
+                    "DELETE FROM spans WHERE id IN
+                     (SELECT id FROM spans WHERE trace = ?1 ORDER BY id LIMIT ?2)",
+                )?
+                .execute((trace, signed(STEP_DELETES - deleted)))? as u64;
+            transaction
+                .prepare_cached(
+                    "DELETE FROM traces WHERE id = ?1
+                     AND NOT EXISTS (SELECT 1 FROM spans WHERE trace = ?1)",
+                )?
+                .execute([trace])?;
+            memory.expired(trace);
+        }
+        let mut gone = 0;
+        if deleted > 0 {
+            for table in ["services", "resources", "scopes", "operations"] {
+                let sql = format!(
+                    "DELETE FROM {table} WHERE last_span < (SELECT coalesce(min(id), 0) FROM spans)"
+                );
+                gone += transaction.prepare_cached(&sql)?.execute([])?;
+            }
+        }
+        transaction.commit()?;
+        if gone > 0 {
+            self.forget();
+        }
+        Ok(deleted)
+    }
+}

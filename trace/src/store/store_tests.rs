@@ -1,0 +1,343 @@
+use rusqlite::Connection;
+
+use super::*;
+use crate::check::FindingKind;
+use crate::model::{Attributes, Event, Identity, Link, Span, SpanKind, Status, StatusCode, Value};
+use crate::spool::Position;
+use crate::testing::{golden_chain, span, span_id, trace_id};
+
+fn writer() -> (tempfile::TempDir, Writer) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let writer = Writer::open(&dir.path().join(FILE)).expect("opens");
+    (dir, writer)
+}
+
+fn insert(writer: &mut Writer, spans: &[Span], received_ms: u64, offset: u64) -> writer::Written {
+    let position = Position { segment: 1, offset };
+    let result = writer.transaction::<_, StoreError>(|batch| {
+        for span in spans {
+            batch.insert(span, received_ms)?;
+        }
+        Ok((position, ()))
+    });
+    result.expect("written").0
+}
+
+fn read(dir: &tempfile::TempDir) -> Vec<Span> {
+    let conn = open_reader(&dir.path().join(FILE)).expect("opens");
+    let mut reader = row::SpanReader::new(&conn);
+    let mut statement = conn
+        .prepare(&format!("{} ORDER BY id", row::SELECT))
+        .expect("valid");
+    let mut rows = statement.query([]).expect("runs");
+    let mut spans = Vec::new();
+    while let Some(row) = rows.next().expect("runs") {
+        spans.push(reader.span(row).expect("readable"));
+    }
+    spans
+}
+
+fn count(dir: &tempfile::TempDir, sql: &str) -> i64 {
+    let conn = open_reader(&dir.path().join(FILE)).expect("opens");
+    conn.query_row(sql, [], |row| row.get(0)).expect("a number")
+}
+
+#[test]
+fn a_span_comes_back_as_it_was() {
+    let attributes: Attributes = [
+        ("b", Value::Bool(true)),
+        ("i", Value::Int(i64::MAX)),
+        ("d", Value::Double(1.0)),
+        ("y", Value::Bytes(vec![0, 1])),
+        (
+            "a",
+            Value::Array(vec![Value::Empty, Value::from("ü\u{0}\n")]),
+        ),
+    ]
+    .into_iter()
+    .collect();
+    let full = Span {
+        kind: SpanKind::Consumer,
+        trace_state: "a=b".to_owned(),
+        flags: u32::MAX,
+        status: Status {
+            code: StatusCode::Error,
+            message: "no".to_owned(),
+        },
+        attributes: attributes.clone(),
+        dropped_attributes: 1,
+        events: vec![Event {
+            time_ns: u64::MAX,
+            name: "e".to_owned(),
+            attributes: attributes.clone(),
+            dropped_attributes: 2,
+        }],
+        dropped_events: 3,
+        links: vec![Link {
+            trace_id: trace_id(9),
+            span_id: span_id(9),
+            trace_state: "c=d".to_owned(),
+            flags: 1,
+            attributes,
+            dropped_attributes: 4,
+        }],
+        dropped_links: u32::MAX,
+        identity: Identity {
+            agent: Some("a".to_owned()),
+            workflow: Some("w".to_owned()),
+            session: Some("s".to_owned()),
+            user: Some("u".to_owned()),
+            tenant: Some("t".to_owned()),
+            thread: Some("th".to_owned()),
+        },
+        ..span(2, 1, "full", 5, 3)
+    };
+    let spans = vec![span(1, 0, "", 0, 1), full];
+    let (dir, mut writer) = writer();
+    insert(&mut writer, &spans, 7, 1);
+    assert_eq!(read(&dir), spans);
+}
+
+#[test]
+fn times_beyond_the_range_become_its_end() {
+    let mut late = span(1, 0, "late", 0, 0);
+    late.start_ns = u64::MAX;
+    late.end_ns = u64::MAX;
+    let (dir, mut writer) = writer();
+    insert(&mut writer, &[late], 0, 1);
+    assert_eq!(read(&dir)[0].start_ns, i64::MAX.unsigned_abs());
+}
+
+#[test]
+fn a_span_is_kept_once() {
+    let (dir, mut writer) = writer();
+    let spans = golden_chain();
+    insert(&mut writer, &spans, 0, 1);
+    let mut again = spans[0].clone();
+    again.name = "another name".to_owned();
+    let written = insert(&mut writer, &[again, span(100, 1, "new", 1, 2)], 0, 2);
+    assert_eq!((written.stored, written.duplicates), (1, 1));
+    assert_eq!(read(&dir)[0].name, "sensor.emit_data");
+    assert_eq!(
+        writer.position().expect("stored"),
+        Position {
+            segment: 1,
+            offset: 2
+        }
+    );
+}
+
+#[test]
+fn a_failed_transaction_leaves_nothing_behind() {
+    let (dir, mut writer) = writer();
+    insert(&mut writer, &[span(1, 0, "before", 0, 1)], 0, 1);
+    let failed = writer.transaction::<(), StoreError>(|batch| {
+        batch.insert(&span(2, 0, "lost", 0, 1).of("lost service"), 0)?;
+        Err(rusqlite::Error::InvalidQuery.into())
+    });
+    assert!(failed.is_err());
+    assert_eq!(writer.position().expect("stored").offset, 1);
+    assert_eq!(count(&dir, "SELECT count(*) FROM services"), 1);
+    // The same service again: its id of the failed transaction must not be remembered.
+    insert(
+        &mut writer,
+        &[span(2, 0, "found", 0, 1).of("lost service")],
+        0,
+        2,
+    );
+    assert_eq!(read(&dir)[1].service(), "lost service");
+    let joined = "SELECT count(*) FROM spans JOIN services ON services.id = service_id
+                  WHERE services.name = 'lost service'";
+    assert_eq!(count(&dir, joined), 1);
+}
+
+#[test]
+fn a_newer_database_is_refused() {
+    let (dir, writer) = writer();
+    drop(writer);
+    let path = dir.path().join(FILE);
+    let conn = Connection::open(&path).expect("opens");
+    conn.execute("INSERT INTO schema_version (version) VALUES (99)", [])
+        .expect("written");
+    drop(conn);
+    assert!(matches!(
+        Writer::open(&path),
+        Err(StoreError::Newer { found: 99, .. })
+    ));
+}
+
+#[test]
+fn a_file_that_is_no_database_is_an_error() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join(FILE);
+    std::fs::write(&path, "this is not a database, whatever its name says").expect("written");
+    assert!(matches!(Writer::open(&path), Err(StoreError::Sqlite(_))));
+}
+
+#[test]
+fn searches_use_an_index() {
+    let (dir, mut writer) = writer();
+    insert(&mut writer, &golden_chain(), 0, 1);
+    let conn = open_reader(&dir.path().join(FILE)).expect("opens");
+    let plans = [
+        ("service_id = 1 AND name = 'x'", "spans_by_service"),
+        ("agent_id = 'x'", "spans_by_agent"),
+        ("1", "spans_by_start"),
+        ("status = 2", "spans_with_error"),
+        (
+            "trace = (SELECT id FROM traces WHERE trace_id = x'01')",
+            "spans_by_trace",
+        ),
+        ("session_id = 'x'", "spans_by_session"),
+    ];
+    for (condition, index) in plans {
+        let order = if index == "spans_by_trace" {
+            ""
+        } else {
+            "ORDER BY start_ns DESC"
+        };
+        let sql =
+            format!("EXPLAIN QUERY PLAN SELECT attributes FROM spans WHERE {condition} {order}");
+        let plan: Vec<String> = conn
+            .prepare(&sql)
+            .and_then(|mut s| s.query_map([], |row| row.get("detail"))?.collect())
+            .expect("a plan");
+        assert!(
+            plan.iter().any(|step| step.contains(index)),
+            "{condition}: {plan:?}"
+        );
+        assert!(
+            !plan.iter().any(|step| step.contains("TEMP B-TREE")),
+            "{condition}: {plan:?}"
+        );
+    }
+}
+
+/// Runs retention to its end; returns how many spans went and in how many steps.
+fn expire(writer: &mut Writer, retention: &Retention, now_ms: u64) -> (u64, u32) {
+    let (mut spans, mut steps) = (0, 0);
+    loop {
+        match writer.expire(retention, now_ms).expect("deleted") {
+            0 => return (spans, steps),
+            some => {
+                spans += some;
+                steps += 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn old_traces_go_as_a_whole() {
+    let (dir, mut writer) = writer();
+    let mut other = span(50, 0, "other", 0, 1).of("other");
+    other.trace_id = trace_id(2);
+    let chain = golden_chain();
+    // The trace begins long ago and ends now; another one lies between.
+    insert(&mut writer, &chain[..4], 1_000, 1);
+    insert(&mut writer, &[other], 50_000, 2);
+    insert(&mut writer, &chain[4..], 60_000, 3);
+    let retention = Retention {
+        max_age_s: 20,
+        max_spans: 0,
+    };
+    assert_eq!(expire(&mut writer, &retention, 15_000), (0, 0));
+    assert_eq!(expire(&mut writer, &retention, 60_000), (9, 1));
+    let left = read(&dir);
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].name, "other");
+    let findings = crate::check::check(&left, &crate::check::Options::default());
+    assert!(!findings.iter().any(|f| f.kind == FindingKind::Orphan));
+}
+
+#[test]
+fn a_long_trace_goes_in_steps_and_what_nobody_uses_goes_with_it() {
+    let (dir, mut writer) = writer();
+    let long: Vec<_> = (1..=5_000)
+        .map(|id| span(id, 0, "long", 0, 1).of("gone"))
+        .collect();
+    insert(&mut writer, &long, 0, 1);
+    let mut last = span(9_000, 0, "last", 0, 1).of("stays");
+    last.trace_id = trace_id(2);
+    insert(&mut writer, &[last.clone()], 0, 2);
+    let retention = Retention {
+        max_age_s: 0,
+        max_spans: 1,
+    };
+    assert_eq!(expire(&mut writer, &retention, 0), (5_000, 3));
+    assert_eq!(read(&dir), [last]);
+    for table in ["services", "resources", "operations", "traces"] {
+        assert_eq!(
+            count(&dir, &format!("SELECT count(*) FROM {table}")),
+            1,
+            "{table}"
+        );
+    }
+    // Used again after it has gone.
+    insert(&mut writer, &[span(1, 0, "long", 0, 1).of("gone")], 0, 3);
+    assert_eq!(read(&dir)[1].service(), "gone");
+}
+
+#[test]
+fn more_resources_than_are_remembered() {
+    let (dir, mut writer) = writer();
+    let spans: Vec<_> = (1..=5_000)
+        .map(|id| span(id, 0, "x", 0, 1).of(&format!("s{id}")))
+        .collect();
+    insert(&mut writer, &spans, 0, 1);
+    let again: Vec<_> = (1..=5_000)
+        .map(|id| span(9_000 + id, 0, "x", 0, 1).of(&format!("s{id}")))
+        .collect();
+    insert(&mut writer, &again, 0, 2);
+    assert_eq!(count(&dir, "SELECT count(*) FROM services"), 5_000);
+    assert_eq!(count(&dir, "SELECT min(last_span) FROM resources"), 10_000);
+    assert_eq!(read(&dir)[7_777].service(), "s2778");
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_is_left_behind() {
+    let (dir, mut writer) = writer();
+    insert(&mut writer, &[span(1, 0, "before", 0, 1)], 0, 1);
+    let (conn, _) = writer.parts();
+    // SQLite then fails as it does on a full disk.
+    let pages: i64 = conn
+        .query_row("PRAGMA page_count", [], |row| row.get(0))
+        .expect("a number");
+    conn.query_row(
+        &format!("PRAGMA max_page_count = {}", pages + 2),
+        [],
+        |_| Ok(()),
+    )
+    .expect("set");
+    let spans: Vec<_> = (10..2_000)
+        .map(|id| span(id, 1, "many", 0, 1).of("new"))
+        .collect();
+    let store = |writer: &mut Writer| {
+        writer.transaction::<_, StoreError>(|batch| {
+            spans.iter().try_for_each(|span| batch.insert(span, 0))?;
+            Ok((
+                Position {
+                    segment: 1,
+                    offset: 2,
+                },
+                (),
+            ))
+        })
+    };
+    let error = store(&mut writer).expect_err("no room");
+    let StoreError::Sqlite(error) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DiskFull)
+    );
+    assert_eq!(writer.position().expect("stored").offset, 1);
+    assert_eq!(read(&dir).len(), 1);
+
+    let (conn, _) = writer.parts();
+    conn.query_row("PRAGMA max_page_count = 1000000", [], |_| Ok(()))
+        .expect("set");
+    assert_eq!(store(&mut writer).expect("room again").0.stored, 1_990);
+    assert_eq!(read(&dir)[1_000].service(), "new");
+}
