@@ -1,0 +1,32 @@
+//! The gRPC relay between agents and the bus.
+//!
+//! An agent is one stream. What it sends is taken by `inbound`, in the agent's own task; what it gets is made by
+//! `outbound`, polled by the connection itself: between a mailbox and the socket there is no queue and no task.
+//!
+//! | file | room |
+//! | --- | --- |
+//! | `service` | the RPCs |
+//! | `hello` | the first message: who is it, what does it want, may it |
+//! | `inbound` | frames of an agent: control at once, events in order |
+//! | `publish` | one event from the agent to the bus: `bridge.publish` (hot path) |
+//! | `outbound` | frames to an agent |
+//! | `forward` | one delivery from a mailbox to the frame: `bridge.forward` (hot path) |
+//! | `actions` | calls and answers, both ways |
+//! | `link` | what inbound and outbound of one agent share |
+//! | [`standard`] | health and reflection |
+//! | `status` | the only place where an error becomes a gRPC status |
+
+mod actions;
+mod config;
+mod forward;
+mod hello;
+mod inbound;
+mod link;
+mod outbound;
+mod publish;
+mod service;
+pub mod standard;
+mod status;
+
+pub use config::BridgeConfig;
+pub use service::{Bridge, SpanStatsSource};

@@ -1,0 +1,482 @@
+//! The RPCs of `loom.v1.Bridge`, and the handle on all of it.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::Stream;
+use loom_core::{
+    ActionBroker, AgentEntry, Directory, DropReason, EventBus, Malformed, Provider, Qos, Tracer,
+};
+use loom_proto::code::CODES;
+use loom_proto::semconv::header;
+use loom_proto::trace_context::InvalidContext;
+use loom_proto::v1::bridge_server::{Bridge as BridgeRpc, BridgeServer};
+use loom_proto::{Code, Frame, v1};
+use prost::Message;
+use rustc_hash::FxHashMap;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::actions::{OwnCalls, ServedCalls, SessionProvider, core_call, reply};
+use crate::config::BridgeConfig;
+use crate::forward::Forward;
+use crate::hello::{self, Hello};
+use crate::inbound::{Inbound, State};
+use crate::link::Link;
+use crate::outbound::{Outbound, Taken};
+use crate::publish::{Outcome, Publish};
+use crate::status::{agent_id_in_use, status, subscribe_error};
+
+/// Gives the counters of the span recorder, which the bridge reports and does not own.
+pub type SpanStatsSource = Arc<dyn Fn() -> v1::SpanStats + Send + Sync>;
+
+/// The bridge; clones are the same bridge.
+#[derive(Clone)]
+pub struct Bridge {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: Arc<BridgeConfig>,
+    bus: EventBus,
+    broker: ActionBroker,
+    directory: Directory,
+    tracer: Tracer,
+    counters: Arc<Counters>,
+    span_stats: SpanStatsSource,
+    sessions: TaskTracker,
+    links: parking_lot::Mutex<Vec<std::sync::Weak<Link>>>,
+    /// No new agents.
+    draining: CancellationToken,
+    /// No agents at all.
+    closing: CancellationToken,
+}
+
+/// What the bridge refuses or drops before the bus sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    rejected: [AtomicU64; CODES.len()],
+    invalid_context: [AtomicU64; InvalidContext::ALL.len()],
+    tracestate: AtomicU64,
+    baggage: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn rejected(&self, code: Code) {
+        if let Some(counter) = self.rejected.get(code as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A tracestate without a valid traceparent goes with it, and is not counted apart.
+    pub(crate) fn malformed(&self, malformed: Malformed, has_context: bool) {
+        if malformed.tracestate && has_context {
+            self.tracestate.fetch_add(1, Ordering::Relaxed);
+        }
+        if malformed.baggage {
+            self.baggage.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn invalid_context(&self, reason: InvalidContext) {
+        self.invalid_context[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// ---- Bridge ----
+
+impl Bridge {
+    /// A bridge between agents and this bus.
+    pub fn new(
+        config: BridgeConfig,
+        bus: EventBus,
+        broker: ActionBroker,
+        directory: Directory,
+        tracer: Tracer,
+        span_stats: SpanStatsSource,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                config: Arc::new(config),
+                bus,
+                broker,
+                directory,
+                tracer,
+                counters: Arc::default(),
+                span_stats,
+                sessions: TaskTracker::new(),
+                links: parking_lot::Mutex::default(),
+                draining: CancellationToken::new(),
+                closing: CancellationToken::new(),
+            }),
+        }
+    }
+
+    /// The service to put on a listener.
+    pub fn service(&self) -> BridgeServer<Self> {
+        BridgeServer::new(self.clone())
+            .max_decoding_message_size(self.shared.config.max_frame_bytes())
+    }
+
+    /// Tells every agent that the server goes, takes no new ones, and waits until all have left or the grace is over;
+    /// who is still there then is cut off. Returns how many those were.
+    pub async fn drain(&self, grace: std::time::Duration) -> usize {
+        let shared = &self.shared;
+        shared.draining.cancel();
+        for link in shared
+            .links
+            .lock()
+            .drain(..)
+            .filter_map(|link| link.upgrade())
+        {
+            link.control(|control| control.goodbye = true);
+        }
+        shared.sessions.close();
+        let in_time = timeout_at(Instant::now() + grace, shared.sessions.wait())
+            .await
+            .is_ok();
+        let cut_off = if in_time { 0 } else { shared.sessions.len() };
+        shared.closing.cancel();
+        shared.sessions.wait().await;
+        cut_off
+    }
+
+    /// The counters of the bus and of what was refused before it.
+    pub fn bus_stats(&self) -> v1::BusStats {
+        let shared = &self.shared;
+        let books = shared.bus.stats();
+        let counted = |counters: Vec<(&str, u64)>| -> BTreeMap<String, u64> {
+            counters
+                .into_iter()
+                .filter(|(_, n)| *n > 0)
+                .map(|(name, n)| (name.to_owned(), n))
+                .collect()
+        };
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Counters {
+            rejected,
+            invalid_context,
+            tracestate,
+            baggage,
+        } = &*shared.counters;
+        v1::BusStats {
+            published: books.published,
+            routed: books.routed,
+            unrouted: books.unrouted,
+            offered: books.offered,
+            delivered: books.delivered,
+            dropped: counted(
+                DropReason::ALL
+                    .map(|r| (r.as_str(), books.dropped[r as usize]))
+                    .to_vec(),
+            ),
+            queued: books.queued,
+            rejected: counted(
+                CODES
+                    .iter()
+                    .zip(rejected)
+                    .map(|(faces, n)| (faces.name, load(n)))
+                    .collect(),
+            ),
+            invalid_context: counted(
+                InvalidContext::ALL
+                    .iter()
+                    .zip(invalid_context)
+                    .map(|(r, n)| (r.reason(), load(n)))
+                    .chain([
+                        (header::TRACESTATE, load(tracestate)),
+                        (header::BAGGAGE, load(baggage)),
+                    ])
+                    .collect(),
+            ),
+        }
+    }
+
+    /// A new agent: all that it wants comes into being in one step, before Welcome is sent.
+    fn welcome(&self, hello: Hello, frames: Streaming<Frame>) -> Result<Outbound, v1::Error> {
+        let shared = &self.shared;
+        let config = &shared.config;
+        if shared.directory.len() >= config.max_agents {
+            let message = format!(
+                "{} agents are connected already; raise bridge.max_agents",
+                config.max_agents
+            );
+            return Err(v1::Error::new(Code::RateLimited, message));
+        }
+        let agent: Arc<str> = hello.agent_id.as_str().into();
+        let names: Vec<_> = hello
+            .capabilities
+            .iter()
+            .map(|capability| capability.name.clone())
+            .collect();
+        let entry = AgentEntry::new(
+            hello.agent_id,
+            hello.instance_id,
+            hello.client,
+            hello.subscriptions.clone(),
+            hello.capabilities,
+        );
+        let presence = shared
+            .directory
+            .enter(entry)
+            .map_err(|error| agent_id_in_use(&error))?;
+        let subscriber = shared
+            .bus
+            .subscribe(&hello.subscriptions)
+            .map_err(|error| subscribe_error(&error))?;
+
+        let link = Arc::new(Link::new(hello.credit));
+        self.remember(&link);
+        let served_calls = ServedCalls::new(Arc::clone(&agent), Arc::clone(&link));
+        let provider: Arc<dyn Provider> = Arc::new(SessionProvider(Arc::clone(&served_calls)));
+        let inbound = Inbound {
+            frames,
+            link: Arc::clone(&link),
+            publish: self.publish_for(Some(Arc::clone(&agent))),
+            own_calls: OwnCalls::new(
+                shared.broker.clone(),
+                Arc::clone(&link),
+                Arc::clone(&agent),
+                config.max_open_calls,
+            ),
+            served_calls,
+            presence,
+            registration: shared.broker.register(names, &provider),
+            config: Arc::clone(config),
+            closing: shared.closing.clone(),
+            state: State::new(config),
+        };
+        shared.sessions.spawn(inbound.run());
+
+        let patterns: FxHashMap<u32, Arc<str>> = hello
+            .subscriptions
+            .iter()
+            .map(|subscription| (subscription.id, subscription.pattern.as_str().into()))
+            .collect();
+        tracing::info!(
+            agent = &*agent,
+            subscriptions = patterns.len(),
+            "agent connected"
+        );
+        Ok(Outbound {
+            link,
+            bus: shared.bus.clone(),
+            subscriber,
+            forward: Forward::new(shared.tracer.clone(), agent, patterns),
+            taken: Taken::default(),
+        })
+    }
+
+    fn publish_for(&self, agent: Option<Arc<str>>) -> Publish {
+        let shared = &self.shared;
+        Publish::new(
+            &shared.bus,
+            shared.tracer.clone(),
+            Arc::clone(&shared.counters),
+            agent,
+            &shared.config,
+        )
+    }
+
+    /// For the goodbye of [`drain`](Self::drain). Links of agents that have left are forgotten on the way.
+    fn remember(&self, link: &Arc<Link>) {
+        let mut links = self.shared.links.lock();
+        if links.len() == links.capacity() {
+            links.retain(|link| link.strong_count() > 0);
+        }
+        links.push(Arc::downgrade(link));
+    }
+
+    /// Unary calls carry the token as `authorization: Bearer …`.
+    fn authorize<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let Some(token) = &self.shared.config.token else {
+            return Ok(());
+        };
+        let given = request
+            .metadata()
+            .get("authorization")
+            .map_or(&[][..], |value| value.as_bytes());
+        let given = given.strip_prefix(b"Bearer ").unwrap_or(given);
+        if hello::same_secret(token.as_bytes(), given) {
+            return Ok(());
+        }
+        let message =
+            "the token is missing or wrong: send the server's token as `authorization: Bearer`";
+        Err(status(&v1::Error::new(Code::Unauthenticated, message)))
+    }
+
+    fn refuse_when_draining(&self) -> Result<(), Status> {
+        if self.shared.draining.is_cancelled() {
+            return Err(status(&v1::Error::new(
+                Code::Unavailable,
+                "the server is shutting down: reconnect later",
+            )));
+        }
+        Ok(())
+    }
+}
+
+type Frames = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl BridgeRpc for Bridge {
+    type EventStreamStream = Frames;
+
+    async fn event_stream(
+        &self,
+        request: Request<Streaming<Frame>>,
+    ) -> Result<Response<Frames>, Status> {
+        self.refuse_when_draining()?;
+        let config = &self.shared.config;
+        let mut frames = request.into_inner();
+        let first = timeout(config.hello_timeout(), frames.message())
+            .await
+            .map_err(|_| {
+                let message = format!("no Hello within {} ms", config.hello_timeout_ms);
+                status(&v1::Error::new(Code::HelloExpected, message))
+            })??;
+        let first = first.ok_or_else(|| {
+            status(&v1::Error::new(
+                Code::HelloExpected,
+                "the stream ended before Hello",
+            ))
+        })?;
+        let outbound = hello::read(&first.0, config)
+            .and_then(|hello| self.welcome(hello, frames))
+            .inspect_err(|error| {
+                tracing::warn!(
+                    code = error.code().name(),
+                    field = error.field,
+                    "agent refused: {}",
+                    error.message
+                );
+            })
+            .map_err(|error| status(&error))?;
+        let welcome = v1::Welcome {
+            server_version: env!("CARGO_PKG_VERSION").to_owned(),
+            publish_window: config.publish_window,
+            max_event_bytes: u32::try_from(config.max_event_bytes).unwrap_or(u32::MAX),
+            heartbeat_interval_ms: u32::try_from(config.heartbeat_interval_ms).unwrap_or(u32::MAX),
+        };
+        Ok(Response::new(Box::pin(outbound.into_stream(&welcome))))
+    }
+
+    async fn publish(
+        &self,
+        request: Request<v1::PublishRequest>,
+    ) -> Result<Response<v1::PublishResponse>, Status> {
+        self.authorize(&request)?;
+        self.refuse_when_draining()?;
+        let header = request
+            .metadata()
+            .get("traceparent")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let mut event = request.into_inner().event.unwrap_or_default();
+        if event.time_unix_nano == 0 {
+            event.time_unix_nano = loom_telemetry::ids::now_unix_nano();
+        }
+        let envelope = event.envelope.get_or_insert_default();
+        if envelope.traceparent.is_empty()
+            && let Some(traceparent) = header
+        {
+            envelope.traceparent = traceparent;
+        }
+        let mut publish = self.publish_for(None);
+        let outcome = match publish.event(&event.encode_to_vec()) {
+            Outcome::Waiting(hop, waiting) => publish.waited(hop, waiting.finish().await),
+            done => done,
+        };
+        match outcome {
+            Outcome::Published(published, event_id) => Ok(Response::new(v1::PublishResponse {
+                event_id: event_id.0.to_vec().into(),
+                traceparent: published
+                    .trace
+                    .map(|trace| trace.to_string())
+                    .unwrap_or_default(),
+                matched: published.matched,
+            })),
+            Outcome::Rejected(error) => Err(status(&error)),
+            Outcome::Waiting(..) => Err(Status::internal("a publish that has waited waits again")),
+        }
+    }
+
+    async fn invoke(
+        &self,
+        request: Request<v1::InvokeRequest>,
+    ) -> Result<Response<v1::InvokeResponse>, Status> {
+        self.authorize(&request)?;
+        self.refuse_when_draining()?;
+        let call = request.into_inner().call.unwrap_or_default();
+        let call_id = call.call_id;
+        let outcome = self.shared.broker.invoke(core_call(call)).await;
+        Ok(Response::new(v1::InvokeResponse {
+            reply: Some(reply(call_id, outcome)),
+        }))
+    }
+
+    async fn list_agents(
+        &self,
+        request: Request<v1::ListAgentsRequest>,
+    ) -> Result<Response<v1::ListAgentsResponse>, Status> {
+        self.authorize(&request)?;
+        let agents = self
+            .shared
+            .directory
+            .list()
+            .iter()
+            .map(|entry| agent_info(entry))
+            .collect();
+        Ok(Response::new(v1::ListAgentsResponse { agents }))
+    }
+
+    async fn get_stats(
+        &self,
+        request: Request<v1::GetStatsRequest>,
+    ) -> Result<Response<v1::GetStatsResponse>, Status> {
+        self.authorize(&request)?;
+        let (bus, spans) = (self.bus_stats(), (self.shared.span_stats)());
+        Ok(Response::new(v1::GetStatsResponse {
+            bus: Some(bus),
+            spans: Some(spans),
+        }))
+    }
+}
+
+fn agent_info(entry: &AgentEntry) -> v1::AgentInfo {
+    let qos = |qos| match qos {
+        Qos::Realtime => v1::Qos::Realtime,
+        Qos::Batched => v1::Qos::Batched,
+        Qos::Background => v1::Qos::Background,
+    };
+    v1::AgentInfo {
+        agent_id: entry.agent_id.clone(),
+        instance_id: entry.instance_id.clone(),
+        client: entry.client.clone(),
+        subscriptions: entry
+            .subscriptions
+            .iter()
+            .map(|subscription| v1::Subscription {
+                id: subscription.id,
+                pattern: subscription.pattern.clone(),
+                qos: qos(subscription.qos).into(),
+                capacity: u32::try_from(subscription.capacity).unwrap_or(u32::MAX),
+            })
+            .collect(),
+        capabilities: entry
+            .capabilities
+            .iter()
+            .map(|capability| v1::Capability {
+                name: capability.name.clone(),
+                description: capability.description.clone(),
+                input_schema: capability.input_schema.clone(),
+            })
+            .collect(),
+        connected_unix_nano: entry.connected_unix_nano,
+        last_seen_unix_nano: entry.last_seen_unix_nano(),
+    }
+}
