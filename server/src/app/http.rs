@@ -1,0 +1,47 @@
+//! The routes that only the whole server can answer.
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::{Addresses, Parts, metrics};
+
+/// What the handlers get.
+#[derive(Clone)]
+struct Server {
+    parts: Parts,
+    addresses: Addresses,
+}
+
+/// `/api/v1/info` and `/api/v1/agents`.
+pub(super) fn routes(parts: Parts, addresses: Addresses) -> Router {
+    Router::new()
+        .route("/api/v1/info", get(info))
+        .route("/api/v1/agents", get(agents))
+        .with_state(Server { parts, addresses })
+}
+
+async fn info(State(server): State<Server>) -> Json<Value> {
+    let spans = server.parts.pipeline.stats();
+    Json(json!({
+        "name": "loom",
+        "version": env!("CARGO_PKG_VERSION"),
+        "addresses": server.addresses,
+        "time_unix_nano": loom_telemetry::ids::now_unix_nano().to_string(),
+        "started_at": humantime::format_rfc3339_millis(server.parts.started).to_string(),
+        "agents_connected": server.parts.directory.len(),
+        "span_sinks": spans.sinks.iter().map(|sink| sink.name).collect::<Vec<_>>(),
+    }))
+}
+
+async fn agents(State(server): State<Server>) -> Json<Value> {
+    let items: Vec<_> = server
+        .parts
+        .directory
+        .list()
+        .iter()
+        .map(|entry| metrics::agent_json(entry))
+        .collect();
+    Json(json!({ "items": items, "next_cursor": null, "truncated": false }))
+}

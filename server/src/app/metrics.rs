@@ -1,0 +1,223 @@
+//! The counters of the bus and of the span pipeline, for `/metrics`, `GetStats` and the farewell.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::{Duration, UNIX_EPOCH};
+
+use loom_core::AgentEntry;
+use loom_proto::semconv::metric;
+use loom_proto::v1;
+use loom_telemetry::pipeline::PipelineStats;
+use loom_telemetry::sink::SinkStats;
+use serde_json::{Value, json};
+
+use super::Parts;
+
+/// The pipeline's books as one sink would have them: where several sinks get a span, the store counts.
+pub(super) fn span_stats(stats: &PipelineStats) -> v1::SpanStats {
+    let store = stats.sinks.first();
+    let mut dropped: BTreeMap<String, u64> = BTreeMap::new();
+    let lost = stats
+        .refused
+        .iter()
+        .chain(store.into_iter().flat_map(|sink| sink.dropped.iter()));
+    for (reason, spans) in lost.filter(|(_, spans)| *spans > 0) {
+        *dropped.entry(reason.as_str().to_owned()).or_default() += spans;
+    }
+    v1::SpanStats {
+        recorded: stats.recorded + stats.refused.total(),
+        exported: store.map_or(0, |sink| sink.exported),
+        dropped,
+        queued: stats.waiting + store.map_or(0, |sink| sink.queued),
+    }
+}
+
+/// Prometheus' text format.
+pub(super) fn render(parts: &Parts) -> String {
+    let bus = parts.bridge.bus_stats();
+    let spans = parts.pipeline.stats();
+    let mut text = String::new();
+    let plain = |value: u64| vec![(String::new(), value)];
+    family(
+        &mut text,
+        metric::BUS_PUBLISHED,
+        "counter",
+        plain(bus.published),
+    );
+    family(&mut text, metric::BUS_ROUTED, "counter", plain(bus.routed));
+    family(
+        &mut text,
+        metric::BUS_UNROUTED,
+        "counter",
+        plain(bus.unrouted),
+    );
+    family(
+        &mut text,
+        metric::BUS_OFFERED,
+        "counter",
+        plain(bus.offered),
+    );
+    family(
+        &mut text,
+        metric::BUS_DELIVERED,
+        "counter",
+        plain(bus.delivered),
+    );
+    family(
+        &mut text,
+        metric::BUS_DROPPED,
+        "counter",
+        labelled("reason", &bus.dropped),
+    );
+    family(&mut text, metric::BUS_QUEUED, "gauge", plain(bus.queued));
+    family(
+        &mut text,
+        metric::BUS_REJECTED,
+        "counter",
+        labelled("code", &bus.rejected),
+    );
+    family(
+        &mut text,
+        metric::TRACE_INVALID_CONTEXT,
+        "counter",
+        labelled("reason", &bus.invalid_context),
+    );
+    family(
+        &mut text,
+        metric::SPANS_RECORDED,
+        "counter",
+        plain(spans.recorded + spans.refused.total()),
+    );
+    let sink = |value: fn(&SinkStats) -> u64| {
+        spans
+            .sinks
+            .iter()
+            .map(|sink| (format!("{{sink=\"{}\"}}", sink.name), value(sink)))
+            .collect()
+    };
+    family(
+        &mut text,
+        metric::SPANS_EXPORTED,
+        "counter",
+        sink(|sink| sink.exported),
+    );
+    let refused = spans
+        .refused
+        .iter()
+        .map(|(reason, n)| (format!("{{sink=\"\",reason=\"{reason}\"}}"), n));
+    let dropped = spans.sinks.iter().flat_map(|sink| {
+        sink.dropped
+            .iter()
+            .map(|(reason, n)| (format!("{{sink=\"{}\",reason=\"{reason}\"}}", sink.name), n))
+    });
+    family(
+        &mut text,
+        metric::SPANS_DROPPED,
+        "counter",
+        refused.chain(dropped).filter(|(_, n)| *n > 0).collect(),
+    );
+    family(
+        &mut text,
+        metric::SPANS_QUEUED,
+        "gauge",
+        sink(|sink| sink.queued),
+    );
+    family(
+        &mut text,
+        metric::AGENTS_CONNECTED,
+        "gauge",
+        plain(parts.directory.len() as u64),
+    );
+    text
+}
+
+/// One line about the whole run, for the end of it.
+pub(super) fn summary(bus: &v1::BusStats, spans: &v1::SpanStats, exports: &[SinkStats]) -> String {
+    let dropped: u64 = bus.dropped.values().sum();
+    let rejected: u64 = bus.rejected.values().sum();
+    let lost: u64 = spans.dropped.values().sum();
+    let mut line = format!(
+        "events: {} published = {} routed + {} unrouted, {} rejected; deliveries: {} offered = {} delivered + {dropped} \
+         dropped{} + {} queued; spans: {} recorded = {} stored + {lost} dropped{} + {} queued",
+        bus.published,
+        bus.routed,
+        bus.unrouted,
+        rejected,
+        bus.offered,
+        bus.delivered,
+        reasons(bus.dropped.iter().map(|(reason, n)| (reason.as_str(), *n))),
+        bus.queued,
+        spans.recorded,
+        spans.exported,
+        reasons(
+            spans
+                .dropped
+                .iter()
+                .map(|(reason, n)| (reason.as_str(), *n))
+        ),
+        spans.queued,
+    );
+    for sink in exports {
+        // Writing to a String does not fail.
+        _ = write!(
+            line,
+            "; {}: {} exported + {} dropped{} + {} queued",
+            sink.name,
+            sink.exported,
+            sink.dropped.total(),
+            reasons(sink.dropped.iter().map(|(reason, n)| (reason.as_str(), n))),
+            sink.queued
+        );
+    }
+    line
+}
+
+/// An agent as the API shows it.
+pub(super) fn agent_json(entry: &AgentEntry) -> Value {
+    let time = |nanos: u64| {
+        humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_nanos(nanos)).to_string()
+    };
+    let subscription = |subscription: &loom_core::Subscription| json!({ "id": subscription.id, "pattern": subscription.pattern, "qos": subscription.qos.as_str() });
+    let capability = |capability: &loom_core::Capability| json!({ "name": capability.name, "description": capability.description });
+    json!({
+        "agent_id": entry.agent_id,
+        "instance_id": entry.instance_id,
+        "client": entry.client,
+        "subscriptions": entry.subscriptions.iter().map(subscription).collect::<Vec<_>>(),
+        "capabilities": entry.capabilities.iter().map(capability).collect::<Vec<_>>(),
+        "connected_at": time(entry.connected_unix_nano),
+        "last_seen_at": time(entry.last_seen_unix_nano()),
+    })
+}
+
+fn reasons<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> String {
+    let named: Vec<_> = counts
+        .filter(|(_, n)| *n > 0)
+        .map(|(reason, n)| format!("{reason} {n}"))
+        .collect();
+    if named.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", named.join(", "))
+    }
+}
+
+fn labelled(label: &str, counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
+    counts
+        .iter()
+        .map(|(value, n)| (format!("{{{label}=\"{value}\"}}"), *n))
+        .collect()
+}
+
+/// The help is the meaning that `semconv` gives the name.
+fn family(text: &mut String, name: &str, kind: &str, samples: Vec<(String, u64)>) {
+    let help = metric::ALL
+        .iter()
+        .find(|known| known.value == name)
+        .map_or("", |known| known.meaning.trim());
+    // Writing to a String does not fail.
+    _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (labels, value) in samples {
+        _ = writeln!(text, "{name}{labels} {value}");
+    }
+}

@@ -1,0 +1,166 @@
+//! The doors: four listeners, each with what answers behind it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use loom_trace::api::{Extension, router_with};
+use loom_trace::collector;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use super::{Addresses, Doors, Listeners, Parts, auth, http, metrics};
+use crate::config::{LoomConfig, Token};
+
+/// Room for what is on the way on one stream and one connection; events are bounded by credit, bytes by this.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+/// A peer that vanished without a word is found by it.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Serves every listener that is open.
+pub(super) fn open(
+    listeners: Listeners,
+    parts: &Parts,
+    config: &LoomConfig,
+    token: Option<&Arc<Token>>,
+    addresses: &Addresses,
+) -> Doors {
+    let bridge = CancellationToken::new();
+    let others = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let ingest = || parts.store.ingest();
+    let collector_config = loom_trace::CollectorConfig::from(&config.collector);
+
+    if let Some(listener) = listeners.bridge {
+        tasks.spawn(serve_grpc(
+            "bridge",
+            listener,
+            bridge_routes(parts),
+            bridge.clone(),
+        ));
+    }
+    if let Some(listener) = listeners.otlp_grpc {
+        let service = collector::grpc::service(ingest(), collector_config.clone());
+        let mut routes = Routes::new(service);
+        if let Some(token) = token {
+            let guard = axum::middleware::from_fn_with_state(Arc::clone(token), auth::grpc);
+            routes = Routes::from(routes.into_axum_router().layer(guard));
+        }
+        tasks.spawn(serve_grpc(
+            "OTLP/gRPC receiver",
+            listener,
+            routes,
+            others.clone(),
+        ));
+    }
+    if let Some(listener) = listeners.otlp_http {
+        let router = guarded(collector::http::router(ingest(), collector_config), token);
+        tasks.spawn(serve_http(
+            "OTLP/HTTP receiver",
+            listener,
+            router,
+            others.clone(),
+        ));
+    }
+    if let Some(listener) = listeners.http {
+        let mut api_config = loom_trace::ApiConfig::from(&config.api);
+        api_config.allowed_hosts.extend(bound_host(addresses.http));
+        let counters = parts.clone();
+        let extension = Extension {
+            routes: http::routes(parts.clone(), *addresses),
+            metrics: Some(Arc::new(move || metrics::render(&counters))),
+        };
+        let router = guarded(
+            router_with(parts.store.clone(), api_config, extension),
+            token,
+        );
+        tasks.spawn(serve_http("HTTP API", listener, router, others.clone()));
+    }
+    Doors {
+        bridge,
+        others,
+        tasks,
+    }
+}
+
+/// The bridge with the services that other languages' tools expect beside it.
+fn bridge_routes(parts: &Parts) -> Routes {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let mut routes = Routes::new(parts.bridge.service()).add_service(health);
+    // Two versions of the protocol are in use; grpcurl speaks either.
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(loom_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    match (reflection().build_v1(), reflection().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => routes = routes.add_service(v1).add_service(v1alpha),
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "reflection is not offered"),
+    }
+    tokio::spawn(async move {
+        reporter
+            .set_serving::<loom_proto::v1::bridge_server::BridgeServer<loom_bridge::Bridge>>()
+            .await;
+    });
+    routes
+}
+
+async fn serve_grpc(
+    name: &'static str,
+    listener: TcpListener,
+    routes: Routes,
+    end: CancellationToken,
+) {
+    // Latency, not packets: what goes together is batched above.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let served = Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_PATIENCE))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, end.cancelled_owned())
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the {name} has ended");
+    }
+}
+
+async fn serve_http(
+    name: &'static str,
+    listener: TcpListener,
+    router: Router,
+    end: CancellationToken,
+) {
+    let served = axum::serve(listener, router)
+        .with_graceful_shutdown(end.cancelled_owned())
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the {name} has ended");
+    }
+}
+
+fn guarded(router: Router, token: Option<&Arc<Token>>) -> Router {
+    match token {
+        Some(token) => router.layer(axum::middleware::from_fn_with_state(
+            Arc::clone(token),
+            auth::http,
+        )),
+        None => router,
+    }
+}
+
+/// Who bound an address of this machine may also call it by that address.
+fn bound_host(address: Option<SocketAddr>) -> Option<String> {
+    address
+        .map(|address| address.ip())
+        .filter(|ip| !ip.is_unspecified())
+        .map(|ip| ip.to_string())
+}
