@@ -1,0 +1,98 @@
+"""Loom: agents on an event bus that knows the trace.
+
+    from loom import Agent
+
+    agent = Agent("greeter")
+
+    @agent.on("guest.arrived")
+    async def greet(ctx, topic, event):
+        await ctx.emit("guest.greeted", payload={"hello": event.json()["name"]})
+
+    agent.run()
+
+Start a server with ``loom up``; every event's way through every process is one OpenTelemetry trace.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+
+from loom import _native
+from loom._native import Event
+from loom.agent import Agent
+from loom.config import Qos
+from loom.context import BlockingContext, Context
+from loom.envelope import Envelope
+from loom.exceptions import (
+    AgentIdInUse,
+    Cancelled,
+    ConnectionLost,
+    DeadlineExceeded,
+    EventExpired,
+    EventTooLarge,
+    HandlerFailed,
+    InvalidAgent,
+    InvalidEvent,
+    LoomError,
+    Overloaded,
+    PermissionDenied,
+    ProtocolError,
+    ProviderGone,
+    UnknownCapability,
+)
+from loom.telemetry import (
+    TelemetryReport,
+    TracerProvider,
+    forward_logs,
+    init_telemetry,
+    shutdown_telemetry,
+    telemetry_stats,
+)
+
+__all__ = [
+    "Agent",
+    "AgentIdInUse",
+    "BlockingContext",
+    "Cancelled",
+    "ConnectionLost",
+    "Context",
+    "DeadlineExceeded",
+    "Envelope",
+    "Event",
+    "EventExpired",
+    "EventTooLarge",
+    "HandlerFailed",
+    "InvalidAgent",
+    "InvalidEvent",
+    "LoomError",
+    "Overloaded",
+    "PermissionDenied",
+    "ProtocolError",
+    "ProviderGone",
+    "Qos",
+    "TelemetryReport",
+    "TracerProvider",
+    "UnknownCapability",
+    "__version__",
+    "init_telemetry",
+    "shutdown_telemetry",
+    "telemetry_stats",
+]
+
+__version__ = _native.__version__
+
+_EXIT_SECONDS = 2.0
+
+
+def _at_exit() -> None:
+    """Send and flush what is left; the native threads end before the interpreter does."""
+    report = _native.leave_process(_EXIT_SECONDS)
+    forward_logs()
+    if report is not None:
+        logging.getLogger("loom").warning("not every span left the process: %s", report[5])
+
+
+atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_native.after_fork_in_child)

@@ -1,0 +1,137 @@
+"""Serving calls of other agents."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from loom._otel import context_of
+from loom._payload import decode, encode_json, is_binary
+from loom.context import Context
+from loom.dispatch import Handler, Work, record_failure
+from loom.exceptions import LoomError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from loom._spans import Spans
+    from loom.context import Emitter
+    from loom.dispatch import Dispatcher
+
+__all__ = ["ActionServer", "Capability"]
+
+_log = logging.getLogger("loom")
+
+_MAX_OPEN = 1024
+"""Calls that one agent serves at once; more are refused, and the caller is told."""
+
+
+class Capability(NamedTuple):
+    """Something that other agents may call."""
+
+    name: str
+    handler: Handler
+    description: str = ""
+    input_schema: str = ""
+    """JSON Schema of the arguments, as text; empty where none was declared."""
+
+
+class ActionServer:
+    """Runs one task per call. All of it belongs to the event loop's thread."""
+
+    def __init__(
+        self, capabilities: Mapping[str, Capability], dispatcher: Dispatcher, spans: Spans, emitter: Emitter
+    ) -> None:
+        self._capabilities = capabilities
+        self._dispatcher = dispatcher
+        self._spans = spans
+        self._emitter = emitter
+        self._client = emitter.client
+        self._open: dict[int, asyncio.Task[None]] = {}
+
+    def call(
+        self, call_id: int, capability: str, args: bytes, content_type: str, headers: Mapping[str, str], caller: str
+    ) -> None:
+        """Begin to serve a call."""
+        if len(self._open) >= _MAX_OPEN:
+            message = f"{len(self._open)} calls are being served already; try again later"
+            self._client.answer_error(call_id, "rate_limited", message)
+            return
+        served = self._serve(call_id, capability, args, content_type, headers, caller)
+        self._open[call_id] = self._emitter.loop.create_task(served, name=f"loom-call-{capability}")
+
+    def call_cancelled(self, call_id: int) -> None:
+        """Nobody waits for the answer any more."""
+        if (task := self._open.get(call_id)) is not None:
+            task.cancel()
+
+    def disconnected(self) -> None:
+        """No answer can reach its caller any more."""
+        for task in self._open.values():
+            task.cancel()
+
+    async def rest(self) -> None:
+        """Wait until every call is answered."""
+        if self._open:
+            await asyncio.wait(self._open.values())
+
+    async def stop(self) -> None:
+        """Cancel what is being served."""
+        self.disconnected()
+        await self.rest()
+
+    async def _serve(
+        self, call_id: int, name: str, args: bytes, content_type: str, headers: Mapping[str, str], caller: str
+    ) -> None:
+        span = self._spans.begin_call(name, caller, headers)
+        try:
+            result, result_type = await self._run(name, args, content_type, headers, caller, span)
+            self._client.answer(call_id, result, result_type)
+        except asyncio.CancelledError as error:
+            record_failure(span, error)
+            self._answer_error(call_id, "cancelled", f"{name} was cancelled")
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is the caller's answer
+            record_failure(span, error)
+            code = error.code if isinstance(error, LoomError) else "handler_failed"
+            message = str(error) if isinstance(error, LoomError) else f"{type(error).__name__}: {error}"
+            self._answer_error(call_id, code, message)
+            context = span.get_span_context()
+            ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+            _log.error(
+                "the capability %s failed for agent %s: %s [trace_id=%s span_id=%s]",
+                name,
+                caller,
+                message,
+                ids["trace_id"],
+                ids["span_id"],
+                exc_info=error,
+                extra=ids,
+            )
+        finally:
+            span.end()
+            self._open.pop(call_id, None)
+
+    async def _run(
+        self, name: str, args: bytes, content_type: str, headers: Mapping[str, str], caller: str, span: Any
+    ) -> tuple[bytes, str]:
+        capability = self._capabilities.get(name)
+        if capability is None:
+            raise LoomError(f"this agent does not provide {name}", code="unknown_capability")
+        try:
+            arguments = decode(args, content_type or "application/json")
+        except ValueError as error:
+            raise LoomError(f"the arguments are no JSON: {error}", code="invalid_event") from error
+        context = Context(self._emitter, None, span, caller)
+        otel = context_of(span, headers.get("baggage", ""))
+        result = await self._dispatcher.run(Work(capability.handler, (context, arguments), otel))
+        if is_binary(result):
+            return bytes(result), "application/octet-stream"
+        return encode_json(result), "application/json"
+
+    def _answer_error(self, call_id: int, code: str, message: str) -> None:
+        try:
+            self._client.answer_error(call_id, code, message)
+        except LoomError:
+            # The answer finds no room; the caller has its deadline.
+            _log.warning("the answer to a call could not be sent: %s", message)

@@ -1,0 +1,398 @@
+"""An agent: an id, subscriptions, capabilities, and a connection to the bus."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import json
+import logging
+import signal
+import uuid
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from loom import _native
+from loom._client import Connection
+from loom._otel import current_source
+from loom._spans import spans_for
+from loom.actions import ActionServer, Capability
+from loom.config import Qos, Settings
+from loom.context import Emitter, Outgoing
+from loom.dispatch import Dispatcher, Handler
+from loom.exceptions import InvalidAgent, LoomError
+from loom.telemetry import forward_logs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from loom.context import Context
+
+    EventHandler = Callable[[Context, str, _native.Event], Any]
+    ActionHandler = Callable[[Context, Any], Any]
+
+__all__ = ["Agent"]
+
+_log = logging.getLogger("loom")
+
+H = TypeVar("H", bound="Callable[..., Any]")
+
+_INBOX_CAPACITY = 4096
+"""Replies that wait on the server: as many as an agent may have requests open."""
+_SPAN_FLUSH = 2.0
+"""Seconds that a stop waits for spans at most: a collector that is away must not delay it further."""
+
+
+class Agent(Outgoing):
+    """Receives events, provides capabilities, emits and calls.
+
+    ``on_event`` receives the events of ``topics``; more handlers are added with ``@agent.on(...)`` and
+    ``@agent.capability(...)`` before the start. Handlers are ``async def handler(ctx, topic, event)``; a plain function
+    runs in a thread. Up to ``max_in_flight`` of them run at once.
+    """
+
+    __slots__ = (
+        "_actions",
+        "_capabilities",
+        "_connection",
+        "_dispatcher",
+        "_is_stopping",
+        "_on_error",
+        "_settings",
+        "_spans",
+        "_subscriptions",
+        "agent_id",
+        "instance_id",
+    )
+
+    def __init__(
+        self,
+        agent_id: str,
+        *,
+        topics: Iterable[str] = (),
+        on_event: EventHandler | None = None,
+        qos: Qos | str = Qos.BATCHED,
+        address: str | None = None,
+        token: str | None = None,
+        max_in_flight: int = 64,
+        credit: int = 1024,
+        buffer_bytes: int = 8 * 1024 * 1024,
+        emit_timeout: float | None = None,
+        stop_timeout: float = 5.0,
+        on_error: Callable[[LoomError], None] | None = None,
+    ) -> None:
+        if not _native.is_valid_agent_id(agent_id):
+            raise InvalidAgent(
+                f"agent id {agent_id!r} is not valid: use 1 to 128 letters, digits, _, . and -", field="hello.agent_id"
+            )
+        self.agent_id = agent_id
+        self.instance_id = uuid.uuid4().hex
+        self._settings = Settings.from_environment(
+            address=address,
+            token=token,
+            max_in_flight=max_in_flight,
+            credit=credit,
+            buffer_bytes=buffer_bytes,
+            emit_timeout=emit_timeout,
+            stop_timeout=stop_timeout,
+        )
+        self._subscriptions: list[tuple[str, Qos, int, Handler]] = []
+        self._capabilities: dict[str, Capability] = {}
+        self._on_error = on_error
+        self._event = None
+        self._connection: Connection | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._actions: ActionServer | None = None
+        self._is_stopping = False
+        self._spans = spans_for(agent_id, self.instance_id)
+        patterns = [topics] if isinstance(topics, str) else list(topics)
+        if patterns and on_event is None:
+            raise InvalidAgent("topics were given without on_event: who shall handle their events?")
+        if on_event is not None and not patterns:
+            raise InvalidAgent("on_event was given without topics: which events shall it handle?")
+        if on_event is not None:
+            self.on(*patterns, qos=qos)(on_event)
+
+    # ---- definition ----
+
+    def on(self, *patterns: str, qos: Qos | str = Qos.BATCHED, capacity: int = 0) -> Callable[[H], H]:
+        """Subscribe a handler to topics or patterns (``*`` is one segment, a last ``>`` one or more).
+
+        ``capacity`` is the size of the mailbox on the server, in events; 0 means the default of the QoS. An event that
+        two subscriptions of an agent want is delivered twice.
+        """
+        self._check_not_started("subscriptions")
+        kind = Qos.of(qos)
+        for pattern in patterns:
+            _native.validate_pattern(pattern)
+
+        def register(function: H) -> H:
+            handler = _handler(function)
+            self._subscriptions.extend((pattern, kind, capacity, handler) for pattern in patterns)
+            return function
+
+        return register
+
+    def capability(
+        self, name: str, *, description: str = "", input_schema: Mapping[str, Any] | None = None
+    ) -> Callable[[H], H]:
+        """Provide a capability: ``async def handler(ctx, args)`` returns the result, as JSON or bytes."""
+        self._check_not_started("capabilities")
+        if not _native.is_valid_capability(name):
+            raise InvalidAgent(
+                f"capability {name!r} is not valid: use 1 to 128 letters, digits, _, . and -",
+                field="hello.capabilities",
+            )
+        if name in self._capabilities:
+            raise InvalidAgent(f"capability {name} stands twice", field="hello.capabilities")
+        schema = json.dumps(input_schema) if input_schema is not None else ""
+
+        def register(function: H) -> H:
+            text = description or inspect.getdoc(function) or ""
+            self._capabilities[name] = Capability(name, _handler(function), text, schema)
+            return function
+
+        return register
+
+    # ---- life ----
+
+    async def start(self) -> None:
+        """Connect, and return when the server has welcomed this agent; waits until there is a server.
+
+        Raises:
+            AgentIdInUse: Another process is connected under this id.
+            InvalidAgent: The server does not take this agent's definition.
+            PermissionDenied: The token is missing or wrong.
+
+        """
+        if self._connection is not None:
+            raise LoomError(f"agent {self.agent_id} is started already", code="invalid_agent_id")
+        loop = asyncio.get_running_loop()
+        inbox_id = len(self._subscriptions) + 1
+        inbox = f"_inbox.{self.instance_id}"
+        subscriptions = [
+            (number, pattern, int(qos), capacity)
+            for number, (pattern, qos, capacity, _) in enumerate(self._subscriptions, start=1)
+        ]
+        # Realtime mailboxes are served first: replies overtake the events whose handlers wait for them.
+        subscriptions.append((inbox_id, inbox, int(Qos.REALTIME), _INBOX_CAPACITY))
+        client = _native.Client(
+            agent_id=self.agent_id,
+            instance_id=self.instance_id,
+            address=self._settings.address,
+            token=self._settings.token,
+            subscriptions=subscriptions,
+            reply_subscription=inbox_id,
+            capabilities=[(c.name, c.description, c.input_schema) for c in self._capabilities.values()],
+            credit=self._settings.credit,
+            byte_limit=self._settings.buffer_bytes,
+            source=self._spans.source,
+            client=f"loom-python/{_native.__version__}",
+        )
+        self._spans.bind(client)
+        connection = Connection(
+            client, loop, agent_id=self.agent_id, address=self._settings.address, on_error=self._report_error
+        )
+        emitter = Emitter(connection, self._spans, inbox=inbox, emit_timeout=self._settings.emit_timeout)
+        handlers = {number: entry[3] for number, entry in enumerate(self._subscriptions, start=1)}
+        dispatcher = Dispatcher(connection, handlers, self._spans, emitter, max_in_flight=self._settings.max_in_flight)
+        actions = ActionServer(self._capabilities, dispatcher, self._spans, emitter)
+        connection.serve_calls(actions)
+        self._connection, self._dispatcher, self._actions, self._emitter = connection, dispatcher, actions, emitter
+        self._is_stopping = False
+        recording = current_source.get()
+        if recording is None or not recording.is_usable:
+            current_source.set(self._spans.source)
+        dispatcher.start()
+        client.start()
+        try:
+            await connection.connected()
+        except BaseException:
+            await self._close(monotonic())
+            raise
+
+    async def stop(self) -> None:
+        """Let handlers end, send what is waiting, say goodbye, flush spans; within ``stop_timeout`` seconds.
+
+        What could not be finished is counted and logged.
+        """
+        if self._connection is None or self._is_stopping:
+            return
+        self._is_stopping = True
+        connection, dispatcher, actions = self._parts()
+        deadline = monotonic() + self._settings.stop_timeout
+        connection.client.freeze()
+        # Three quarters for handlers, and the rest for what they have left behind.
+        await _within((deadline - monotonic()) * 0.75, _all_rest(dispatcher, actions))
+        await actions.stop()
+        await dispatcher.stop()
+        if connection.is_connected:
+            await _within(deadline - monotonic(), connection.flushed())
+            connection.client.leave()
+            await _within(max(0.1, deadline - monotonic()), asyncio.shield(connection.closed))
+        await self._close(deadline)
+
+    async def _close(self, deadline: float) -> None:
+        connection, dispatcher, actions = self._parts()
+        await actions.stop()
+        await dispatcher.stop()
+        unconfirmed, unhandled = connection.client.abandon()
+        unhandled += dispatcher.queued
+        connection.fail_all(LoomError("the agent has been stopped", code="unavailable"))
+        dispatcher.close()
+        self._connection = None
+        if unconfirmed or unhandled:
+            _log.warning(
+                "agent %s stopped with %d published events unconfirmed and %d received events unhandled",
+                self.agent_id,
+                unconfirmed,
+                unhandled,
+            )
+        if self._spans.source is not None:
+            patience = min(_SPAN_FLUSH, max(0.1, deadline - monotonic()))
+            await asyncio.get_running_loop().run_in_executor(None, _native.flush_spans, patience)
+        forward_logs()
+
+    async def flush(self) -> None:
+        """Wait until every event emitted so far is settled by the server."""
+        await self._started().flushed()
+
+    async def wait_closed(self) -> None:
+        """Wait until the agent is stopped; raise when the server has refused it for good."""
+        connection = self._started()
+        await asyncio.shield(connection.closed)
+        if connection.refused is not None:
+            raise connection.refused
+
+    def run(self, main: Callable[[Agent], Awaitable[object]] | None = None) -> int:
+        """Start, run until SIGINT or SIGTERM (or until ``main`` returns), and stop. Blocks; returns the exit code.
+
+        A second signal ends the process at once.
+        """
+        with asyncio.Runner() as runner:
+            return runner.run(self._run(main))
+
+    async def _run(self, main: Callable[[Agent], Awaitable[object]] | None) -> int:
+        loop = asyncio.get_running_loop()
+        stopping = asyncio.Event()
+
+        def stop(number: signal.Signals) -> None:
+            if stopping.is_set():
+                _log.warning("agent %s: %s again, leaving at once", self.agent_id, number.name)
+                for handled in signals:
+                    loop.remove_signal_handler(handled)
+                signal.raise_signal(number)
+            _log.info("agent %s: %s, stopping", self.agent_id, number.name)
+            stopping.set()
+
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for number in signals:
+            loop.add_signal_handler(number, stop, number)
+        try:
+            work = asyncio.ensure_future(self._live(main))
+            stopped = asyncio.ensure_future(stopping.wait())
+            await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            if not work.done():
+                work.cancel()
+            try:
+                await work
+            except asyncio.CancelledError:
+                pass
+            finally:
+                await self.stop()
+            return 0
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+    async def _live(self, main: Callable[[Agent], Awaitable[object]] | None) -> None:
+        await self.start()
+        if main is not None:
+            await main(self)
+        else:
+            await self.wait_closed()
+
+    async def __aenter__(self) -> Agent:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # ---- looking at it ----
+
+    @property
+    def is_connected(self) -> bool:
+        """A stream to the server is open."""
+        return self._connection is not None and self._connection.is_connected
+
+    def stats(self) -> dict[str, int]:
+        """Count what went through this agent since its start."""
+        connection = self._started()
+        _, dispatcher, _ = self._parts()
+        counted = dict(connection.client.stats())
+        counted["rejected"] = connection.rejected
+        counted["handled"] = dispatcher.handled
+        counted["failed"] = dispatcher.failed
+        return counted
+
+    def __repr__(self) -> str:
+        state = "connected" if self.is_connected else "not connected"
+        return f"Agent({self.agent_id!r}, {state})"
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_emitter":
+            raise LoomError(f"agent {self.agent_id} is not started: await agent.start() first", code="unavailable")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _started(self) -> Connection:
+        if self._connection is None:
+            raise LoomError(f"agent {self.agent_id} is not started: await agent.start() first", code="unavailable")
+        return self._connection
+
+    def _parts(self) -> tuple[Connection, Dispatcher, ActionServer]:
+        connection = self._started()
+        assert self._dispatcher is not None  # noqa: S101 - set together with the connection
+        assert self._actions is not None  # noqa: S101
+        return connection, self._dispatcher, self._actions
+
+    def _check_not_started(self, what: str) -> None:
+        if self._connection is not None:
+            raise LoomError(f"agent {self.agent_id} is started already: {what} come before it", code="invalid_agent_id")
+
+    def _report_error(self, error: LoomError) -> None:
+        if self._on_error is not None:
+            try:
+                self._on_error(error)
+            except Exception:  # noqa: BLE001 - logged, whatever it is
+                _log.exception("on_error of agent %s failed", self.agent_id)
+
+
+def _handler(function: Callable[..., Any]) -> Handler:
+    inner: Any = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    if not callable(inner):
+        raise TypeError(f"a handler is a function, not {type(inner).__name__}")
+    call = inner if inspect.isroutine(inner) or inspect.isclass(inner) else inner.__call__
+    if inspect.isasyncgenfunction(call) or inspect.isgeneratorfunction(call):
+        raise TypeError(f"{function!r} is a generator: a handler is an async or a plain function")
+    return Handler(function, inspect.iscoroutinefunction(call))
+
+
+async def _all_rest(dispatcher: Dispatcher, actions: ActionServer) -> None:
+    await dispatcher.rest()
+    await actions.rest()
+
+
+async def _within(seconds: float, done: Awaitable[object]) -> bool:
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            await done
+    except (TimeoutError, LoomError):
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""The environment variables that the SDK reads, each once, and what an agent is made of."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import IntEnum
+
+__all__ = ["ADDRESS", "DEFAULT_ADDRESS", "TELEMETRY_AUTO", "TOKEN", "Qos", "Settings"]
+
+ADDRESS = "LOOM_ADDRESS"
+"""Address of the bridge, ``host:port``; default ``127.0.0.1:50051``."""
+TOKEN = "LOOM_TOKEN"  # noqa: S105 - the name of a variable
+"""Token of the server, where it wants one."""
+TELEMETRY_AUTO = "LOOM_TELEMETRY_AUTO"
+"""``0``: an Agent does not set up telemetry by itself."""
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+
+class Qos(IntEnum):
+    """What a full mailbox of a subscription does."""
+
+    REALTIME = 1
+    """Drop its oldest event, and count it."""
+    BATCHED = 2
+    """Make the publisher wait."""
+    BACKGROUND = 3
+    """Make the publisher wait; large, and served after the others."""
+
+    @classmethod
+    def of(cls, value: Qos | str) -> Qos:
+        """Read ``realtime``, ``batched`` or ``background``."""
+        if isinstance(value, cls):
+            return value
+        try:
+            return cls[str(value).upper()]
+        except KeyError:
+            known = ", ".join(qos.name.lower() for qos in cls)
+            raise ValueError(f"qos {value!r} is not known: use {known}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where an agent connects, and its bounds."""
+
+    address: str
+    token: str
+    max_in_flight: int
+    """Handlers that run at once."""
+    credit: int
+    """Deliveries that may be in this process and not handled."""
+    buffer_bytes: int
+    """Published bytes that may be without acknowledgement."""
+    emit_timeout: float | None
+    """Seconds that an emit may wait for room; None waits as long as it takes."""
+    stop_timeout: float
+    """Seconds that a stop may take."""
+
+    @classmethod
+    def from_environment(
+        cls,
+        *,
+        address: str | None,
+        token: str | None,
+        max_in_flight: int,
+        credit: int,
+        buffer_bytes: int,
+        emit_timeout: float | None,
+        stop_timeout: float,
+    ) -> Settings:
+        """Fill in what was not given, and check the rest."""
+        for name, value in (("max_in_flight", max_in_flight), ("credit", credit), ("buffer_bytes", buffer_bytes)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}: it must be at least 1")
+        return cls(
+            address=address or os.environ.get(ADDRESS) or DEFAULT_ADDRESS,
+            token=token if token is not None else os.environ.get(TOKEN, ""),
+            max_in_flight=max_in_flight,
+            credit=credit,
+            buffer_bytes=buffer_bytes,
+            emit_timeout=emit_timeout,
+            stop_timeout=stop_timeout,
+        )

@@ -1,0 +1,380 @@
+"""From the native client's queue into handlers, at half a microsecond each where they do not suspend.
+
+One callback reads the wake descriptor. Up to ``max_in_flight`` long-lived worker tasks take events from one queue. A
+worker whose handlers do not suspend takes event after event without returning to the loop. When it takes an event while
+more are queued, it passes the baton: one idle worker is woken and goes on with the queue if the first one suspends. The
+callback never waits for a handler, so replies, cancellations and acknowledgements arrive however long handlers take.
+
+Each handler runs in a copy of the agent's ``contextvars`` context: what it sets is gone with it. The worker is a real
+``asyncio.Task``, so ``asyncio.timeout``, ``TaskGroup`` and ``current_task`` work inside of a handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import select
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from time import monotonic
+from types import coroutine
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from opentelemetry.context import Context as OtelContext
+from opentelemetry.trace import StatusCode
+
+from loom._otel import SPAN_KEY, context_of, set_current
+from loom.context import Context as HandlerContext
+from loom.semconv import attribute
+from loom.telemetry import forward_logs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+
+    from opentelemetry import trace
+
+    from loom import _native
+    from loom._client import Connection
+    from loom._spans import Spans
+    from loom.context import Emitter
+
+__all__ = ["Dispatcher", "Handler", "Work"]
+
+_log = logging.getLogger("loom")
+
+_TAKE = 256
+"""Events taken from the native queue at once."""
+_SLICE = 0.002
+"""Seconds after which a worker lets the loop see to others."""
+
+
+class Handler(NamedTuple):
+    """A function of the user, and how it is called."""
+
+    function: Callable[..., Any]
+    is_async: bool
+
+
+class Work(NamedTuple):
+    """What one call of a handler needs."""
+
+    handler: Handler
+    arguments: tuple[Any, ...]
+    otel: OtelContext
+
+
+class Dispatcher:
+    """Runs handlers. All of it belongs to the event loop's thread."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        handlers: Mapping[int, Handler],
+        spans: Spans,
+        emitter: Emitter,
+        *,
+        max_in_flight: int,
+    ) -> None:
+        self._connection = connection
+        self._client = connection.client
+        self._handlers = handlers
+        self._spans = spans
+        self._emitter = emitter
+        self._max_workers = max_in_flight
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[_native.Event] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._idle: list[asyncio.Future[None]] = []
+        self._baton = False
+        self._is_stopping = False
+        self._waiting_for_rest: list[asyncio.Future[None]] = []
+        self._threads: ThreadPoolExecutor | None = None
+        self._stop_watching: Callable[[], object] = _nothing
+        self.handled = 0
+        self.failed = 0
+
+    # ---- start and end ----
+
+    def start(self) -> None:
+        """Watch the wake descriptor."""
+        descriptor = self._client.fileno()
+        try:
+            self._loop.add_reader(descriptor, self._on_wake)
+        except NotImplementedError:
+            self._stop_watching = _watch_in_thread(descriptor, self._loop, self._on_wake)
+        else:
+            self._stop_watching = functools.partial(self._loop.remove_reader, descriptor)
+
+    async def rest(self) -> None:
+        """Wait until no event is queued and no handler runs."""
+        while self._queue or self._busy or self._take():
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._waiting_for_rest.append(future)
+            self._pass_baton()
+            await future
+
+    async def stop(self) -> None:
+        """Cancel the handlers that run, and end."""
+        self._is_stopping = True
+        for worker in self._workers:
+            worker.cancel()
+        if self._workers:
+            await asyncio.wait(self._workers)
+        if self._threads is not None:
+            # A thread cannot be cancelled: its function ends when it ends.
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """Stop watching the descriptor."""
+        self._stop_watching()
+
+    @property
+    def queued(self) -> int:
+        """Events that were taken from the native queue and not given to a handler."""
+        return len(self._queue)
+
+    @property
+    def _busy(self) -> int:
+        return len(self._workers) - len(self._idle)
+
+    # ---- taking ----
+
+    def _on_wake(self) -> None:
+        self._client.clear_wake()
+        if self._take():
+            self._pass_baton()
+
+    def _take(self) -> bool:
+        """Fill the queue when it is empty; take notices always. True: there is something in the queue."""
+        queue = self._queue
+        events, notices = self._client.take(0 if queue else _TAKE)
+        queue.extend(events)
+        if notices is not None:
+            self._connection.handle(notices)
+        forward_logs()
+        return bool(queue)
+
+    def _pass_baton(self) -> None:
+        """Wake one idle worker, unless one is on its way already."""
+        if self._baton or self._is_stopping:
+            return
+        if self._idle:
+            self._idle.pop().set_result(None)
+        elif len(self._workers) < self._max_workers:
+            worker = self._loop.create_task(self._work(), name="loom-worker")
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+        else:
+            return
+        self._baton = True
+
+    # ---- handling: the hot path ----
+
+    async def _work(self) -> None:
+        queue, handle = self._queue, self._handle
+        self._baton = False
+        slice_end = monotonic() + _SLICE
+        while not self._is_stopping:
+            if not queue and not self._take():
+                await self._wait_for_baton()
+                slice_end = monotonic() + _SLICE
+                continue
+            event = queue.popleft()
+            if queue and not self._baton:
+                self._pass_baton()
+            # Not awaited where the handler does not suspend: that spares a coroutine per event.
+            suspended = handle(event)
+            if suspended is not None:
+                await suspended
+                slice_end = monotonic() + _SLICE
+            elif monotonic() > slice_end:
+                await asyncio.sleep(0)
+                slice_end = monotonic() + _SLICE
+
+    def _handle(self, event: _native.Event) -> Coroutine[Any, Any, None] | None:
+        """Run a handler until it suspends, and return what is left of it."""
+        span = self._spans.begin(event)
+        text = event.baggage
+        otel = context_of(span, text) if text else OtelContext({SPAN_KEY: span})
+        handler = self._handlers[event.subscription]
+        run = copy_context().run
+        arguments = (HandlerContext(self._emitter, event, span), event.topic, event)
+        if not handler.is_async:
+            return self._rest_of(event, span, self._in_thread(run, Work(handler, arguments, otel)))
+        try:
+            suspended = run(_start, handler.function, arguments, otel)
+        except BaseException as error:  # noqa: BLE001 - see _failed
+            try:
+                self._failed(span, error, event)
+            finally:
+                self._spans.finish(span)
+            return None
+        if suspended is None:
+            self.handled += 1
+            self._spans.finish(span)
+            return None
+        return self._rest_of(event, span, _resume(run, *suspended))
+
+    async def _rest_of(self, event: _native.Event, span: trace.Span, running: Awaitable[object]) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        try:
+            await running
+            self.handled += 1
+        except BaseException as error:  # noqa: BLE001 - see _failed
+            self._failed(span, error, event)
+        finally:
+            self._spans.finish(span)
+            self._uncancel(task)
+
+    def _uncancel(self, task: asyncio.Task[None]) -> None:
+        """Forget cancellations left by a handler; before Python 3.13 a TaskGroup that fails leaves one."""
+        if not self._is_stopping:
+            while task.cancelling():
+                task.uncancel()
+
+    async def _wait_for_baton(self) -> None:
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._idle.append(future)
+        if self._waiting_for_rest and not self._busy:
+            for waiting in self._waiting_for_rest:
+                if not waiting.done():
+                    waiting.set_result(None)
+            self._waiting_for_rest.clear()
+        try:
+            await future
+        finally:
+            self._baton = False
+            if future in self._idle:
+                self._idle.remove(future)
+
+    # ---- handling: what few do ----
+
+    async def run(self, work: Work) -> Any:
+        """Run a handler in the caller's task, in a context of its own."""
+        run = copy_context().run
+        if not work.handler.is_async:
+            return await self._in_thread(run, work)
+        return await _resume_from_start(run, work)
+
+    async def _in_thread(self, run: Callable[..., Any], work: Work) -> Any:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._max_workers, thread_name_prefix="loom-handler")
+        result = await self._loop.run_in_executor(self._threads, run, _call, work)
+        if asyncio.iscoroutine(result):
+            # A function that was not recognised as async: its coroutine runs on the loop, like any other.
+            return await _resume_from_start(run, Work(Handler(lambda: result, is_async=True), (), work.otel))
+        return result
+
+    def _failed(self, span: trace.Span, error: BaseException, event: _native.Event) -> None:
+        """Tell of a handler's failure, which is its own; raise again what is meant for the agent or the process."""
+        self.failed += 1
+        record_failure(span, error)
+        is_cancelled = isinstance(error, asyncio.CancelledError)
+        if not isinstance(error, Exception) and not is_cancelled:
+            raise error
+        if is_cancelled and self._is_stopping:
+            _log.warning("the handler of %s (event %s) was cancelled by the agent's stop", event.topic, event.id)
+            raise error
+        context = span.get_span_context()
+        trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+        _log.error(
+            "the handler of %s failed on event %s: %s: %s [trace_id=%s span_id=%s]",
+            event.topic,
+            event.id,
+            type(error).__name__,
+            error,
+            trace_id,
+            span_id,
+            exc_info=error,
+            extra={"trace_id": trace_id, "span_id": span_id},
+        )
+
+
+def record_failure(span: trace.Span, error: BaseException) -> None:
+    """Write an exception of a handler onto its span."""
+    if not span.is_recording():
+        return
+    span.record_exception(cast("Exception", error))
+    span.set_attribute(attribute.ERROR_TYPE, type(error).__qualname__)
+    span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
+
+
+def _start(
+    function: Callable[..., Coroutine[Any, Any, Any]], arguments: tuple[Any, ...], otel: OtelContext
+) -> tuple[Coroutine[Any, Any, Any], Any] | None:
+    """Run a handler up to its first suspension; None when it did not suspend."""
+    set_current(otel)
+    running = function(*arguments)
+    try:
+        return running, running.send(None)
+    except StopIteration:
+        return None
+
+
+async def _resume_from_start(run: Callable[..., Any], work: Work) -> Any:
+    """Run a whole handler and return its result."""
+
+    def start() -> Coroutine[Any, Any, Any]:
+        set_current(work.otel)
+        return cast("Coroutine[Any, Any, Any]", work.handler.function(*work.arguments))
+
+    running = run(start)
+    try:
+        awaited = run(running.send, None)
+    except StopIteration as result:
+        return result.value
+    return await _resume(run, running, awaited)
+
+
+@coroutine
+def _resume(run: Callable[..., Any], running: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, Any, Any]:
+    """Drive a suspended handler to its end, each step in the handler's own context."""
+    while True:
+        try:
+            sent = yield awaited
+        except GeneratorExit:
+            run(running.close)
+            raise
+        except BaseException as error:  # noqa: BLE001 - cancellation is the handler's to see
+            step: Callable[[Any], Any] = running.throw
+            value: Any = error
+        else:
+            step, value = running.send, sent
+        try:
+            awaited = run(step, value)
+        except StopIteration as result:
+            return result.value
+
+
+def _call(work: Work) -> Any:
+    set_current(work.otel)
+    return work.handler.function(*work.arguments)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _watch_in_thread(
+    descriptor: int, loop: asyncio.AbstractEventLoop, on_wake: Callable[[], None]
+) -> Callable[[], None]:
+    """Watch for loops that cannot: one thread sleeps in the kernel and calls into the loop once per batch."""
+    over, seen = threading.Event(), threading.Event()
+
+    def wake() -> None:
+        on_wake()
+        seen.set()
+
+    def watch() -> None:
+        while not over.is_set():
+            readable, _, _ = select.select([descriptor], [], [], 0.5)
+            if readable and not over.is_set():
+                seen.clear()
+                loop.call_soon_threadsafe(wake)
+                seen.wait(1.0)
+
+    threading.Thread(target=watch, name="loom-wake", daemon=True).start()
+    return over.set

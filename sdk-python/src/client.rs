@@ -1,0 +1,445 @@
+//! The native half of an agent: publishes, hands out what came, and says how the connection fares.
+//!
+//! No logic of the agent is here. Everything is called by the thread that holds the GIL; nothing waits.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use loom_proto::wire::number;
+use loom_proto::{Code, v1};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString};
+use rustc_hash::FxHashMap;
+
+use crate::error::{forked, raise};
+use crate::event::{Event, Topic};
+use crate::inbox::Inbox;
+use crate::link::{Link, LinkConfig, inbox_capacity};
+use crate::outbox::Outbox;
+use crate::source::SpanSource;
+use crate::span::{Span, run_end_hook, run_start_hook};
+use crate::wake::Wake;
+use crate::{logs, runtime, session};
+
+mod handling;
+mod notice;
+mod publishing;
+
+use publishing::{Emit, Extra, text};
+
+/// Topics whose Python strings are kept; an agent that hears more of them at a time makes each anew.
+const TOPIC_CACHE: usize = 1024;
+
+/// See the module.
+#[pyclass(frozen, module = "loom._native")]
+pub(crate) struct Client {
+    link: Arc<Link>,
+    agent_id: Arc<str>,
+    /// Pattern by subscription id.
+    patterns: FxHashMap<u32, Arc<str>>,
+    source: Option<SpanSource>,
+    topics: parking_lot::Mutex<FxHashMap<Box<str>, Topic>>,
+    generation: u32,
+}
+
+impl Client {
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        if self.generation == runtime::generation() {
+            Ok(())
+        } else {
+            Err(forked(py))
+        }
+    }
+
+    fn topic(&self, py: Python<'_>, text: &str) -> Topic {
+        let mut topics = self.topics.lock();
+        if let Some(topic) = topics.get(text) {
+            return topic.clone_ref(py);
+        }
+        if topics.len() >= TOPIC_CACHE {
+            topics.clear();
+        }
+        let topic = Topic::new(py, text);
+        topics.insert(text.into(), topic.clone_ref(py));
+        topic
+    }
+
+    fn put(&self, py: Python<'_>, field: u32, message: &impl prost::Message) -> PyResult<()> {
+        self.check(py)?;
+        if self
+            .link
+            .outbox
+            .control(|control| control.put(field, message))
+        {
+            return Ok(());
+        }
+        let text = "too many calls and replies wait for the connection; try again later";
+        Err(raise(py, Code::Backpressure, text, ""))
+    }
+}
+
+#[pymethods]
+impl Client {
+    #[new]
+    #[pyo3(signature = (*, agent_id, instance_id, address, token, subscriptions, reply_subscription, capabilities, credit, byte_limit, source, client))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "named by the caller: what Hello says, and the bounds"
+    )]
+    fn new(
+        agent_id: &str,
+        instance_id: &str,
+        address: &str,
+        token: &str,
+        subscriptions: Vec<(u32, String, i32, u32)>,
+        reply_subscription: u32,
+        capabilities: Vec<(String, String, String)>,
+        credit: u32,
+        byte_limit: usize,
+        source: Option<&Bound<'_, SpanSource>>,
+        client: &str,
+    ) -> PyResult<Self> {
+        let patterns = subscriptions
+            .iter()
+            .map(|(id, pattern, ..)| (*id, pattern.as_str().into()))
+            .collect();
+        let subscriptions = subscriptions
+            .into_iter()
+            .map(|(id, pattern, qos, capacity)| v1::Subscription {
+                id,
+                pattern,
+                qos,
+                capacity,
+            })
+            .collect();
+        let capabilities = capabilities
+            .into_iter()
+            .map(|(name, description, input_schema)| v1::Capability {
+                name,
+                description,
+                input_schema,
+            })
+            .collect();
+        let config = LinkConfig {
+            address: address.to_owned(),
+            hello: v1::Hello {
+                agent_id: agent_id.to_owned(),
+                instance_id: instance_id.to_owned(),
+                token: token.to_owned(),
+                subscriptions,
+                capabilities,
+                credit: 0,
+                client: client.to_owned(),
+            },
+            credit: credit.max(1),
+        };
+        let capacity = inbox_capacity(config.credit);
+        let inbox = Inbox::new(Wake::new()?, capacity, reply_subscription);
+        Ok(Self {
+            link: Arc::new(Link::new(config, Outbox::new(byte_limit), inbox)),
+            agent_id: agent_id.into(),
+            patterns,
+            source: source.map(|source| source.get().clone()),
+            topics: parking_lot::Mutex::default(),
+            generation: runtime::generation(),
+        })
+    }
+
+    /// Starts to connect, and goes on doing so. Call it once.
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        self.check(py)?;
+        logs::listen(Arc::downgrade(&self.link));
+        // The task ends with the client's close or with the runtime; nobody waits for its handle.
+        drop(runtime::handle()?.spawn(session::run(Arc::clone(&self.link))));
+        Ok(())
+    }
+
+    /// Descriptor that becomes readable when there is something to take.
+    fn fileno(&self) -> i32 {
+        self.link.inbox.wake.fd().as_raw_fd()
+    }
+
+    /// Makes the descriptor quiet; call it when it was readable, before `take`.
+    fn clear_wake(&self) {
+        self.link.inbox.wake.clear();
+    }
+
+    /// Takes up to `max` events and all notices. Each event counts against the credit until `finish` or `release`.
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        max: usize,
+    ) -> PyResult<(Bound<'py, PyList>, Option<Bound<'py, PyList>>)> {
+        self.check(py)?;
+        let (mut deliveries, mut notices) = (Vec::new(), Vec::new());
+        self.link.inbox.take(max, &mut deliveries, &mut notices);
+        self.link.hold(deliveries.len() as u32);
+        let events = PyList::empty(py);
+        for delivery in deliveries {
+            let topic = self.topic(py, delivery.layout.topic.text(&delivery.event));
+            events.append(Bound::new(py, Event::new(delivery, topic))?)?;
+        }
+        if notices.is_empty() {
+            return Ok((events, None));
+        }
+        let list = PyList::empty(py);
+        for notice in notices {
+            list.append(notice::tuple(py, self, notice)?)?;
+        }
+        Ok((events, Some(list)))
+    }
+
+    // ---- publishing ----
+
+    /// Takes an event. `span` is the current native span, `cause` the event whose handler emits. Returns the event's id,
+    /// or None when there is no room: wait for the notice `writable` and try again.
+    #[pyo3(signature = (topic, r#type, payload, content_type, span, cause, extra, /))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one crossing of the border per event"
+    )]
+    fn publish<'py>(
+        &self,
+        py: Python<'py>,
+        topic: &str,
+        r#type: &str,
+        payload: &[u8],
+        content_type: &str,
+        span: Option<&Bound<'py, Span>>,
+        cause: Option<&Bound<'py, Event>>,
+        extra: Option<Extra>,
+    ) -> PyResult<Option<Bound<'py, PyString>>> {
+        let emit = Emit {
+            topic,
+            r#type,
+            payload,
+            content_type,
+            span: span.map(Bound::get),
+            cause: cause.map(Bound::get),
+            extra,
+            confirm: false,
+        };
+        let taken = self.emit(py, &emit)?;
+        Ok(taken.map(|(id, _)| text(py, id)))
+    }
+
+    /// The same, and the notice `confirmed` tells when the event is settled. Returns its id and its number.
+    #[pyo3(signature = (topic, r#type, payload, content_type, span, cause, extra, /))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one crossing of the border per event"
+    )]
+    fn publish_confirmed<'py>(
+        &self,
+        py: Python<'py>,
+        topic: &str,
+        r#type: &str,
+        payload: &[u8],
+        content_type: &str,
+        span: Option<&Bound<'py, Span>>,
+        cause: Option<&Bound<'py, Event>>,
+        extra: Option<Extra>,
+    ) -> PyResult<Option<(Bound<'py, PyString>, u64)>> {
+        let emit = Emit {
+            topic,
+            r#type,
+            payload,
+            content_type,
+            span: span.map(Bound::get),
+            cause: cause.map(Bound::get),
+            extra,
+            confirm: true,
+        };
+        let taken = self.emit(py, &emit)?;
+        Ok(taken.map(|(id, number)| (text(py, id), number)))
+    }
+
+    // ---- handling ----
+
+    /// The span under which a handler runs: child of the delivery's context. Not recorded, but still the current context,
+    /// where the trace is not sampled or nobody records.
+    fn begin<'py>(&self, event: &Bound<'py, Event>) -> PyResult<Bound<'py, Span>> {
+        let span = Bound::new(event.py(), self.event_span(event))?;
+        run_start_hook(&span)?;
+        Ok(span)
+    }
+
+    /// The handler of one delivery has ended: ends its span and gives its credit back.
+    fn finish(&self, span: &Bound<'_, Span>) -> PyResult<()> {
+        self.release(1);
+        let native = span.get();
+        if native.source().is_some() && native.finish(None) {
+            return run_end_hook(span);
+        }
+        Ok(())
+    }
+
+    /// The span under which a call is served: child of `broker.invoke`, whose context stands in the headers.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "made of a Python dictionary for this call"
+    )]
+    fn begin_call<'py>(
+        &self,
+        py: Python<'py>,
+        capability: &str,
+        caller: &str,
+        headers: HashMap<String, String>,
+    ) -> PyResult<Bound<'py, Span>> {
+        let span = Bound::new(py, self.call_span(capability, caller, &headers))?;
+        run_start_hook(&span)?;
+        Ok(span)
+    }
+
+    /// Deliveries were handled that had no native span.
+    fn release(&self, deliveries: u32) {
+        if self.generation == runtime::generation() {
+            self.link.release(deliveries);
+        }
+    }
+
+    /// A request is sent, and its reply must find credit. Every `open_request` has one `close_request`.
+    fn open_request(&self, py: Python<'_>) -> PyResult<()> {
+        self.check(py)?;
+        self.link.open_request();
+        Ok(())
+    }
+
+    fn close_request(&self) {
+        if self.generation == runtime::generation() {
+            self.link.close_request();
+        }
+    }
+
+    /// Number whose confirmation covers everything published so far; None when all is settled.
+    fn confirm_all(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        self.check(py)?;
+        Ok(self.link.outbox.confirm_all())
+    }
+
+    // ---- capabilities ----
+
+    /// Calls a capability. The reply is a notice with the same id.
+    #[pyo3(signature = (call_id, capability, args, content_type, headers, timeout_ms, /))]
+    #[expect(clippy::too_many_arguments, reason = "the fields of an ActionCall")]
+    fn call(
+        &self,
+        py: Python<'_>,
+        call_id: u64,
+        capability: String,
+        args: &[u8],
+        content_type: String,
+        headers: BTreeMap<String, String>,
+        timeout_ms: u32,
+    ) -> PyResult<()> {
+        let call = v1::ActionCall {
+            call_id,
+            capability,
+            args: args.to_vec().into(),
+            content_type,
+            headers,
+            timeout_ms,
+            caller: String::new(),
+        };
+        self.put(py, number::CALL, &call)
+    }
+
+    /// Loses interest in a call.
+    fn cancel_call(&self, py: Python<'_>, call_id: u64) -> PyResult<()> {
+        self.check(py)?;
+        self.link.outbox.control(|control| control.cancel(call_id));
+        Ok(())
+    }
+
+    /// Answers a call with a result.
+    fn answer(
+        &self,
+        py: Python<'_>,
+        call_id: u64,
+        result: &[u8],
+        content_type: String,
+    ) -> PyResult<()> {
+        let reply = v1::ActionReply {
+            call_id,
+            content_type,
+            outcome: Some(v1::action_reply::Outcome::Result(result.to_vec().into())),
+        };
+        self.put(py, number::REPLY, &reply)
+    }
+
+    /// Answers a call with an error.
+    fn answer_error(
+        &self,
+        py: Python<'_>,
+        call_id: u64,
+        code: &str,
+        message: &str,
+    ) -> PyResult<()> {
+        let code = loom_proto::code::CODES
+            .iter()
+            .find(|faces| faces.name == code)
+            .map_or(Code::HandlerFailed, |faces| faces.code);
+        let reply = v1::ActionReply {
+            call_id,
+            content_type: String::new(),
+            outcome: Some(v1::action_reply::Outcome::Error(v1::Error::new(
+                code, message,
+            ))),
+        };
+        self.put(py, number::REPLY, &reply)
+    }
+
+    // ---- the end ----
+
+    /// Takes nothing new from now on: no credit is granted.
+    fn freeze(&self) {
+        if self.generation == runtime::generation() {
+            self.link.freeze();
+        }
+    }
+
+    /// Says goodbye when all has been sent. The notice `closed` follows.
+    fn leave(&self) {
+        if self.generation == runtime::generation() {
+            self.link.leave();
+        }
+    }
+
+    /// Ends at once. Returns how many published events were not confirmed, and how many deliveries were not handled.
+    fn abandon(&self) -> (u64, usize) {
+        if self.generation != runtime::generation() {
+            return (0, 0);
+        }
+        let lost = (self.link.outbox.abandon(), self.link.inbox.discard());
+        self.link.abandon();
+        lost
+    }
+
+    /// The counters, by name.
+    fn stats(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, u64)>> {
+        self.check(py)?;
+        let outbox = self.link.outbox.stats();
+        let inbox = self.link.inbox.stats();
+        Ok(vec![
+            ("published", outbox.published),
+            ("settled", outbox.settled),
+            ("unconfirmed", outbox.unconfirmed),
+            ("resent", outbox.resent),
+            ("received", inbox.received),
+            ("waiting", inbox.waiting),
+            ("malformed", inbox.malformed),
+            ("overflowed", inbox.overflowed),
+            ("connections", self.link.connections()),
+        ])
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if self.generation == runtime::generation() {
+            // An agent that was never stopped must not stay connected when nobody can reach it any more.
+            self.link.abandon();
+        }
+    }
+}

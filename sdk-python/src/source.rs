@@ -1,0 +1,110 @@
+//! Who records: one source per agent, with the agent's resource.
+
+use std::sync::Arc;
+
+use loom_proto::trace_context::TraceContext;
+use loom_telemetry::{Recorder, Sampler, SpanRecord, ids};
+use pyo3::prelude::*;
+
+use crate::otel::Parent;
+use crate::runtime;
+use crate::value::Limits;
+
+/// Cheap to clone; spans keep the one they were started by.
+#[pyclass(frozen, module = "loom._native")]
+#[derive(Clone, Debug)]
+pub(crate) struct SpanSource {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    recorder: Recorder,
+    sampler: Sampler,
+    limits: Limits,
+    service_name: Box<str>,
+    generation: u32,
+}
+
+impl SpanSource {
+    pub(crate) fn new(
+        recorder: Recorder,
+        sampler: Sampler,
+        limits: Limits,
+        service_name: &str,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                recorder,
+                sampler,
+                limits,
+                service_name: service_name.into(),
+                generation: runtime::generation(),
+            }),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    /// The context of a span under `parent`, sampled or not.
+    pub(crate) fn decide(&self, parent: Option<&Parent>) -> TraceContext {
+        let Some(parent) = parent else {
+            let mut context = ids::new_root(true);
+            let sampled = self.inner.sampler.samples_root(context.trace_id);
+            context.flags = context.flags.with_sampled(sampled);
+            return context;
+        };
+        let sampled = self.inner.sampler.samples_child(&parent.context);
+        TraceContext {
+            flags: parent.context.flags.with_sampled(sampled),
+            ..parent.context.child(ids::new_span_id())
+        }
+    }
+
+    /// False in a forked child: the recorder belongs to the parent's pipeline.
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.inner.generation == runtime::generation()
+    }
+
+    pub(crate) fn record(&self, span: SpanRecord) {
+        if self.is_of_this_process() {
+            self.inner.recorder.record(span);
+        }
+    }
+}
+
+#[pymethods]
+impl SpanSource {
+    /// Value of the resource's `service.name`.
+    #[getter]
+    fn service_name(&self) -> &str {
+        &self.inner.service_name
+    }
+
+    /// What all spans of this source have in common.
+    #[getter]
+    pub(crate) fn resource<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Bound<'py, pyo3::types::PyDict>> {
+        crate::value::write_all(py, self.inner.recorder.resource())
+    }
+
+    /// Spans taken, and spans refused because the buffer was full.
+    #[getter]
+    fn stats(&self) -> (u64, u64) {
+        if !self.is_of_this_process() {
+            return (0, 0);
+        }
+        let stats = self.inner.recorder.stats();
+        (stats.recorded, stats.buffer_full)
+    }
+
+    /// False after a fork, in the child.
+    #[getter]
+    fn is_usable(&self) -> bool {
+        self.is_of_this_process()
+    }
+}

@@ -1,0 +1,173 @@
+//! The part of a span that is recorded.
+
+use loom_proto::trace_context::{SpanId, TraceContext};
+use loom_telemetry::record::FreeDetail;
+use loom_telemetry::{SpanDetail, SpanKind, SpanRecord, SpanStatus, Value, ids};
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+
+use super::Preset;
+use crate::error::warn;
+use crate::otel::Parent;
+use crate::source::SpanSource;
+use crate::value;
+
+/// See the module.
+pub(super) struct Recording {
+    pub(super) source: SpanSource,
+    pub(super) parent: Option<Parent>,
+    pub(super) kind: SpanKind,
+    pub(super) start_unix_nano: u64,
+    pub(super) on_exception: OnException,
+    preset: Option<Preset>,
+    body: Mutex<Body>,
+}
+
+/// What leaving the span by an exception does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnException {
+    pub(crate) record: bool,
+    pub(crate) set_status: bool,
+}
+
+/// What changes while the span lives.
+pub(super) struct Body {
+    pub(super) detail: Box<FreeDetail>,
+    pub(super) status: SpanStatus,
+    /// 0 while the span lives.
+    pub(super) end_unix_nano: u64,
+}
+
+/// What a new span is made of.
+pub(crate) struct SpanStart {
+    pub(crate) kind: SpanKind,
+    pub(crate) parent: Option<Parent>,
+    pub(crate) start_unix_nano: u64,
+    pub(crate) on_exception: OnException,
+    pub(crate) preset: Option<Preset>,
+    pub(crate) detail: Box<FreeDetail>,
+}
+
+impl Default for OnException {
+    fn default() -> Self {
+        Self {
+            record: true,
+            set_status: true,
+        }
+    }
+}
+
+impl Body {
+    /// OTel: a status of Ok is final.
+    pub(super) fn succeed(&mut self) {
+        self.status = SpanStatus::Ok;
+        self.detail.status_message.clear();
+    }
+
+    pub(super) fn fail(&mut self, message: String) {
+        if self.status != SpanStatus::Ok {
+            self.status = SpanStatus::Error;
+            self.detail.status_message = message;
+        }
+    }
+}
+
+impl Recording {
+    pub(super) fn new(source: SpanSource, start: SpanStart) -> Self {
+        Self {
+            source,
+            parent: start.parent,
+            kind: start.kind,
+            start_unix_nano: start.start_unix_nano,
+            on_exception: start.on_exception,
+            preset: start.preset,
+            body: Mutex::new(Body {
+                detail: start.detail,
+                status: SpanStatus::Unset,
+                end_unix_nano: 0,
+            }),
+        }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.body.lock().end_unix_nano == 0
+    }
+
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Body) -> T) -> T {
+        read(&self.body.lock())
+    }
+
+    /// Changes a span that has not ended; warns with `what` when it has. The change must run no Python code: that might use
+    /// this very span.
+    pub(super) fn change(&self, py: Python<'_>, what: &str, change: impl FnOnce(&mut Body)) {
+        let mut body = self.body.lock();
+        if body.end_unix_nano == 0 {
+            change(&mut body);
+            return;
+        }
+        drop(body);
+        warn(py, what);
+    }
+
+    /// Ends the span and records it; false when it had ended before.
+    pub(super) fn finish(&self, context: TraceContext, end_unix_nano: Option<u64>) -> bool {
+        let mut body = self.body.lock();
+        if body.end_unix_nano != 0 {
+            return false;
+        }
+        body.end_unix_nano = end_unix_nano
+            .unwrap_or_else(ids::now_unix_nano)
+            .max(self.start_unix_nano);
+        let record = SpanRecord {
+            context,
+            parent_span_id: self
+                .parent
+                .as_ref()
+                .map_or_else(SpanId::default, |parent| parent.context.span_id),
+            parent_is_remote: self.parent.as_ref().is_some_and(|p| p.is_remote),
+            kind: self.kind,
+            status: body.status,
+            start_unix_nano: self.start_unix_nano,
+            end_unix_nano: body.end_unix_nano,
+            detail: SpanDetail::Free(Box::new(self.whole(&body.detail))),
+        };
+        drop(body);
+        self.source.record(record);
+        true
+    }
+
+    /// All of the attributes: the preset ones, and those that were set.
+    pub(super) fn attributes(&self, detail: &FreeDetail) -> Vec<(Value, Value)> {
+        let Some(preset) = &self.preset else {
+            return detail.attributes.clone();
+        };
+        let mut all = preset.attributes();
+        for (key, value) in &detail.attributes {
+            let mut none_is_dropped = 0;
+            let text = key.as_str().unwrap_or_default();
+            value::set(
+                &mut all,
+                &mut none_is_dropped,
+                usize::MAX,
+                text,
+                value.clone(),
+            );
+        }
+        all
+    }
+
+    /// A copy for the record: the span stays readable for whoever still holds it.
+    fn whole(&self, detail: &FreeDetail) -> FreeDetail {
+        FreeDetail {
+            name: detail.name.clone(),
+            attributes: self.attributes(detail),
+            events: detail.events.clone(),
+            links: detail.links.clone(),
+            status_message: detail.status_message.clone(),
+            tracestate: detail.tracestate.clone(),
+            scope_name: detail.scope_name.clone(),
+            scope_version: detail.scope_version.clone(),
+            ..*detail
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The native half of `loom.telemetry.Tracer`: starts spans for user code and instrumentations.
+
+use std::sync::Arc;
+
+use loom_proto::TraceContext;
+use loom_telemetry::record::FreeDetail;
+use loom_telemetry::{Value, ids};
+use pyo3::prelude::*;
+
+use crate::otel::{Api, Parent};
+use crate::source::SpanSource;
+use crate::span::{OnException, Span, SpanStart, put_links};
+use crate::value;
+
+/// One instrumentation scope.
+#[pyclass(frozen, module = "loom._native")]
+pub(crate) struct NativeTracer {
+    name: Arc<str>,
+    version: Arc<str>,
+}
+
+#[pymethods]
+impl NativeTracer {
+    #[new]
+    fn new(name: &str, version: &str) -> Self {
+        Self {
+            name: name.into(),
+            version: version.into(),
+        }
+    }
+
+    /// Starts a span under `parent`, a span of the API or None. It belongs to the source of a native parent, else to
+    /// `source`; without either it is not recorded.
+    #[pyo3(signature = (source, name, parent, kind, attributes, links, start_time, record_exception, set_status, /))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parameters of OTel's start_span"
+    )]
+    fn start_span(
+        &self,
+        py: Python<'_>,
+        source: Option<&Bound<'_, SpanSource>>,
+        name: String,
+        parent: Option<&Bound<'_, PyAny>>,
+        kind: &Bound<'_, PyAny>,
+        attributes: Option<&Bound<'_, PyAny>>,
+        links: Option<&Bound<'_, PyAny>>,
+        start_time: Option<u64>,
+        record_exception: bool,
+        set_status: bool,
+    ) -> PyResult<Span> {
+        let (parent, inherited) = read_parent(parent)?;
+        let source = inherited
+            .or_else(|| source.map(|source| source.get().clone()))
+            .filter(SpanSource::is_of_this_process);
+        let Some(source) = source else {
+            return Ok(passing(parent));
+        };
+        let context = source.decide(parent.as_ref());
+        if !context.is_sampled() {
+            let tracestate = parent.and_then(|parent| parent.tracestate);
+            return Ok(Span::passing(context, false, tracestate));
+        }
+        let mut detail = Box::new(FreeDetail {
+            name: Value::Text(name),
+            scope_name: Value::Shared(Arc::clone(&self.name)),
+            scope_version: Value::Shared(Arc::clone(&self.version)),
+            ..FreeDetail::default()
+        });
+        if let Some(parent) = &parent
+            && let Some(tracestate) = &parent.tracestate
+        {
+            detail.tracestate = tracestate.to_string();
+        }
+        let limits = source.limits();
+        value::set_all(
+            &mut detail.attributes,
+            &mut detail.dropped_attributes,
+            limits.attributes,
+            limits.value_length,
+            attributes,
+        )?;
+        if let Some(links) = links {
+            put_links(&source, &mut detail, links)?;
+        }
+        let start = SpanStart {
+            kind: Api::get(py)?.read_kind(kind),
+            parent,
+            start_unix_nano: start_time.unwrap_or_else(ids::now_unix_nano),
+            on_exception: OnException {
+                record: record_exception,
+                set_status,
+            },
+            preset: None,
+            detail,
+        };
+        Ok(Span::started(source, context, start))
+    }
+}
+
+/// A span of the API, native or not, as a parent; and the source of a native one.
+pub(crate) fn read_parent(
+    parent: Option<&Bound<'_, PyAny>>,
+) -> PyResult<(Option<Parent>, Option<SpanSource>)> {
+    let Some(parent) = parent else {
+        return Ok((None, None));
+    };
+    if let Ok(span) = parent.cast_exact::<Span>() {
+        let span = span.get();
+        return Ok((span.as_parent(), span.source().cloned()));
+    }
+    let context = parent.call_method0("get_span_context")?;
+    Ok((Api::read_span_context(&context)?, None))
+}
+
+/// Nobody records: the parent's context is handed on as it is.
+fn passing(parent: Option<Parent>) -> Span {
+    match parent {
+        Some(parent) => Span::passing(parent.context, parent.is_remote, parent.tracestate),
+        None => Span::passing(TraceContext::default(), false, None),
+    }
+}
