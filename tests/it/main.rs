@@ -1,0 +1,15 @@
+//! One test binary for the whole product: one link step, and each module is a suite.
+
+mod actions;
+mod collector_away;
+mod commands;
+mod crash;
+mod documents;
+mod golden_tree;
+mod load;
+mod rules;
+mod run;
+mod security;
+mod shutdown;
+mod trace_context;
+mod wrong_input;
