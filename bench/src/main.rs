@@ -1,0 +1,107 @@
+//! `loom-bench`: what the bus does inside one process. Prints one JSON object a line, which `run.py` makes a table of.
+//!
+//! The allocator is the server's, and so is the code: a bus as `loom up` has it, between two tasks.
+
+mod bus;
+mod figure;
+mod relay;
+mod routing;
+
+use std::io::Write;
+
+use anyhow::Context;
+use clap::Parser;
+
+use crate::bus::{Load, Recording};
+use crate::figure::Figure;
+use crate::relay::Relay;
+use crate::routing::Routing;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(about = "Measures Loom's bus inside one process")]
+struct Arguments {
+    /// How often each figure is measured; the median is what counts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Events of one run.
+    #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    events: u64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let Arguments { runs, events } = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let load = |name, goal, subscribers, built, recording| {
+        let load = Load {
+            events: events / u64::from(subscribers),
+            subscribers,
+            built,
+            recording,
+        };
+        let unit = if subscribers == 1 {
+            "events/s"
+        } else {
+            "deliveries/s"
+        };
+        Figure::measure(name, unit, goal, runs, || runtime.block_on(load.run()))
+    };
+    let relay = |name, recording| {
+        let relay = Relay {
+            events: events / 4,
+            recording,
+        };
+        Figure::measure(name, "events/s", "–", runs, || {
+            runtime.block_on(relay.clone().run())
+        })
+    };
+    let routing = Routing::new()?;
+    let figures = [
+        load("bus 1 → 1", "≥ 3 M events/s", 1, false, Recording::Off),
+        load(
+            "bus 1 → 1, every publish recorded and encoded",
+            "≥ 1 M events/s",
+            1,
+            false,
+            Recording::Every,
+        ),
+        load(
+            "bus 1 → 1, each event built (id, 256 B)",
+            "–",
+            1,
+            true,
+            Recording::Off,
+        ),
+        load(
+            "bus 1 → 1, each event built, every publish recorded",
+            "–",
+            1,
+            true,
+            Recording::Every,
+        ),
+        load("bus 1 → 8", "≥ 10 M deliveries/s", 8, false, Recording::Off),
+        relay(
+            "bridge: stream → bus → stream, bare clients",
+            Recording::Off,
+        ),
+        relay(
+            "bridge: stream → bus → stream, bare clients, every span recorded",
+            Recording::Every,
+        ),
+        Figure::measure("route uncached", "ns", "≤ 200 ns", runs, || {
+            Ok(routing.uncached())
+        }),
+        Figure::measure("route cached", "ns", "≤ 20 ns", runs, || routing.cached()),
+    ];
+    let mut out = std::io::stdout().lock();
+    for figure in figures {
+        let figure = figure.context("a measurement failed")?;
+        writeln!(out, "{}", serde_json::to_string(&figure)?)?;
+    }
+    Ok(())
+}
