@@ -25,6 +25,11 @@ impl Forward {
         }
     }
 
+    /// Whose room for spans a delivery waits for.
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
     /// The hot path, step by step.
     pub(crate) fn delivery(&self, delivery: &Delivery, frame: &mut Vec<u8>) {
         const FIRST_ATTEMPT: u32 = 1;

@@ -183,6 +183,10 @@ impl Inbound {
     /// Publishes what is queued; acknowledges once for all of it, and before each wait.
     async fn publish_events(&mut self) -> Result<(), Ended> {
         while let Some(event) = self.state.events.pop_front() {
+            if !self.publish.tracer().has_room() {
+                self.acknowledge(true);
+                self.wait_for_spans().await?;
+            }
             let outcome = if self.state.rate.allows() {
                 self.publish.event(&event)
             } else {
@@ -201,6 +205,19 @@ impl Inbound {
         let wanted = std::mem::take(&mut self.state.ack_now);
         self.acknowledge(wanted);
         Ok(())
+    }
+
+    /// The spans of the next event would be lost: it waits, as it would for a full mailbox.
+    async fn wait_for_spans(&mut self) -> Result<(), Ended> {
+        let tracer = self.publish.tracer().clone();
+        let room = tracer.room();
+        tokio::pin!(room);
+        loop {
+            tokio::select! {
+                () = &mut room => return Ok(()),
+                frame = self.next_frame() => self.accept(&frame?)?,
+            }
+        }
     }
 
     async fn wait_for_room(

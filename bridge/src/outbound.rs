@@ -59,7 +59,9 @@ impl Outbound {
             let mut frame = Vec::new();
             put_control(&mut frame, &control);
             // An agent that leaves gets what concerns its own doings, and no more work.
-            let credit = if end.is_none() { credit } else { 0 };
+            // And while the spans of deliveries would be lost, the deliveries wait.
+            let has_room = self.forward.tracer().has_room();
+            let credit = if end.is_none() && has_room { credit } else { 0 };
             let sent = self.put_deliveries(&mut frame, credit);
             if sent > 0 {
                 self.link.spend_credit(sent);
@@ -78,6 +80,7 @@ impl Outbound {
             }
             tokio::select! {
                 () = self.link.outbound_woken() => {}
+                () = self.forward.tracer().room(), if !has_room => {}
                 () = self.subscriber.ready(), if credit > sent => {}
             }
         }

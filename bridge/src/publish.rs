@@ -62,6 +62,11 @@ impl Publish {
         }
     }
 
+    /// Whose room for spans an event waits for.
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
     /// The hot path, step by step.
     pub(crate) fn event(&mut self, wire: &[u8]) -> Outcome {
         if wire.len() > self.max_event_bytes {

@@ -387,6 +387,7 @@ impl BridgeRpc for Bridge {
             envelope.traceparent = traceparent;
         }
         let mut publish = self.publish_for(None);
+        self.shared.tracer.room().await;
         let outcome = match publish.event(&event.encode_to_vec()) {
             Outcome::Waiting(hop, waiting) => publish.waited(hop, waiting.finish().await),
             done => done,

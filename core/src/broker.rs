@@ -146,6 +146,7 @@ impl ActionBroker {
     /// # Cancel safety
     /// Dropping the future cancels the call.
     pub async fn invoke(&self, mut call: ActionCall) -> Result<ActionOutput, InvokeError> {
+        self.shared.tracer.room().await;
         let parent = parent(&call);
         let mut open = OpenCall {
             broker: self,

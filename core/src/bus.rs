@@ -125,6 +125,7 @@ impl EventBus {
     /// # Cancel safety
     /// Dropping the future gives up the deliveries that wait for room, and counts them.
     pub async fn publish(&self, mut event: Event) -> Result<Published, PublishError> {
+        self.shared.tracer.room().await;
         if event.trace().is_none() {
             event.set_trace(current_context());
         }
@@ -341,7 +342,7 @@ impl Publisher {
         self.route(topic).len()
     }
 
-    /// Publishes as far as it goes without waiting.
+    /// Publishes as far as it goes without waiting; [`Tracer::has_room`] tells whether its spans would be kept.
     ///
     /// # Errors
     /// The event was not taken.
@@ -358,6 +359,7 @@ impl Publisher {
     /// # Cancel safety
     /// Dropping the future gives up the deliveries that wait for room, and counts them.
     pub async fn publish(&mut self, event: Event) -> Result<Published, PublishError> {
+        self.bus.shared.tracer.room().await;
         match self.publish_now(event)? {
             Progress::Done(published) => Ok(published),
             Progress::Waiting(waiting) => Ok(waiting.finish().await),

@@ -44,6 +44,22 @@ impl Tracer {
         Self::default()
     }
 
+    /// False while the buffers of spans are nearly full. Who can wait does so before the next event, by
+    /// [`Tracer::room`], so that its trace has no holes.
+    pub fn has_room(&self) -> bool {
+        self.recorder.as_ref().is_none_or(Recorder::has_room)
+    }
+
+    /// Waits for room as [`Recorder::room`] does; ready at once where nothing is recorded.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn room(&self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.room().await;
+        }
+    }
+
     /// Begins a hop under `parent`, or a new trace where there is none.
     pub fn start(&self, parent: Option<TraceContext>, parent_is_remote: bool) -> HopSpan {
         if self.recorder.is_none() {

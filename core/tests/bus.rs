@@ -7,6 +7,7 @@ use loom_core::{
     BusConfig, Delivery, DropReason, Event, EventBus, PublishError, Qos, Subscription, Tracer,
 };
 use loom_proto::v1;
+use loom_telemetry::{Pipeline, PipelineConfig, RecorderConfig, Sampler};
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,6 +46,29 @@ fn numbers(deliveries: &[Delivery]) -> Vec<usize> {
                 .expect("a number")
         })
         .collect()
+}
+
+#[tokio::test]
+async fn a_publisher_waits_for_the_buffers_of_its_spans() {
+    const EVENTS: u64 = 3_000;
+    let recorder = RecorderConfig {
+        shards: 1,
+        shard_capacity: 32,
+    };
+    let config = PipelineConfig {
+        recorder,
+        ..PipelineConfig::default()
+    };
+    let pipeline = Pipeline::start(Vec::new(), config).expect("a thread");
+    let tracer = Tracer::new(pipeline.recorder(Vec::new()), Sampler::default());
+    let bus = EventBus::new(BusConfig::default(), tracer);
+    let mut publisher = bus.publisher();
+    for _ in 0..EVENTS / 2 {
+        publisher.publish(event("a", 0)).await.expect("taken");
+        bus.publish(event("a", 0)).await.expect("taken");
+    }
+    let stats = pipeline.stats();
+    assert_eq!((stats.recorded, stats.refused.total()), (EVENTS, 0));
 }
 
 #[tokio::test]

@@ -52,6 +52,26 @@ impl Client {
         }
     }
 
+    /// False while the buffers of spans are nearly full: whatever would make spans waits for the notice `writable`, which
+    /// also wakes the loop for the deliveries that stay behind.
+    fn has_room_for_spans(&self) -> PyResult<bool> {
+        let Some(recorder) = self.source.as_ref().and_then(SpanSource::recorder) else {
+            return Ok(true);
+        };
+        if recorder.has_room() {
+            return Ok(true);
+        }
+        if self.link.begin_wait_for_spans() {
+            let (link, recorder) = (Arc::clone(&self.link), recorder.clone());
+            // It ends by itself, within the recorder's patience.
+            drop(runtime::handle()?.spawn(async move {
+                recorder.room().await;
+                link.end_wait_for_spans();
+            }));
+        }
+        Ok(false)
+    }
+
     fn topic(&self, py: Python<'_>, text: &str) -> Topic {
         let mut topics = self.topics.lock();
         if let Some(topic) = topics.get(text) {
@@ -172,6 +192,7 @@ impl Client {
         max: usize,
     ) -> PyResult<(Bound<'py, PyList>, Option<Bound<'py, PyList>>)> {
         self.check(py)?;
+        let max = if self.has_room_for_spans()? { max } else { 0 };
         let (mut deliveries, mut notices) = (Vec::new(), Vec::new());
         self.link.inbox.take(max, &mut deliveries, &mut notices);
         self.link.hold(deliveries.len() as u32);

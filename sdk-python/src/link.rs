@@ -8,7 +8,7 @@ use loom_proto::wire::{self, number};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Notice};
 use crate::outbox::Outbox;
 
 /// Largest event until Welcome says otherwise: the default of the bridge.
@@ -45,6 +45,8 @@ pub(crate) struct Link {
     max_event_bytes: AtomicU32,
     connections: AtomicU64,
     starving: Notify,
+    /// Somebody waits for the buffers of spans and will wake the loop.
+    waits_for_spans: AtomicBool,
     leaving: AtomicBool,
     left: Notify,
     abandoned: AtomicBool,
@@ -80,6 +82,7 @@ impl Link {
             max_event_bytes: AtomicU32::new(MAX_EVENT_BYTES),
             connections: AtomicU64::new(0),
             starving: Notify::new(),
+            waits_for_spans: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             left: Notify::new(),
             abandoned: AtomicBool::new(false),
@@ -198,6 +201,18 @@ impl Link {
     /// Grants nothing from now on.
     pub(crate) fn freeze(&self) {
         self.credit.lock().frozen = true;
+    }
+
+    // ---- room for spans ----
+
+    /// True for the first who finds no room: it waits for all, and says when the waiting is over.
+    pub(crate) fn begin_wait_for_spans(&self) -> bool {
+        !self.waits_for_spans.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn end_wait_for_spans(&self) {
+        self.waits_for_spans.store(false, Ordering::Release);
+        self.inbox.notify(Notice::Writable);
     }
 
     // ---- the end ----

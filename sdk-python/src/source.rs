@@ -68,9 +68,14 @@ impl SpanSource {
         self.inner.generation == runtime::generation()
     }
 
+    /// Where spans wait; `None` in a forked child.
+    pub(crate) fn recorder(&self) -> Option<&Recorder> {
+        self.is_of_this_process().then_some(&self.inner.recorder)
+    }
+
     pub(crate) fn record(&self, span: SpanRecord) {
-        if self.is_of_this_process() {
-            self.inner.recorder.record(span);
+        if let Some(recorder) = self.recorder() {
+            recorder.record(span);
         }
     }
 }
@@ -95,10 +100,10 @@ impl SpanSource {
     /// Spans taken, and spans refused because the buffer was full.
     #[getter]
     fn stats(&self) -> (u64, u64) {
-        if !self.is_of_this_process() {
+        let Some(recorder) = self.recorder() else {
             return (0, 0);
-        }
-        let stats = self.inner.recorder.stats();
+        };
+        let stats = recorder.stats();
         (stats.recorded, stats.buffer_full)
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from conftest import RunScript
+from loom.testing import LoomServer
 
 FOREIGN = """
     import asyncio, sys, loom
@@ -134,3 +135,19 @@ def test_sampling_follows_the_environment(run_script: RunScript) -> None:
     wrong = run_script(script, OTEL_TRACES_SAMPLER="sometimes")
     assert wrong.out.strip() == "1000 True"
     assert "OTEL_TRACES_SAMPLER=sometimes is not known" in wrong.err
+
+
+def test_emits_wait_for_the_buffers_of_their_spans(run_script: RunScript, server: LoomServer) -> None:
+    """As fast as Python can: a few times as many spans as the buffers hold, and a process that does nothing else."""
+    script = f"""
+        import asyncio, loom
+        async def main():
+            async with loom.Agent("span-pressure", address="{server.bridge}") as agent:
+                for _ in range(100_000):
+                    await agent.emit("nobody.listens")
+        asyncio.run(main())
+        report = loom.shutdown_telemetry()
+        print(report.is_complete, report.recorded, report.exported, dict(report.dropped))
+    """
+    done = run_script(script, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{server.otlp_grpc}")
+    assert done.out.strip() == "True 100000 100000 {}", done.err

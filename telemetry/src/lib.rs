@@ -23,6 +23,7 @@ pub mod export;
 pub mod ids;
 pub mod otlp;
 pub mod pipeline;
+mod pressure;
 pub mod record;
 pub mod recorder;
 pub mod resource;

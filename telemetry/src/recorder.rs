@@ -2,6 +2,7 @@
 //!
 //! Each thread pushes into a shard of its own, so that a push is one uncontended lock and one move. The drain swaps
 //! whole shards. A full shard drops the *new* span and counts it: the spans before it may already have children.
+//! Whoever can wait asks for [room](Recorder::room) before it does more, and then nothing is dropped.
 //! A closed recorder drops every new span and counts it; what it holds can still be drained.
 
 use std::cell::Cell;
@@ -11,6 +12,7 @@ use std::thread::Thread;
 
 use parking_lot::Mutex;
 
+use crate::pressure::Pressure;
 use crate::record::{SpanRecord, Value};
 
 /// How much may wait.
@@ -63,6 +65,7 @@ struct Shared {
     refused_closed: AtomicU64,
     /// Whom to wake when a shard is half full.
     drainer: Mutex<Option<Thread>>,
+    pressure: Pressure,
 }
 
 /// A cache line of its own, twice over: the prefetcher fetches pairs.
@@ -93,6 +96,7 @@ impl Recorder {
                 refused_full: AtomicU64::new(0),
                 refused_closed: AtomicU64::new(0),
                 drainer: Mutex::new(None),
+                pressure: Pressure::default(),
             }),
         }
     }
@@ -114,11 +118,29 @@ impl Recorder {
         }
         waiting.spans.push(span);
         waiting.recorded += 1;
-        let is_half_full = waiting.spans.len() == shared.capacity.div_ceil(2);
+        let fill = waiting.spans.len();
         drop(waiting);
-        if is_half_full {
+        if fill == shared.capacity.div_ceil(2) {
             self.wake_drainer();
         }
+        // The last quarter is for those who cannot wait.
+        if fill >= shared.capacity.div_ceil(4) * 3 {
+            shared.pressure.raise();
+        }
+    }
+
+    /// False while a buffer is nearly full: who can wait does so, by [`Recorder::room`], before it does what makes spans.
+    pub fn has_room(&self) -> bool {
+        self.shared.pressure.has_room()
+    }
+
+    /// Waits until the pipeline has drained a buffer that is nearly full; ready at once where there is room. It waits for
+    /// one second at the most: then spans are dropped and counted until the next drain, and the work goes on.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn room(&self) {
+        self.shared.pressure.room().await;
     }
 
     /// Moves all that waits to the end of `into`; returns how many spans that were.
@@ -139,12 +161,15 @@ impl Recorder {
         self.shared
             .drained
             .fetch_add(drained as u64, Ordering::Release);
+        self.shared.pressure.relieve();
         drained
     }
 
-    /// The thread to unpark when a shard is half full, so that a burst does not wait for the drain's interval.
+    /// The thread to unpark when a shard is half full, so that a burst does not wait for the drain's interval. From now on
+    /// there is somebody to wait for.
     pub fn set_drainer(&self, thread: Thread) {
         *self.shared.drainer.lock() = Some(thread);
+        self.shared.pressure.enable();
     }
 
     /// Asks for a drain now.
@@ -178,6 +203,7 @@ impl Recorder {
         for shard in &self.shared.shards {
             shard.0.lock().is_closed = true;
         }
+        self.shared.pressure.disable();
     }
 
     /// True when nobody else holds a handle, so that no further span can come.

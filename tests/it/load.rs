@@ -90,6 +90,7 @@ async fn twenty_thousand_readings_are_twenty_thousand_whole_traces() {
     let (status, log) = server.stop();
     assert!(status.success(), "{log}");
     assert!(log.contains("0 dropped + 0 queued; spans:"), "{log}");
+    assert!(log.contains("stored + 0 dropped + 0 queued"), "{log}");
 
     let store = TraceStore::open(Config {
         data_dir: data,

@@ -35,6 +35,14 @@ impl Relay {
 
     pub(crate) async fn with(config: BridgeConfig, bus: BusConfig) -> Self {
         let recorder = Recorder::new(Vec::new(), RecorderConfig::default());
+        Self::recording(recorder, config, bus).await
+    }
+
+    pub(crate) async fn recording(
+        recorder: Recorder,
+        config: BridgeConfig,
+        bus: BusConfig,
+    ) -> Self {
         let tracer = Tracer::new(recorder.clone(), Sampler::default());
         let bus = EventBus::new(bus, tracer.clone());
         let broker = ActionBroker::new(BrokerConfig::default(), tracer.clone());

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use loom_bridge::BridgeConfig;
+use loom_core::BusConfig;
 use loom_proto::trace_context::{SpanId, TraceContext};
 use loom_proto::v1;
-use loom_telemetry::{MessageOperation, SpanDetail, SpanRecord};
+use loom_telemetry::{MessageOperation, Recorder, RecorderConfig, SpanDetail, SpanRecord};
 
 use crate::agent::{Relay, event, eventually};
 
@@ -209,4 +211,46 @@ async fn concurrent_publishers_never_get_each_others_spans() {
         assert_eq!(e1[&trace_id].parent_span_id, b1[&trace_id].context.span_id);
         assert_eq!(b2[&trace_id].parent_span_id, e1[&trace_id].context.span_id);
     }
+}
+
+#[tokio::test]
+async fn events_and_deliveries_wait_for_the_buffers_of_their_spans() {
+    const EVENTS: usize = 10_000;
+    // A pipeline that is always late: it drains when the buffers are nearly full and everybody else had many turns.
+    let buffers = RecorderConfig {
+        shards: 1,
+        shard_capacity: 4096,
+    };
+    let recorder = Recorder::new(Vec::new(), buffers);
+    recorder.set_drainer(std::thread::current());
+    let relay = Relay::recording(
+        recorder.clone(),
+        BridgeConfig::default(),
+        BusConfig::default(),
+    )
+    .await;
+    let mut receiver = relay.listener("receiver", &["a"]).await;
+    let mut sender = relay.listener("sender", &[]).await;
+    let agents = tokio::spawn(async move {
+        for _ in 0..EVENTS / 2000 {
+            sender.publish(vec![event("a", "x"); 2000]).await;
+            assert_eq!(sender.settled().await, []);
+        }
+        receiver.deliveries(EVENTS).await.len()
+    });
+
+    let mut spans = 0;
+    while !agents.is_finished() {
+        eventually("the buffers are full, or all is done", || {
+            !recorder.has_room() || agents.is_finished()
+        })
+        .await;
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        spans += relay.spans().len();
+    }
+    spans += relay.spans().len();
+    assert_eq!(agents.await.expect("no panic"), EVENTS);
+    assert_eq!((spans, recorder.stats().buffer_full), (3 * EVENTS, 0));
 }

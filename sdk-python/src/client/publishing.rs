@@ -54,6 +54,9 @@ impl Client {
     /// The hot path, step by step. `None`: there is no room.
     pub(super) fn emit(&self, py: Python<'_>, emit: &Emit<'_>) -> PyResult<Option<(EventId, u64)>> {
         self.check(py)?;
+        if !self.has_room_for_spans()? {
+            return Ok(None);
+        }
         validate_topic(emit.topic).map_err(|error| {
             let message = format!("topic {:?} is not valid: {error}", emit.topic);
             raise(py, Code::InvalidTopic, &message, "event.topic")

@@ -378,3 +378,56 @@ fn a_sink_that_panics_loses_spans_and_nothing_else() {
     assert_eq!(stats.sinks[0].dropped.get(DropReason::SinkClosed), 1);
     assert_eq!(stats.refused.get(DropReason::Shutdown), 1);
 }
+
+#[tokio::test]
+async fn who_asks_for_room_loses_nothing() {
+    const SPANS: u64 = 5_000;
+    let recorder = RecorderConfig {
+        shards: 1,
+        shard_capacity: 64,
+    };
+    let (seen, config) = (
+        Arc::<Seen>::default(),
+        PipelineConfig {
+            recorder,
+            ..PipelineConfig::default()
+        },
+    );
+    let sink = TestSink("store", Deed::Settle, Arc::clone(&seen));
+    let pipeline = Pipeline::start(vec![Box::new(sink)], config).expect("a thread");
+    let recorder = pipeline.recorder(Vec::new());
+    for _ in 0..SPANS {
+        recorder.room().await;
+        recorder.record(span("work"));
+    }
+    let report = tokio::task::spawn_blocking(move || pipeline.shutdown(soon()))
+        .await
+        .expect("no panic");
+    assert_eq!(
+        (report.stats.recorded, report.stats.refused),
+        (SPANS, DropCounts::default())
+    );
+}
+
+#[tokio::test]
+async fn after_a_panic_in_a_sink_nobody_waits_for_room() {
+    let recorder = RecorderConfig {
+        shards: 1,
+        shard_capacity: 4,
+    };
+    let config = PipelineConfig {
+        recorder,
+        ..PipelineConfig::default()
+    };
+    let sink = TestSink("store", Deed::Panic, Arc::default());
+    let pipeline = Pipeline::start(vec![Box::new(sink)], config).expect("a thread");
+    let recorder = pipeline.recorder(Vec::new());
+    for _ in 0..100 {
+        recorder.room().await;
+        recorder.record(span("work"));
+    }
+    assert!(
+        pipeline.stats().refused.total() > 0,
+        "counted, not waited for"
+    );
+}
