@@ -17,6 +17,7 @@
 //! | [`sink`] | where they go, and the books about it |
 //! | `export` | OTLP to a collector, with feature `export` |
 
+mod drainer;
 mod env;
 #[cfg(feature = "export")]
 pub mod export;
@@ -30,6 +31,7 @@ pub mod resource;
 pub mod sampler;
 pub mod sink;
 
+pub use drainer::Drainer;
 #[cfg(feature = "export")]
 pub use export::{Exporter, ExporterConfig};
 pub use pipeline::{FlushReport, Pipeline, PipelineConfig, PipelineStats};

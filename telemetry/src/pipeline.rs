@@ -16,6 +16,7 @@ mod worker;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::drainer::Drainer;
 use crate::record::Value;
 use crate::recorder::{Recorder, RecorderConfig};
 use crate::sink::{Account, DropCounts, SinkStats, SpanSink};
@@ -25,7 +26,7 @@ use worker::Worker;
 /// How spans are taken and packed.
 #[derive(Clone, Copy, Debug)]
 pub struct PipelineConfig {
-    /// Longest time that a span waits in its recorder.
+    /// Longest time that a span waits in its recorder, and shortest time between two drains that nobody asked for.
     pub interval: Duration,
     /// Most spans of one request.
     pub batch_spans: usize,
@@ -88,7 +89,8 @@ const CLOSE_GRACE: Duration = Duration::from_millis(250);
 impl Default for PipelineConfig {
     fn default() -> Self {
         Self {
-            interval: Duration::from_millis(200),
+            // Short, so that a drain is small: what encodes and stores spans runs on the cores that carry events.
+            interval: Duration::from_millis(50),
             batch_spans: 2048,
             batch_bytes: 3 << 20,
             recorder: RecorderConfig::default(),
@@ -114,7 +116,7 @@ impl Pipeline {
         let thread = std::thread::Builder::new()
             .name("loom-spans".to_owned())
             .spawn(move || worker.run())?;
-        registry.set_thread(thread.thread().clone());
+        registry.set_drainer(Drainer::new(thread.thread().clone()));
         Ok(Self {
             owner: Arc::new(Owner {
                 registry,

@@ -8,10 +8,10 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-use std::thread::Thread;
 
 use parking_lot::Mutex;
 
+use crate::drainer::Drainer;
 use crate::pressure::Pressure;
 use crate::record::{SpanRecord, Value};
 
@@ -63,8 +63,8 @@ struct Shared {
     drained: AtomicU64,
     refused_full: AtomicU64,
     refused_closed: AtomicU64,
-    /// Whom to wake when a shard is half full.
-    drainer: Mutex<Option<Thread>>,
+    /// Whom to wake when a shard is no longer empty, and when it is half full.
+    drainer: Mutex<Option<Arc<Drainer>>>,
     pressure: Pressure,
 }
 
@@ -120,8 +120,11 @@ impl Recorder {
         waiting.recorded += 1;
         let fill = waiting.spans.len();
         drop(waiting);
-        if fill == shared.capacity.div_ceil(2) {
-            self.wake_drainer();
+        // Once between two drains each.
+        if fill == 1 {
+            self.with_drainer(Drainer::wake);
+        } else if fill == shared.capacity.div_ceil(2) {
+            self.with_drainer(Drainer::hurry);
         }
         // The last quarter is for those who cannot wait.
         if fill >= shared.capacity.div_ceil(4) * 3 {
@@ -165,18 +168,27 @@ impl Recorder {
         drained
     }
 
-    /// The thread to unpark when a shard is half full, so that a burst does not wait for the drain's interval. From now on
-    /// there is somebody to wait for.
-    pub fn set_drainer(&self, thread: Thread) {
-        *self.shared.drainer.lock() = Some(thread);
+    /// Whom to hurry when a shard is half full, so that a burst does not wait for the drain's interval. From now on there
+    /// is somebody to wait for.
+    pub fn set_drainer(&self, drainer: Arc<Drainer>) {
+        *self.shared.drainer.lock() = Some(drainer);
         self.shared.pressure.enable();
     }
 
-    /// Asks for a drain now.
-    pub fn wake_drainer(&self) {
-        if let Some(thread) = &*self.shared.drainer.lock() {
-            thread.unpark();
+    fn with_drainer(&self, call: impl FnOnce(&Drainer)) {
+        if let Some(drainer) = &*self.shared.drainer.lock() {
+            call(drainer);
         }
+    }
+
+    /// True when spans wait, or when nobody else holds a handle.
+    pub(crate) fn needs_drain(&self) -> bool {
+        self.is_abandoned()
+            || self
+                .shared
+                .shards
+                .iter()
+                .any(|shard| !shard.0.lock().spans.is_empty())
     }
 
     /// What all spans of this recorder have in common.

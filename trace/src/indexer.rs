@@ -1,5 +1,7 @@
 //! The indexer: one OS thread that moves spans from the spool into the database and lets old ones go.
 
+mod pace;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +15,7 @@ use crate::packing::{UnpackError, unpack};
 use crate::spool::{Damage, Item, Position, Reader, Spool};
 use crate::store::retention::STEP_DELETES;
 use crate::store::{Retention, Writer};
+use pace::Pace;
 
 /// A transaction ends after this many bytes of OTLP: large enough to pay for the commit, small enough that memory and
 /// the time to stop stay small.
@@ -76,6 +79,11 @@ impl Signal {
         !state.stop
     }
 
+    fn is_hurried(&self) -> bool {
+        self.state.lock().hurry
+    }
+
+    /// What comes from now on is for the next round; a hurry is over when all of this one is indexed.
     fn take_work(&self) {
         let mut state = self.state.lock();
         state.work = false;
@@ -126,8 +134,9 @@ impl Indexer {
             {
                 break;
             }
+            let is_hurried = self.signal.is_hurried();
             self.signal.take_work();
-            match self.drain() {
+            match self.drain(is_hurried) {
                 Ok(()) => backoff = BACKOFF.0,
                 Err(error) => {
                     Counters::add(&self.counters.store_errors, 1);
@@ -145,10 +154,13 @@ impl Indexer {
     }
 
     /// Indexes up to the tail, and lets old spans go at least as fast as new ones come.
-    fn drain(&mut self) -> Result<(), IndexError> {
+    fn drain(&mut self, is_hurried: bool) -> Result<(), IndexError> {
         loop {
             let before = self.reader.position();
-            let stored = self.batch().inspect_err(|_| self.reader.seek(before))?;
+            let is_hurried = is_hurried || self.backlog_bytes() >= LINGER_BYTES;
+            let stored = self
+                .batch(is_hurried)
+                .inspect_err(|_| self.reader.seek(before))?;
             self.expire(stored)?;
             let at = self.reader.position();
             if at == before || !self.signal.wait(Duration::ZERO, |_| true) {
@@ -158,7 +170,8 @@ impl Indexer {
     }
 
     /// One transaction. Returns how many spans were stored.
-    fn batch(&mut self) -> Result<u64, IndexError> {
+    fn batch(&mut self, is_hurried: bool) -> Result<u64, IndexError> {
+        let mut pace = Pace::new(&self.signal, is_hurried);
         let before = self.reader.position();
         let tail = self.spool.tail();
         let reader = &mut self.reader;
@@ -177,9 +190,9 @@ impl Indexer {
                         bytes += request.as_ref().map_or(0, Vec::len);
                         let result = request.and_then(|request| {
                             decode_each(&request, |span| {
-                                batch
-                                    .insert(&span, header.received_ms)
-                                    .map_err(RecordError::from)
+                                batch.insert(&span, header.received_ms)?;
+                                pace.step();
+                                Ok(())
                             })
                         });
                         match result {

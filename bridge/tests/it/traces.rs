@@ -1,12 +1,13 @@
 //! The spans of an event's way through the server, and what W3C says of bad contexts.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use loom_bridge::BridgeConfig;
 use loom_core::BusConfig;
 use loom_proto::trace_context::{SpanId, TraceContext};
 use loom_proto::v1;
-use loom_telemetry::{MessageOperation, Recorder, RecorderConfig, SpanDetail, SpanRecord};
+use loom_telemetry::{Drainer, MessageOperation, Recorder, RecorderConfig, SpanDetail, SpanRecord};
 
 use crate::agent::{Relay, event, eventually};
 
@@ -222,7 +223,7 @@ async fn events_and_deliveries_wait_for_the_buffers_of_their_spans() {
         shard_capacity: 4096,
     };
     let recorder = Recorder::new(Vec::new(), buffers);
-    recorder.set_drainer(std::thread::current());
+    recorder.set_drainer(Arc::new(Drainer::new(std::thread::current())));
     let relay = Relay::recording(
         recorder.clone(),
         BridgeConfig::default(),

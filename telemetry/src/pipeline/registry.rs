@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::thread::Thread;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::{PipelineConfig, PipelineStats};
+use crate::drainer::Drainer;
 use crate::record::Value;
 use crate::recorder::{Recorder, RecorderStats};
 use crate::sink::{Account, DropCounts, DropReason};
@@ -31,7 +31,7 @@ pub(super) struct Registry {
     state: Mutex<State>,
     changed: Condvar,
     /// Set before any other thread can hold a handle.
-    thread: OnceLock<Thread>,
+    drainer: OnceLock<Arc<Drainer>>,
 }
 
 #[derive(Debug)]
@@ -71,19 +71,19 @@ impl Registry {
                 drains_done: 0,
             }),
             changed: Condvar::new(),
-            thread: OnceLock::new(),
+            drainer: OnceLock::new(),
         }
     }
 
-    pub(super) fn set_thread(&self, thread: Thread) {
-        self.thread
-            .set(thread)
+    pub(super) fn set_drainer(&self, drainer: Drainer) {
+        self.drainer
+            .set(Arc::new(drainer))
             .expect("a pipeline sets its thread once, when it starts");
     }
 
-    fn wake(&self) {
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
+    fn hurry(&self) {
+        if let Some(drainer) = self.drainer.get() {
+            drainer.hurry();
         }
     }
 
@@ -91,8 +91,8 @@ impl Registry {
 
     pub(super) fn register(&self, resource: Vec<(Value, Value)>) -> Recorder {
         let recorder = Recorder::new(resource, self.config.recorder);
-        if let Some(thread) = self.thread.get() {
-            recorder.set_drainer(thread.clone());
+        if let Some(drainer) = self.drainer.get() {
+            recorder.set_drainer(Arc::clone(drainer));
         }
         let mut state = self.state.lock();
         if state.stage > Stage::Running {
@@ -113,7 +113,7 @@ impl Registry {
             recorder.close();
         }
         drop(state);
-        self.wake();
+        self.hurry();
         self.changed.notify_all();
     }
 
@@ -122,7 +122,7 @@ impl Registry {
         let mut state = self.state.lock();
         state.drains_asked += 1;
         let mine = state.drains_asked;
-        self.wake();
+        self.hurry();
         self.wait(&mut state, deadline, |state| {
             state.drains_done >= mine || state.stage == Stage::Ended
         }) && state.in_hand == 0
@@ -181,6 +181,19 @@ impl Registry {
     }
 
     // ---- for the thread ----
+
+    /// Waits until the next drain is due.
+    pub(super) fn rest(&self) {
+        let is_something = || {
+            self.state
+                .lock()
+                .recorders
+                .iter()
+                .any(Recorder::needs_drain)
+        };
+        // The handle that started this thread may not have said yet who drains.
+        self.drainer.wait().rest(self.config.interval, is_something);
+    }
 
     pub(super) fn errand(&self) -> Errand {
         let state = self.state.lock();

@@ -38,8 +38,7 @@ impl Worker {
             if stage >= Stage::Closing {
                 break;
             }
-            // A wake-up during the round is not lost: it makes this return at once.
-            std::thread::park_timeout(registry.config.interval);
+            registry.rest();
         }
         // Before the end is announced: whoever waits for it wants to know what the sinks dropped.
         self.sinks.clear();
