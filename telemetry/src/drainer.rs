@@ -48,7 +48,7 @@ impl Drainer {
                 return;
             }
             let until = if rested < interval { interval } else { IDLE };
-            std::thread::park_timeout(until - rested);
+            std::thread::park_timeout(until.saturating_sub(rested));
         }
     }
 }
