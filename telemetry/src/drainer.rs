@@ -56,7 +56,7 @@ impl Drainer {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
 
     use super::*;
 
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_hurry_before_or_during_the_rest_ends_it() {
-        let (to, from) = channel();
+        let (to, from) = sync_channel(1);
         let thread = std::thread::spawn(move || {
             let drainer = Arc::new(Drainer::new(std::thread::current()));
             drainer.hurry();
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn after_the_interval_the_first_thing_ends_the_rest() {
         let something = Arc::new(AtomicBool::new(false));
-        let (to, from) = channel();
+        let (to, from) = sync_channel(1);
         let thread = {
             let something = Arc::clone(&something);
             std::thread::spawn(move || {
