@@ -3,7 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use loom_proto::v1;
 use loom_proto::wire::{
-    DeliveryHead, EnvelopeHead, EventHead, EventParts, Fields, put_delivery, put_event,
+    DeliveryHead, EnvelopeHead, EventHead, EventParts, Fields, Value, WireError, put_delivery,
+    put_event,
 };
 use proptest::prelude::*;
 use prost::Message;
@@ -147,4 +148,47 @@ proptest! {
             prop_assert!(v1::Event::decode(&bytes[..]).is_ok());
         }
     }
+
+    #[test]
+    fn with_groups_the_walk_takes_what_prost_takes(bytes in prop::collection::vec(group_byte(), 0..40)) {
+        // The empty message knows no field and passes over all of them.
+        let is_taken = Fields::with_groups(&bytes, 100).all(|field| field.is_ok());
+        prop_assert_eq!(is_taken, <()>::decode(&bytes[..]).is_ok());
+    }
+}
+
+/// Mostly begins and ends of groups, and sometimes a field of each other type.
+fn group_byte() -> impl Strategy<Value = u8> {
+    prop::sample::select(vec![
+        0x0b, 0x0c, 0x0b, 0x0c, 0x13, 0x14, 0x08, 0x01, 0x00, 0x09, 0x0a, 0x0d, 0x0f, 0x80,
+    ])
+}
+
+#[test]
+fn groups_nest_as_deep_as_prost_follows() {
+    for levels in [1, 99, 100, 101, 5_000] {
+        let bytes = [vec![0x7b; levels], vec![0x7c; levels]].concat();
+        let first = Fields::with_groups(&bytes, 100).try_next();
+        assert_eq!(first.is_ok(), <()>::decode(&bytes[..]).is_ok(), "{levels}");
+        match first {
+            Ok(field) => assert_eq!(field.map(|f| (f.number, f.value)), Some((15, Value::Group))),
+            Err(error) => assert_eq!(error, WireError::Depth),
+        }
+    }
+}
+
+#[test]
+fn a_group_is_malformed_where_none_is_allowed() {
+    let mut fields = Fields::of(&[0x08, 0x01, 0x0b, 0x0c]);
+    assert!(fields.next().is_some_and(|field| field.is_ok()));
+    assert_eq!(fields.next(), Some(Err(WireError::WireType(3))));
+    assert_eq!(fields.next(), None);
+}
+
+#[test]
+fn a_failed_walk_says_where_it_stopped() {
+    let mut fields = Fields::of(&[0x08, 0x01, 0x0a, 0x05, 0x12]);
+    assert!(fields.try_next().is_ok());
+    assert_eq!(fields.try_next(), Err(WireError::Truncated));
+    assert_eq!(fields.rest(), [0x12]);
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use loom_proto::wire::{self, Fields};
 use opentelemetry_proto::tonic::common::v1 as otlp_common;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as OtlpValue;
 use opentelemetry_proto::tonic::resource::v1 as otlp_resource;
@@ -12,7 +13,7 @@ use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message;
 
 use super::scan::Rejected;
-use super::wire::{Fields, Raw};
+use super::wire::{MAX_DEPTH, WireError};
 use crate::error::DecodeError;
 use crate::model::{
     Attributes, Event, Identity, Link, Resource, Scope, Span, SpanId, SpanKind, Status, StatusCode,
@@ -68,17 +69,20 @@ fn for_each_message<'a, E: From<DecodeError>>(
     number: u32,
     mut visit: impl FnMut(&'a [u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut fields = Fields::new(message, 0);
-    while let Some((field, raw)) = fields.next().map_err(DecodeError::from)? {
-        match raw {
-            Raw::Bytes(bytes, _) if field == number => visit(bytes)?,
-            Raw::Group => fields
-                .skip_group(field, super::wire::MAX_DEPTH)
-                .map_err(DecodeError::from)?,
-            _ => {}
+    let mut fields = Fields::with_groups(message, MAX_DEPTH);
+    loop {
+        match fields.try_next() {
+            Ok(Some(field)) => {
+                if let (wire::Value::Bytes(bytes), true) = (field.value, field.number == number) {
+                    visit(bytes)?;
+                }
+            }
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                return Err(DecodeError::from(WireError::at(&fields, message.len(), error)).into());
+            }
         }
     }
-    Ok(())
 }
 
 /// Field 1 and 3 of `ResourceSpans` and `ScopeSpans` alike: the common owner of the spans, and the schema's URL.

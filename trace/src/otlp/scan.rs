@@ -4,7 +4,9 @@
 //! [`super::decode()`] accepts and rejects, which a property test holds against each other; so a request that was
 //! acknowledged can always be indexed later.
 
-use super::wire::{Fault, Fields, MAX_DEPTH, Raw, WireError};
+use loom_proto::wire::{Field, Fields, Value};
+
+use super::wire::{Fault, MAX_DEPTH, WireError};
 use crate::model::{SpanId, TraceId};
 
 /// What a request holds.
@@ -77,40 +79,48 @@ impl Rejected {
 /// Checks an encoded `ExportTraceServiceRequest` and counts its spans.
 pub fn scan(request: &[u8]) -> Result<Scanned, WireError> {
     let mut scanned = Scanned::default();
-    walk(&REQUEST, Fields::new(request, 0), MAX_DEPTH, &mut scanned)?;
+    walk(&REQUEST, request, request.len(), MAX_DEPTH, &mut scanned)?;
     Ok(scanned)
 }
 
+/// Walks `bytes`, which end at byte `end` of the request.
 fn walk(
     message: &'static Message,
-    mut fields: Fields<'_>,
+    bytes: &[u8],
+    end: usize,
     depth: u32,
     scanned: &mut Scanned,
 ) -> Result<(), WireError> {
     // Ids of the span, if this is one. Of a repeated field the last counts, as protobuf has it.
     let mut ids: [&[u8]; 3] = [&[]; 3];
-    while let Some((number, raw)) = fields.next()? {
-        match (message.field(number), raw) {
-            (Some(Type::Varint), Raw::Varint)
-            | (Some(Type::Fixed32), Raw::Fixed32)
-            | (Some(Type::Fixed64), Raw::Fixed64)
-            | (Some(Type::Bytes), Raw::Bytes(..)) => {}
-            (Some(Type::Id(place)), Raw::Bytes(bytes, _)) => ids[place] = bytes,
-            (Some(Type::String), Raw::Bytes(bytes, _)) => {
-                std::str::from_utf8(bytes).map_err(|_| fields.fault(Fault::Utf8))?;
-            }
-            (Some(Type::Message(inner)), Raw::Bytes(bytes, offset)) => {
-                let depth = fields.deeper(depth)?;
-                walk(inner, Fields::new(bytes, offset), depth, scanned)?;
-            }
-            (Some(_), _) => return Err(fields.fault(Fault::WireType)),
-            // Unknown fields are allowed: newer senders have them.
-            (None, raw) => {
-                let depth = fields.deeper(depth)?;
-                if let Raw::Group = raw {
-                    fields.skip_group(number, depth)?;
+    let mut fields = Fields::with_groups(bytes, depth);
+    loop {
+        let (number, value) = match fields.try_next() {
+            Ok(Some(Field { number, value })) => (number, value),
+            Ok(None) => break,
+            Err(error) => return Err(WireError::at(&fields, end, error)),
+        };
+        match (message.field(number), value) {
+            (Some(Type::Varint), Value::Varint(_))
+            | (Some(Type::Fixed32), Value::Fixed32(_))
+            | (Some(Type::Fixed64), Value::Fixed64(_))
+            | (Some(Type::Bytes), Value::Bytes(_)) => {}
+            (Some(Type::Id(place)), Value::Bytes(bytes)) => ids[place] = bytes,
+            (Some(Type::String), Value::Bytes(bytes)) => {
+                if std::str::from_utf8(bytes).is_err() {
+                    return Err(WireError::at(&fields, end, Fault::Utf8));
                 }
             }
+            (Some(Type::Message(_)), Value::Bytes(_)) | (None, _) if depth == 0 => {
+                return Err(WireError::at(&fields, end, Fault::Depth));
+            }
+            (Some(Type::Message(inner)), Value::Bytes(bytes)) => {
+                let end = end - fields.rest().len();
+                walk(inner, bytes, end, depth - 1, scanned)?;
+            }
+            (Some(_), _) => return Err(WireError::at(&fields, end, Fault::WireType)),
+            // Unknown fields are allowed: newer senders have them.
+            (None, _) => {}
         }
     }
     if message.is_span {

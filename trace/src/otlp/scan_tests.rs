@@ -1,3 +1,4 @@
+use loom_proto::wire;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as OtlpValue;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue};
@@ -152,10 +153,13 @@ fn counts_good_and_bad_spans() {
 #[test]
 fn says_where_it_stopped() {
     let error = scan(&[0x0a, 0x05, 0x12]).expect_err("shorter than it says");
-    assert_eq!((error.offset, error.fault), (2, Fault::Truncated));
+    assert_eq!(
+        (error.offset, error.fault),
+        (2, Fault::Field(wire::WireError::Truncated))
+    );
     assert_eq!(
         error.to_string(),
-        "malformed protobuf at byte 2: a field ends after the message that holds it"
+        "malformed protobuf at byte 2: the message ends inside a field"
     );
 }
 
