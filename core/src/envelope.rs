@@ -40,13 +40,19 @@ impl Envelope {
     /// Returns whether the envelope carries a valid trace context.
     pub fn extract_trace_context(&mut self) -> bool {
         self.trace = read_traceparent(&self.wire.traceparent).unwrap_or_default();
+        let beside = EnvelopeHead {
+            tracestate: &self.wire.tracestate,
+            baggage: &self.wire.baggage,
+            ..EnvelopeHead::default()
+        };
+        let malformed = Malformed::of(&beside, self.trace.is_some());
         if self.trace.is_none() {
             self.wire.traceparent.clear();
-            self.wire.tracestate.clear();
-        } else if !tracestate_is_valid(self.wire.tracestate.as_bytes()) {
+        }
+        if malformed.tracestate {
             self.wire.tracestate.clear();
         }
-        if !baggage_is_valid(self.wire.baggage.as_bytes()) {
+        if malformed.baggage {
             self.wire.baggage.clear();
         }
         self.trace.is_some()
@@ -91,7 +97,7 @@ impl Envelope {
     }
 }
 
-/// What must not be handed on beside a context.
+/// What must not be handed on beside a context: the one place of the rule, for events as bytes and as values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Malformed {
     /// `tracestate` breaks a rule, or stands beside no valid traceparent.
@@ -164,6 +170,23 @@ mod tests {
         let mut envelope = Envelope::received(wire("00-zz"));
         assert!(!envelope.extract_trace_context());
         assert_eq!(envelope.into_wire(), v1::Envelope::default());
+    }
+
+    #[test]
+    fn what_is_malformed_beside_a_valid_context_goes_alone() {
+        let mut envelope = Envelope::received(v1::Envelope {
+            tracestate: "no key".into(),
+            baggage: "ü".into(),
+            thread_id: "t".into(),
+            ..wire("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+        });
+        assert!(envelope.extract_trace_context());
+        let expected = v1::Envelope {
+            tracestate: String::new(),
+            thread_id: "t".into(),
+            ..wire("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+        };
+        assert_eq!(envelope.into_wire(), expected);
     }
 
     #[test]
