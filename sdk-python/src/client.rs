@@ -215,7 +215,9 @@ impl Client {
 
     /// Takes an event. `span` is the current native span, `cause` the event whose handler emits. Returns the event's id,
     /// or None when there is no room: wait for the notice `writable` and try again.
-    #[pyo3(signature = (topic, r#type, payload, content_type, span, cause, extra, /))]
+    ///
+    /// With `confirm` it returns the id and the event's number, and the notice `confirmed` tells when that is settled.
+    #[pyo3(signature = (topic, r#type, payload, content_type, span, cause, extra, confirm=false, /))]
     #[expect(
         clippy::too_many_arguments,
         reason = "one crossing of the border per event"
@@ -230,7 +232,8 @@ impl Client {
         span: Option<&Bound<'py, Span>>,
         cause: Option<&Bound<'py, Event>>,
         extra: Option<Extra>,
-    ) -> PyResult<Option<Bound<'py, PyString>>> {
+        confirm: bool,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let emit = Emit {
             topic,
             r#type,
@@ -239,41 +242,17 @@ impl Client {
             span: span.map(Bound::get),
             cause: cause.map(Bound::get),
             extra,
-            confirm: false,
+            confirm,
         };
-        let taken = self.emit(py, &emit)?;
-        Ok(taken.map(|(id, _)| text(py, id)))
-    }
-
-    /// The same, and the notice `confirmed` tells when the event is settled. Returns its id and its number.
-    #[pyo3(signature = (topic, r#type, payload, content_type, span, cause, extra, /))]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one crossing of the border per event"
-    )]
-    fn publish_confirmed<'py>(
-        &self,
-        py: Python<'py>,
-        topic: &str,
-        r#type: &str,
-        payload: &[u8],
-        content_type: &str,
-        span: Option<&Bound<'py, Span>>,
-        cause: Option<&Bound<'py, Event>>,
-        extra: Option<Extra>,
-    ) -> PyResult<Option<(Bound<'py, PyString>, u64)>> {
-        let emit = Emit {
-            topic,
-            r#type,
-            payload,
-            content_type,
-            span: span.map(Bound::get),
-            cause: cause.map(Bound::get),
-            extra,
-            confirm: true,
+        let Some((id, number)) = self.emit(py, &emit)? else {
+            return Ok(None);
         };
-        let taken = self.emit(py, &emit)?;
-        Ok(taken.map(|(id, number)| (text(py, id), number)))
+        let id = text(py, id);
+        Ok(Some(if confirm {
+            (id, number).into_pyobject(py)?.into_any()
+        } else {
+            id.into_any()
+        }))
     }
 
     // ---- handling ----

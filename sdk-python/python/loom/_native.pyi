@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, final
+from typing import Any, Literal, final, overload
 
 from opentelemetry import trace
 from opentelemetry.util.types import Attributes, AttributeValue
@@ -82,6 +82,7 @@ class Client:
     def fileno(self) -> int: ...
     def clear_wake(self) -> None: ...
     def take(self, max: int) -> tuple[list[Event], list[tuple[Any, ...]] | None]: ...
+    @overload
     def publish(
         self,
         topic: str,
@@ -91,9 +92,11 @@ class Client:
         span: Span | None,
         cause: Event | None,
         extra: _Extra | None,
+        confirm: Literal[False] = False,
         /,
     ) -> str | None: ...
-    def publish_confirmed(
+    @overload
+    def publish(
         self,
         topic: str,
         type: str,
@@ -102,8 +105,9 @@ class Client:
         span: Span | None,
         cause: Event | None,
         extra: _Extra | None,
+        confirm: bool,
         /,
-    ) -> tuple[str, int] | None: ...
+    ) -> str | tuple[str, int] | None: ...
     def begin(self, event: Event) -> Span: ...
     def finish(self, span: Span) -> None: ...
     def begin_call(self, capability: str, caller: str, headers: dict[str, str]) -> Span: ...

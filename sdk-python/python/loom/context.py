@@ -16,7 +16,7 @@ from loom._spans import trace_headers
 from loom.exceptions import ConnectionLost, DeadlineExceeded, InvalidEvent, LoomError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from opentelemetry.context import Context as OtelContext
 
@@ -126,11 +126,15 @@ class Outgoing:
         try:
             native, traceparent, tracestate = _trace_of(span, current)
             extra = (*fields, traceparent, tracestate, baggage_header(current))
-            arguments = (topic, type, payload, content_type, native, self._event, extra)
+            cause = self._event
+
+            def publish() -> str | tuple[str, int] | None:
+                return emitter.publish(topic, type, payload, content_type, native, cause, extra, confirm)
+
             limit = emitter.emit_timeout if timeout is None else timeout
             try:
                 async with asyncio.timeout(limit):
-                    return await self._publish(arguments, confirm=confirm)
+                    return await self._publish(publish)
             except TimeoutError as error:
                 if isinstance(error, LoomError):
                     raise
@@ -145,14 +149,12 @@ class Outgoing:
             if producer is not None:
                 producer.end()
 
-    async def _publish(self, arguments: tuple[Any, ...], *, confirm: bool) -> str:
+    async def _publish(self, publish: Callable[[], str | tuple[str, int] | None]) -> str:
         connection = self._emitter.connection
-        if not confirm:
-            while (event_id := self._emitter.publish(*arguments)) is None:
-                await connection.room()
-            return event_id
-        while (taken := self._emitter.client.publish_confirmed(*arguments)) is None:
+        while (taken := publish()) is None:
             await connection.room()
+        if isinstance(taken, str):
+            return taken
         event_id, number = taken
         await connection.confirmed(number)
         return event_id
