@@ -23,16 +23,23 @@ const TAKE: usize = 256;
 pub(crate) struct Outbound {
     pub(crate) link: Arc<Link>,
     pub(crate) bus: EventBus,
-    pub(crate) subscriber: Subscriber,
     pub(crate) forward: Forward,
-    pub(crate) taken: Taken,
+    /// Subscriptions that need credit.
+    pub(crate) work: Lane,
+    /// Subscriptions below `_inbox.`, which need none: the handlers that hold all credit may wait for just these.
+    pub(crate) replies: Lane,
+    /// Whose turn it is to fill a frame first: one large event fills it, and must not keep the other lane out for ever.
+    pub(crate) work_is_first: bool,
 }
 
-/// Deliveries that have left their mailbox and did not fit into the last frame.
-#[derive(Default)]
-pub(crate) struct Taken {
-    deliveries: VecDeque<Delivery>,
+/// Some of the agent's subscriptions.
+pub(crate) struct Lane {
+    subscriber: Subscriber,
+    /// Deliveries that have left their mailbox and did not fit into the last frame.
+    taken: VecDeque<Delivery>,
     scratch: Vec<Delivery>,
+    /// Deliveries that may still go into this frame.
+    quota: u32,
 }
 
 impl Outbound {
@@ -61,8 +68,12 @@ impl Outbound {
             // An agent that leaves gets what concerns its own doings, and no more work.
             // And while the spans of deliveries would be lost, the deliveries wait.
             let has_room = self.forward.tracer().has_room();
-            let credit = if end.is_none() && has_room { credit } else { 0 };
-            let sent = self.put_deliveries(&mut frame, credit);
+            let may_deliver = end.is_none() && has_room;
+            let credit = if may_deliver { credit } else { 0 };
+            self.work.quota = credit;
+            self.replies.quota = if may_deliver { u32::MAX } else { 0 };
+            self.put_deliveries(&mut frame);
+            let sent = credit - self.work.quota;
             if sent > 0 {
                 self.link.spend_credit(sent);
             }
@@ -81,49 +92,75 @@ impl Outbound {
             tokio::select! {
                 () = self.link.outbound_woken() => {}
                 () = self.forward.tracer().room(), if !has_room => {}
-                () = self.subscriber.ready(), if credit > sent => {}
+                () = self.replies.subscriber.ready(), if may_deliver => {}
+                () = self.work.subscriber.ready(), if credit > sent => {}
             }
         }
     }
 
-    /// Fills the frame as far as credit, size and the mailboxes allow.
-    fn put_deliveries(&mut self, frame: &mut Vec<u8>, credit: u32) -> u32 {
-        let mut sent = 0;
-        while sent < credit && frame.len() < BATCH_BYTES {
-            if self.taken.deliveries.is_empty() {
-                let most = TAKE.min((credit - sent) as usize);
-                if self.subscriber.try_recv_many(&mut self.taken.scratch, most) == 0 {
-                    break;
-                }
-                self.taken.deliveries.extend(self.taken.scratch.drain(..));
-                frame.reserve(BATCH_BYTES.min(self.taken.wire_bytes()));
-            }
-            while sent < credit && frame.len() < BATCH_BYTES {
-                let Some(delivery) = self.taken.deliveries.pop_front() else {
-                    break;
-                };
-                self.forward.delivery(&delivery, frame);
-                sent += 1;
-            }
+    /// Fills the frame as far as credit, size and the mailboxes allow. The lanes share what room there is, and take turns.
+    fn put_deliveries(&mut self, frame: &mut Vec<u8>) {
+        let before = frame.len();
+        let (first, second) = if self.work_is_first {
+            (&mut self.work, &mut self.replies)
+        } else {
+            (&mut self.replies, &mut self.work)
+        };
+        first.put(&self.forward, frame, before.midpoint(BATCH_BYTES));
+        second.put(&self.forward, frame, BATCH_BYTES);
+        first.put(&self.forward, frame, BATCH_BYTES);
+        if frame.len() > before {
+            self.work_is_first = !self.work_is_first;
         }
-        sent
     }
 }
 
 impl Drop for Outbound {
     fn drop(&mut self) {
         // They had left their mailbox and will not arrive.
+        let lost = self.work.taken.len() + self.replies.taken.len();
         self.bus
             .ledger()
-            .undelivered(DropReason::ConnectionLost, self.taken.deliveries.len());
+            .undelivered(DropReason::ConnectionLost, lost);
         self.link.end(End::Clean);
     }
 }
 
-impl Taken {
-    fn wire_bytes(&self) -> usize {
+impl Lane {
+    pub(crate) fn new(subscriber: Subscriber) -> Self {
+        Self {
+            subscriber,
+            taken: VecDeque::new(),
+            scratch: Vec::new(),
+            quota: 0,
+        }
+    }
+
+    /// Fills the frame until it has `limit` bytes, or one event more.
+    fn put(&mut self, forward: &Forward, frame: &mut Vec<u8>, limit: usize) {
+        while self.quota > 0 && frame.len() < limit {
+            if self.taken.is_empty() {
+                let most = TAKE.min(self.quota as usize);
+                if self.subscriber.try_recv_many(&mut self.scratch, most) == 0 {
+                    break;
+                }
+                self.taken.extend(self.scratch.drain(..));
+                frame.reserve(BATCH_BYTES.min(self.taken_bytes()));
+            }
+            while self.quota > 0 && frame.len() < limit {
+                let Some(delivery) = self.taken.pop_front() else {
+                    break;
+                };
+                forward.delivery(&delivery, frame);
+                self.quota -= 1;
+            }
+        }
+    }
+
+    /// What the taken deliveries will need in a frame.
+    fn taken_bytes(&self) -> usize {
         const AROUND: usize = 80;
-        self.deliveries
+        self.taken
             .iter()
             .map(|delivery| delivery.event.wire().len() + AROUND)
             .sum()
@@ -151,4 +188,70 @@ fn put_control(frame: &mut Vec<u8>, control: &Control) {
         put_message_field(frame, number::CANCEL, cancel);
     }
     put_varint_field(frame, number::SERVER_GOODBYE, control.goodbye.into());
+}
+
+#[cfg(test)]
+mod tests {
+    use loom_core::{BusConfig, Event, Subscription, Tracer};
+    use loom_proto::wire::Fields;
+    use rustc_hash::FxHashMap;
+
+    use super::*;
+
+    const EACH: u32 = 10;
+
+    /// An agent for which `EACH` events of work and as many replies wait, of this size.
+    async fn outbound(size: usize) -> Outbound {
+        let bus = EventBus::new(BusConfig::default(), Tracer::off());
+        let lane = |topic| Lane::new(bus.subscribe(&[Subscription::to(topic)]).expect("valid"));
+        let outbound = Outbound {
+            link: Arc::new(Link::new(0)),
+            bus: bus.clone(),
+            forward: Forward::new(Tracer::off(), "agent".into(), FxHashMap::default()),
+            work: lane("work"),
+            replies: lane("_inbox.agent"),
+            work_is_first: false,
+        };
+        for topic in ["work", "_inbox.agent"] {
+            for _ in 0..EACH {
+                let event = Event::on(topic, vec![7; size]).expect("valid");
+                bus.publish(event).await.expect("taken");
+            }
+        }
+        outbound
+    }
+
+    /// Makes a frame with this credit; returns how many deliveries of work and how many replies it carries.
+    fn frame(outbound: &mut Outbound, credit: u32) -> (u32, u32) {
+        (outbound.work.quota, outbound.replies.quota) = (credit, u32::MAX);
+        let mut frame = Vec::new();
+        outbound.put_deliveries(&mut frame);
+        let work = credit - outbound.work.quota;
+        (work, Fields::of(&frame).count() as u32 - work)
+    }
+
+    #[tokio::test]
+    async fn without_credit_only_replies_go_out() {
+        let mut outbound = outbound(10).await;
+        assert_eq!(frame(&mut outbound, 0), (0, EACH));
+        assert_eq!(frame(&mut outbound, 3), (3, 0));
+        assert_eq!(frame(&mut outbound, EACH), (EACH - 3, 0));
+    }
+
+    #[tokio::test]
+    async fn the_lanes_share_a_frame() {
+        let mut outbound = outbound(BATCH_BYTES / 8).await;
+        let (work, replies) = frame(&mut outbound, EACH);
+        assert!(work >= 3 && replies >= 3, "{work} {replies}");
+    }
+
+    #[tokio::test]
+    async fn the_lanes_take_turns_where_one_event_fills_a_frame() {
+        let mut outbound = outbound(BATCH_BYTES).await;
+        for _ in 0..EACH {
+            assert_eq!(frame(&mut outbound, EACH), (0, 1));
+            assert_eq!(frame(&mut outbound, EACH), (1, 0));
+        }
+        assert_eq!(frame(&mut outbound, EACH), (0, 0));
+    }
 }

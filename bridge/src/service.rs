@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::Stream;
 use loom_core::{
-    ActionBroker, AgentEntry, Directory, DropReason, EventBus, Malformed, Provider, Qos, Tracer,
+    ActionBroker, AgentEntry, Directory, DropReason, EventBus, Malformed, Provider, Qos,
+    Subscription, Tracer,
 };
 use loom_proto::code::CODES;
 use loom_proto::semconv::header;
 use loom_proto::trace_context::InvalidContext;
 use loom_proto::v1::bridge_server::{Bridge as BridgeRpc, BridgeServer};
-use loom_proto::{Code, Frame, v1};
+use loom_proto::{Code, Frame, topic, v1};
 use prost::Message;
 use rustc_hash::FxHashMap;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -27,7 +28,7 @@ use crate::forward::Forward;
 use crate::hello::{self, Hello};
 use crate::inbound::{Inbound, State};
 use crate::link::Link;
-use crate::outbound::{Outbound, Taken};
+use crate::outbound::{Lane, Outbound};
 use crate::publish::{Outcome, Publish};
 use crate::status::{agent_id_in_use, status, subscribe_error};
 
@@ -224,10 +225,18 @@ impl Bridge {
             .directory
             .enter(entry)
             .map_err(|error| agent_id_in_use(&error))?;
-        let subscriber = shared
-            .bus
-            .subscribe(&hello.subscriptions)
-            .map_err(|error| subscribe_error(&error))?;
+        let (replies, work): (Vec<_>, Vec<_>) = hello
+            .subscriptions
+            .iter()
+            .cloned()
+            .partition(|subscription| topic::is_inbox(&subscription.pattern));
+        let lane = |subscriptions: &[Subscription]| {
+            let subscriber = shared.bus.subscribe(subscriptions);
+            subscriber
+                .map(Lane::new)
+                .map_err(|error| subscribe_error(&error))
+        };
+        let (replies, work) = (lane(&replies)?, lane(&work)?);
 
         let link = Arc::new(Link::new(hello.credit));
         self.remember(&link);
@@ -265,9 +274,10 @@ impl Bridge {
         Ok(Outbound {
             link,
             bus: shared.bus.clone(),
-            subscriber,
             forward: Forward::new(shared.tracer.clone(), agent, patterns),
-            taken: Taken::default(),
+            work,
+            replies,
+            work_is_first: false,
         })
     }
 

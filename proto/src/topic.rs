@@ -55,6 +55,13 @@ pub enum InvalidTopic {
     },
 }
 
+/// Whether a topic or pattern stands below [`INBOX`]: what comes there are replies, which need no credit.
+pub fn is_inbox(pattern: &str) -> bool {
+    pattern
+        .strip_prefix(INBOX)
+        .is_some_and(|below| below.starts_with('.'))
+}
+
 /// Checks a topic to publish on.
 ///
 /// # Errors
@@ -158,6 +165,16 @@ mod tests {
         }
         for pattern in ["*", ">", "sensor.*", "sensor.>", "*.data.>", "*.*"] {
             assert_eq!(validate_pattern(pattern), Ok(()), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn an_inbox_is_below_its_first_segment() {
+        for pattern in ["_inbox.a", "_inbox.>", "_inbox.*.b"] {
+            assert!(is_inbox(pattern), "{pattern}");
+        }
+        for pattern in ["_inbox", "_inboxes.a", "a._inbox.b", ">", "*.a", ""] {
+            assert!(!is_inbox(pattern), "{pattern}");
         }
     }
 

@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use crate::error::{forked, raise};
 use crate::event::{Event, Topic};
 use crate::inbox::Inbox;
-use crate::link::{Link, LinkConfig, inbox_capacity};
+use crate::link::{Link, LinkConfig};
 use crate::outbox::Outbox;
 use crate::source::SpanSource;
 use crate::span::{Span, run_end_hook, run_start_hook};
@@ -154,7 +154,8 @@ impl Client {
             },
             credit: credit.max(1),
         };
-        let capacity = inbox_capacity(config.credit);
+        // Credit is exact: the server has never sent more than fits.
+        let capacity = config.credit as usize;
         let inbox = Inbox::new(Wake::new()?, capacity, reply_subscription);
         Ok(Self {
             link: Arc::new(Link::new(config, Outbox::new(byte_limit), inbox)),
@@ -194,8 +195,7 @@ impl Client {
         self.check(py)?;
         let max = if self.has_room_for_spans()? { max } else { 0 };
         let (mut deliveries, mut notices) = (Vec::new(), Vec::new());
-        self.link.inbox.take(max, &mut deliveries, &mut notices);
-        self.link.hold(deliveries.len() as u32);
+        self.link.take(max, &mut deliveries, &mut notices);
         let events = PyList::empty(py);
         for delivery in deliveries {
             let topic = self.topic(py, delivery.layout.topic.text(&delivery.event));
@@ -296,19 +296,6 @@ impl Client {
     fn release(&self, deliveries: u32) {
         if self.generation == runtime::generation() {
             self.link.release(deliveries);
-        }
-    }
-
-    /// A request is sent, and its reply must find credit. Every `open_request` has one `close_request`.
-    fn open_request(&self, py: Python<'_>) -> PyResult<()> {
-        self.check(py)?;
-        self.link.open_request();
-        Ok(())
-    }
-
-    fn close_request(&self) {
-        if self.generation == runtime::generation() {
-            self.link.close_request();
         }
     }
 

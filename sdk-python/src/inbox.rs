@@ -20,6 +20,9 @@ pub(crate) use layout::{EventLayout, Part};
 
 /// Notices beyond this are dropped and counted; the server keeps far below it unless it is broken.
 const NOTICE_LIMIT: usize = 65_536;
+/// Replies beyond this many notices are dropped and counted. They need no credit, and anybody may send them: a loop that
+/// stands still must lose superfluous replies, and not what the server has to say.
+const REPLY_LIMIT: usize = NOTICE_LIMIT / 2;
 
 /// A delivery with its event still encoded, and where its parts stand.
 #[derive(Debug)]
@@ -124,20 +127,18 @@ impl Inbox {
         self.malformed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Puts the deliveries and notices of one frame into the queues and wakes the loop. Returns how many deliveries were
-    /// replies: the loop takes those at once, so their credit can be granted anew.
-    pub(crate) fn push(&self, deliveries: &mut Vec<Delivery>, notices: &mut Vec<Notice>) -> u32 {
+    /// Puts the deliveries and notices of one frame into the queues and wakes the loop. Replies become notices: they came
+    /// without credit, and need no handler.
+    pub(crate) fn push(&self, deliveries: &mut Vec<Delivery>, notices: &mut Vec<Notice>) {
         if deliveries.is_empty() && notices.is_empty() {
-            return 0;
+            return;
         }
-        let mut replies = 0;
         let mut lost = 0;
         {
             let queues = &mut *self.queues.lock();
             for delivery in deliveries.drain(..) {
                 if delivery.subscription == self.reply_subscription {
-                    replies += 1;
-                    lost += queues.notice(Notice::Reply(delivery));
+                    lost += queues.notice_below(REPLY_LIMIT, Notice::Reply(delivery));
                 } else if queues.deliveries.len() < self.capacity {
                     queues.deliveries.push_back(delivery);
                 } else {
@@ -152,7 +153,6 @@ impl Inbox {
             self.overflowed.fetch_add(lost, Ordering::Relaxed);
         }
         self.wake.signal();
-        replies
     }
 
     /// Puts one notice into its queue and wakes the loop.
@@ -219,7 +219,11 @@ impl Inbox {
 impl Queues {
     /// Returns how many notices were lost: none, or this one.
     fn notice(&mut self, notice: Notice) -> u64 {
-        if self.notices.len() < NOTICE_LIMIT {
+        self.notice_below(NOTICE_LIMIT, notice)
+    }
+
+    fn notice_below(&mut self, limit: usize, notice: Notice) -> u64 {
+        if self.notices.len() < limit {
             self.notices.push_back(notice);
             0
         } else {

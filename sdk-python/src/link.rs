@@ -8,21 +8,11 @@ use loom_proto::wire::{self, number};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::inbox::{Inbox, Notice};
+use crate::inbox::{Delivery, Inbox, Notice};
 use crate::outbox::Outbox;
 
 /// Largest event until Welcome says otherwise: the default of the bridge.
 const MAX_EVENT_BYTES: u32 = 1024 * 1024;
-
-/// Deliveries that may come beyond the credit while requests wait for replies.
-const fn overdraft_limit(credit: u32) -> u32 {
-    credit.saturating_mul(4).saturating_add(1024)
-}
-
-/// Deliveries that the inbox of a client with this credit must have room for.
-pub(crate) const fn inbox_capacity(credit: u32) -> usize {
-    credit.saturating_add(overdraft_limit(credit)) as usize
-}
 
 /// What a client is, for the life of its process.
 #[derive(Debug)]
@@ -44,7 +34,6 @@ pub(crate) struct Link {
     credit: Mutex<Credit>,
     max_event_bytes: AtomicU32,
     connections: AtomicU64,
-    starving: Notify,
     /// Somebody waits for the buffers of spans and will wake the loop.
     waits_for_spans: AtomicBool,
     leaving: AtomicBool,
@@ -55,19 +44,13 @@ pub(crate) struct Link {
     end: Notify,
 }
 
-/// Where the credit is: `config.credit + overdraft = at_server + held + waiting in the inbox + released`.
+/// Where the credit is: what the configuration allows is at the server, waits in the inbox, is held, or is released.
 #[derive(Debug, Default)]
 struct Credit {
-    /// Granted, and not used by a delivery yet.
-    at_server: u32,
     /// Deliveries handed to the agent and not handled yet.
     held: u32,
     /// Handled, and not granted anew yet.
     released: u32,
-    /// Granted beyond the configured credit, for replies; paid back before anything is granted anew.
-    overdraft: u32,
-    /// Requests of this agent that have no reply yet.
-    open_requests: u32,
     /// Nothing is granted any more: the agent drains.
     frozen: bool,
 }
@@ -81,7 +64,6 @@ impl Link {
             credit: Mutex::default(),
             max_event_bytes: AtomicU32::new(MAX_EVENT_BYTES),
             connections: AtomicU64::new(0),
-            starving: Notify::new(),
             waits_for_spans: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             left: Notify::new(),
@@ -92,24 +74,26 @@ impl Link {
         }
     }
 
-    /// The first frame of a stream. Its credit is what this process can take beyond what it holds.
-    pub(crate) fn hello(&self) -> Frame {
+    /// Begins a stream: its number in the outbox, and its first frame, whose credit is what this process can take beyond
+    /// what it holds. Both under one lock: what is released in between would be granted twice, or not at all.
+    pub(crate) fn greet(&self) -> (u64, Frame) {
         let mut credit = self.credit.lock();
-        let here = credit.held.saturating_add(self.inbox.waiting() as u32);
-        credit.overdraft = here.saturating_sub(self.config.credit);
+        let stream = self.outbox.greet();
         credit.released = 0;
-        credit.at_server = if credit.frozen {
+        let granted = if credit.frozen {
             0
         } else {
+            let here = credit.held.saturating_add(self.inbox.waiting() as u32);
             self.config.credit.saturating_sub(here)
         };
+        drop(credit);
         let hello = v1::Hello {
-            credit: credit.at_server,
+            credit: granted,
             ..self.config.hello.clone()
         };
         let mut frame = Vec::new();
         wire::put_message_field(&mut frame, number::HELLO, &hello);
-        Frame(frame.into())
+        (stream, Frame(frame.into()))
     }
 
     /// What Welcome said, for those who publish.
@@ -131,70 +115,27 @@ impl Link {
 
     // ---- credit ----
 
-    /// Deliveries came; `replies` of them were passed on and need no handler.
-    pub(crate) fn received(&self, deliveries: u32, replies: u32) {
+    /// Hands up to `max` deliveries and all notices to the agent. The deliveries are held from this moment on: a stream that
+    /// begins meanwhile finds each of them in the inbox or held.
+    pub(crate) fn take(
+        &self,
+        max: usize,
+        deliveries: &mut Vec<Delivery>,
+        notices: &mut Vec<Notice>,
+    ) {
         let mut credit = self.credit.lock();
-        credit.at_server = credit.at_server.saturating_sub(deliveries);
-        self.grant(&mut credit, replies);
-    }
-
-    /// The agent took deliveries from the inbox.
-    pub(crate) fn hold(&self, deliveries: u32) {
-        self.credit.lock().held += deliveries;
+        self.inbox.take(max, deliveries, notices);
+        credit.held += deliveries.len() as u32;
     }
 
     /// The agent has handled deliveries. They are granted anew when half of the credit is used up.
     pub(crate) fn release(&self, deliveries: u32) {
         let mut credit = self.credit.lock();
         credit.held = credit.held.saturating_sub(deliveries);
-        self.grant(&mut credit, deliveries);
-    }
-
-    fn grant(&self, credit: &mut Credit, deliveries: u32) {
-        let repaid = deliveries.min(credit.overdraft);
-        credit.overdraft -= repaid;
-        credit.released += deliveries - repaid;
+        credit.released += deliveries;
         if credit.released * 2 >= self.config.credit && credit.released > 0 && !credit.frozen {
             let more = std::mem::take(&mut credit.released);
-            credit.at_server += more;
             self.outbox.control(|control| control.credit(more));
-        }
-    }
-
-    /// A handler asks and will wait for a reply.
-    pub(crate) fn open_request(&self) {
-        let mut credit = self.credit.lock();
-        credit.open_requests += 1;
-        if credit.at_server == 0 {
-            self.starving.notify_one();
-        }
-    }
-
-    /// A request is over, answered or not.
-    pub(crate) fn close_request(&self) {
-        let mut credit = self.credit.lock();
-        credit.open_requests = credit.open_requests.saturating_sub(1);
-    }
-
-    /// True when a reply is awaited that cannot come: all credit is held by deliveries, perhaps by the very handlers that wait.
-    pub(crate) fn is_starving(&self) -> bool {
-        let credit = self.credit.lock();
-        credit.open_requests > 0 && credit.at_server == 0 && !credit.frozen
-    }
-
-    /// Waits until the agent may have begun to starve.
-    pub(crate) async fn starves(&self) {
-        self.starving.notified().await;
-    }
-
-    /// Grants one delivery beyond the credit. Replies have the highest class of mailbox and come first, so that it is a reply
-    /// when there is one; an event that came instead waits in the inbox. Called at intervals, which bounds how many do.
-    pub(crate) fn probe(&self) {
-        let mut credit = self.credit.lock();
-        if credit.overdraft < overdraft_limit(self.config.credit) {
-            credit.overdraft += 1;
-            credit.at_server += 1;
-            self.outbox.control(|control| control.credit(1));
         }
     }
 

@@ -16,7 +16,7 @@ use loom_proto::v1::bridge_client::BridgeClient;
 use loom_proto::wire::{Fields, Value, number};
 use loom_proto::{Code, v1};
 use prost::Message;
-use tokio::time::{Instant, MissedTickBehavior, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::Stream;
 use tonic::Status;
 use tonic::codec::Streaming;
@@ -41,8 +41,6 @@ const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 /// A frame is one batch, or one event as large as the server allows.
 const MAX_FRAME: usize = 64 * 1024 * 1024;
-/// How often a reply is asked for that cannot come for want of credit.
-const PROBE: Duration = Duration::from_millis(5);
 /// How long a server may take to end the stream after our goodbye.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -139,9 +137,10 @@ async fn greet(link: &Arc<Link>) -> Result<(Streaming<Frame>, v1::Welcome, Bytes
         .await
         .map_err(|error| End::Lost(innermost(&error)))?;
     let mut bridge = BridgeClient::new(channel).max_decoding_message_size(MAX_FRAME);
+    let (stream, hello) = link.greet();
     let outbound = Outbound {
-        hello: Some(link.hello()),
-        stream: link.outbox.greet(),
+        hello: Some(hello),
+        stream,
         link: Arc::clone(link),
     };
     let mut stream = bridge
@@ -205,8 +204,6 @@ async fn serve(
     interval: Duration,
 ) -> End {
     let mut heartbeat = tokio::time::interval(interval);
-    let mut probe = tokio::time::interval(PROBE);
-    probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut over = None;
     loop {
         tokio::select! {
@@ -217,9 +214,6 @@ async fn serve(
                 Ok(None) => return End::Lost("the server ended the stream".to_owned()),
                 Err(status) => return ended(&status),
             },
-            _ = probe.tick(), if link.is_starving() => link.probe(),
-            // Nothing to do but to ask again whether it starves.
-            () = link.starves() => {}
             _ = heartbeat.tick() => link.outbox.control(Control::heartbeat),
             () = link.left(), if over.is_none() => {
                 link.outbox.leave();
@@ -263,7 +257,6 @@ struct Reader {
 
 impl Reader {
     fn take(&mut self, link: &Link, frame: &Bytes) {
-        let mut received = 0;
         for field in Fields::of(frame) {
             let Ok(field) = field else {
                 link.inbox.count_malformed();
@@ -271,7 +264,6 @@ impl Reader {
             };
             match (field.number, field.value) {
                 (number::DELIVERY, Value::Bytes(delivery)) => {
-                    received += 1;
                     self.deliveries.extend(link.inbox.read(frame, delivery));
                 }
                 (number::SERVER_GOODBYE, Value::Varint(_)) => self.goodbye = true,
@@ -280,10 +272,7 @@ impl Reader {
                 _ => {}
             }
         }
-        let replies = link.inbox.push(&mut self.deliveries, &mut self.notices);
-        if received > 0 {
-            link.received(received, replies);
-        }
+        link.inbox.push(&mut self.deliveries, &mut self.notices);
     }
 
     fn take_message(&mut self, link: &Link, field: u32, message: &[u8]) {

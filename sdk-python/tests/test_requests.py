@@ -44,6 +44,29 @@ async def test_requests_inside_handlers_work_while_every_handler_waits(bus: Bus)
     assert agent.stats()["overflowed"] == 0
 
 
+async def test_a_reply_needs_no_credit(bus: Bus) -> None:
+    """The handler holds all the credit there is, and waits for its reply with it."""
+    topic, echo_topic = bus.names.topic("ask"), bus.names.topic("echo")
+    done: list[Any] = []
+
+    async def handle(ctx: Context, topic: str, event: Event) -> None:
+        done.append((await ctx.request(echo_topic, event.text(), timeout=20)).text())
+
+    await bus.started("echo", topics=[echo_topic], on_event=echo)
+    agent = await bus.started(topics=[topic], on_event=handle, max_in_flight=1, credit=1)
+    sender = await bus.started("sender")
+    for number in range(50):
+        await sender.emit(topic, payload=f"n{number}")
+    await eventually(lambda: len(done) == 50)
+    assert done == [f"N{n}" for n in range(50)]
+    assert agent.stats()["overflowed"] == 0
+
+
+def test_reply_topics_have_no_handlers() -> None:
+    with pytest.raises(loom.InvalidAgent, match="replies"):
+        loom.Agent("a", topics=["_inbox.>"], on_event=echo)
+
+
 async def test_a_request_that_nobody_answers_ends(bus: Bus) -> None:
     asker = await bus.started("asker")
     with pytest.raises(loom.DeadlineExceeded, match="nobody replied"):

@@ -122,6 +122,34 @@ async fn deliveries_wait_for_credit() {
 }
 
 #[tokio::test]
+async fn replies_need_no_credit_and_use_none_up() {
+    let relay = Relay::start().await;
+    let mut asker = relay
+        .agent(v1::Hello {
+            credit: 1,
+            ..hello("asker", &["work", "_inbox.asker"])
+        })
+        .await;
+    let mut other = relay.listener("other", &[]).await;
+    other.publish(vec![event("work", "x"); 3]).await;
+    assert_eq!(asker.deliveries(1).await[0].subscription, 0);
+    // All credit is used up. The replies come one at a time, so that each must wake the stream.
+    for _ in 0..5 {
+        other.publish(vec![event("_inbox.asker", "x")]).await;
+        assert_eq!(asker.deliveries(1).await[0].subscription, 1);
+    }
+    eventually("the rest waits", || relay.bus.stats().queued == 2).await;
+    asker
+        .send(v1::ClientEvent {
+            credit: 1,
+            ..Default::default()
+        })
+        .await;
+    assert_eq!(asker.deliveries(1).await[0].subscription, 0);
+    assert_eq!(relay.bus.stats().queued, 1);
+}
+
+#[tokio::test]
 async fn a_full_mailbox_holds_back_its_publisher_and_nobody_else() {
     let relay = Relay::start_with_small_mailboxes().await;
     let mut slow = relay

@@ -71,7 +71,7 @@ pub struct ClientEvent {
     /// to say anyway, at the latest at each quarter of the publish window, with each heartbeat, and when it is asked.
     #[prost(message, repeated, tag = "2")]
     pub publish: ::prost::alloc::vec::Vec<Event>,
-    /// How many further deliveries the agent can take.
+    /// How many further deliveries the agent can take, beside those of subscriptions below "_inbox.", which need no credit.
     #[prost(uint32, tag = "3")]
     pub credit: u32,
     /// Calls of other agents' capabilities.
@@ -133,7 +133,7 @@ pub struct Hello {
     pub subscriptions: ::prost::alloc::vec::Vec<Subscription>,
     #[prost(message, repeated, tag = "5")]
     pub capabilities: ::prost::alloc::vec::Vec<Capability>,
-    /// How many deliveries the agent can take at once.
+    /// How many deliveries the agent can take at once, beside those of subscriptions below "_inbox.".
     #[prost(uint32, tag = "6")]
     pub credit: u32,
     /// Name and version of the client library.

@@ -126,6 +126,13 @@ class Agent(Outgoing):
         kind = Qos.of(qos)
         for pattern in patterns:
             _native.validate_pattern(pattern)
+            if pattern.startswith("_inbox."):
+                # The server sends what comes there without credit, and a handler's bound is its credit.
+                raise InvalidAgent(
+                    f"{pattern} cannot be subscribed: topics below _inbox. are for the replies to requests",
+                    code="invalid_subscription",
+                    field="hello.subscriptions",
+                )
 
         def register(function: H) -> H:
             handler = _handler(function)
@@ -175,7 +182,8 @@ class Agent(Outgoing):
             (number, pattern, int(qos), capacity)
             for number, (pattern, qos, capacity, _) in enumerate(self._subscriptions, start=1)
         ]
-        # Realtime mailboxes are served first: replies overtake the events whose handlers wait for them.
+        # What stands below _inbox. needs no credit: replies overtake the events whose handlers wait for them. Realtime,
+        # because nobody who replies shall wait for an agent that does not take its replies.
         subscriptions.append((inbox_id, inbox, int(Qos.REALTIME), _INBOX_CAPACITY))
         client = _native.Client(
             agent_id=self.agent_id,

@@ -179,7 +179,6 @@ class Outgoing:
         requests = emitter.connection.requests
         correlation_id = uuid.uuid4().hex
         reply = requests.open(correlation_id, emitter.loop)
-        emitter.client.open_request()
         try:
             async with asyncio.timeout(timeout):
                 await self.emit(
@@ -199,7 +198,6 @@ class Outgoing:
             raise DeadlineExceeded(f"nobody replied to the request on {topic} within {timeout} s") from None
         finally:
             requests.close(correlation_id)
-            emitter.client.close_request()
 
     async def invoke(self, capability: str, args: Any = None, *, timeout: float = DEFAULT_TIMEOUT) -> Any:
         """Call a capability of whichever agent provides it, and return its result.

@@ -6,10 +6,13 @@ use loom_proto::v1;
 use proptest::prelude::*;
 use prost::Message;
 
-use crate::inbox::Inbox;
-use crate::link::{Link, LinkConfig, inbox_capacity};
+use crate::inbox::{Delivery, Inbox};
+use crate::link::{Link, LinkConfig};
 use crate::outbox::Outbox;
 use crate::wake::Wake;
+
+const WORK: u32 = 1;
+const REPLIES: u32 = 9;
 
 fn link(credit: u32) -> Link {
     let config = LinkConfig {
@@ -18,7 +21,7 @@ fn link(credit: u32) -> Link {
         credit,
     };
     let wake = Wake::new().expect("a descriptor");
-    let inbox = Inbox::new(wake, inbox_capacity(credit), 9);
+    let inbox = Inbox::new(wake, credit as usize, REPLIES);
     Link::new(config, Outbox::new(1 << 20), inbox)
 }
 
@@ -28,10 +31,30 @@ fn decode(bytes: bytes::Bytes) -> v1::ClientEvent {
 
 /// Opens a stream; returns it and the credit of its Hello.
 fn open(link: &Link) -> (u64, u32) {
-    let hello = decode(link.hello().0).hello.expect("a hello");
-    let stream = link.outbox.greet();
+    let (stream, frame) = link.greet();
+    let hello = decode(frame.0).hello.expect("a hello");
     link.outbox.connected(100);
     (stream, hello.credit)
+}
+
+/// Deliveries come from the server.
+fn arrive(link: &Link, subscription: u32, count: u32) {
+    let delivery = v1::Delivery {
+        subscription,
+        event: Some(v1::Event::default()),
+        ..v1::Delivery::default()
+    };
+    let bytes = bytes::Bytes::from(delivery.encode_to_vec());
+    let read = || link.inbox.read(&bytes, &bytes).expect("well formed");
+    let mut deliveries: Vec<Delivery> = (0..count).map(|_| read()).collect();
+    link.inbox.push(&mut deliveries, &mut Vec::new());
+}
+
+/// The agent takes what it can; returns how many deliveries and how many notices.
+fn take(link: &Link, max: u32) -> (u32, u32) {
+    let (mut deliveries, mut notices) = (Vec::new(), Vec::new());
+    link.take(max as usize, &mut deliveries, &mut notices);
+    (deliveries.len() as u32, notices.len() as u32)
 }
 
 /// Credit that was granted since the last look.
@@ -48,8 +71,8 @@ fn credit_is_granted_anew_when_half_of_it_is_used_up() {
     let link = link(10);
     let (stream, credit) = open(&link);
     assert_eq!(credit, 10);
-    link.received(6, 0);
-    link.hold(6);
+    arrive(&link, WORK, 6);
+    assert_eq!(take(&link, 6), (6, 0));
     link.release(4);
     assert_eq!(granted(&link, stream), 0);
     link.release(1);
@@ -60,54 +83,37 @@ fn credit_is_granted_anew_when_half_of_it_is_used_up() {
 fn a_new_stream_gets_what_this_process_can_take() {
     let link = link(10);
     open(&link);
-    link.received(7, 0);
-    link.hold(7);
+    arrive(&link, WORK, 7);
+    assert_eq!(take(&link, 4), (4, 0));
+    // Four are held, three wait in the inbox.
     let (stream, credit) = open(&link);
     assert_eq!(credit, 3);
+    assert_eq!(take(&link, 10), (3, 0));
     link.release(7);
     assert_eq!(granted(&link, stream), 7);
 }
 
 #[test]
-fn replies_need_no_handler() {
-    let link = link(4);
+fn replies_are_outside_of_the_credit() {
+    let link = link(1);
     let (stream, _) = open(&link);
-    link.received(2, 2);
-    assert_eq!(granted(&link, stream), 2);
-}
-
-#[test]
-fn an_agent_starves_only_while_it_asks_and_all_credit_is_gone() {
-    let link = link(2);
-    let (stream, _) = open(&link);
-    assert!(!link.is_starving());
-    link.received(2, 0);
-    link.hold(2);
-    assert!(!link.is_starving());
-    link.open_request();
-    assert!(link.is_starving());
-    link.probe();
+    arrive(&link, WORK, 1);
+    assert_eq!(take(&link, 1), (1, 0));
+    arrive(&link, REPLIES, 100);
+    assert_eq!(take(&link, 0), (0, 100));
+    assert_eq!(granted(&link, stream), 0);
+    assert_eq!(link.inbox.stats().overflowed, 0);
+    link.release(1);
     assert_eq!(granted(&link, stream), 1);
-    assert!(!link.is_starving(), "a delivery is on its way");
-    link.received(1, 0);
-    assert!(link.is_starving(), "it was no reply");
-    link.close_request();
-    assert!(!link.is_starving());
-    // What was granted beyond the credit is paid back first.
-    link.hold(1);
-    link.release(3);
-    assert_eq!(granted(&link, stream), 2);
 }
 
 #[test]
 fn a_draining_agent_grants_nothing() {
     let link = link(2);
     let (stream, _) = open(&link);
-    link.received(2, 0);
-    link.hold(2);
+    arrive(&link, WORK, 2);
+    take(&link, 2);
     link.freeze();
-    link.open_request();
-    assert!(!link.is_starving());
     link.release(2);
     assert_eq!(granted(&link, stream), 0);
     assert_eq!(open(&link).1, 0);
@@ -120,41 +126,37 @@ proptest! {
         steps in prop::collection::vec((0_u8..5, 1_u32..8), 0..200),
     ) {
         let link = link(credit);
-        let (stream, mut at_server) = open(&link);
-        let (mut held, mut probes, mut requests) = (0_u32, 0_u32, 0_u32);
+        let (mut stream, mut at_server) = open(&link);
+        let (mut waiting, mut held) = (0_u32, 0_u32);
         for (what, count) in steps {
             match what {
                 0 => {
                     let sent = count.min(at_server);
                     at_server -= sent;
-                    link.received(sent, 0);
-                    link.hold(sent);
-                    held += sent;
+                    waiting += sent;
+                    arrive(&link, WORK, sent);
                 }
                 1 => {
+                    let (taken, _) = take(&link, count);
+                    prop_assert_eq!(taken, count.min(waiting));
+                    waiting -= taken;
+                    held += taken;
+                }
+                2 => {
                     let done = count.min(held);
                     held -= done;
                     link.release(done);
                 }
-                2 => {
-                    link.open_request();
-                    requests += 1;
-                }
-                3 if requests > 0 => {
-                    link.close_request();
-                    requests -= 1;
-                }
-                _ => if link.is_starving() {
-                    link.probe();
-                    probes += 1;
-                },
+                3 => arrive(&link, REPLIES, count),
+                _ => (stream, at_server) = open(&link),
             }
             at_server += granted(&link, stream);
-            prop_assert!(at_server + held <= credit + probes);
+            prop_assert!(at_server + waiting + held <= credit);
             // Everything handled is granted again, at the latest when nothing is held.
-            if held == 0 {
+            if waiting + held == 0 {
                 prop_assert!(at_server > credit / 2, "{at_server} of {credit}");
             }
         }
+        prop_assert_eq!(link.inbox.stats().overflowed, 0);
     }
 }

@@ -87,10 +87,23 @@ fn notices_wake_a_loop_that_leaves_deliveries_behind() {
 fn replies_do_not_stand_in_line_with_deliveries() {
     let inbox = inbox(1);
     let mut deliveries = vec![delivery(&inbox, 1), delivery(&inbox, REPLIES)];
-    assert_eq!(inbox.push(&mut deliveries, &mut Vec::new()), 1);
+    inbox.push(&mut deliveries, &mut Vec::new());
     let (deliveries, notices) = take(&inbox, 0);
     assert!(deliveries.is_empty());
     assert!(matches!(&notices[..], [Notice::Reply(_)]));
+}
+
+#[test]
+fn a_flood_of_replies_leaves_room_for_the_server() {
+    let inbox = inbox(1);
+    let mut flood = (0..70_000).map(|_| delivery(&inbox, REPLIES)).collect();
+    inbox.push(&mut flood, &mut Vec::new());
+    let lost = inbox.stats().overflowed;
+    assert!(lost > 0);
+    inbox.notify(Notice::Closed);
+    assert_eq!(inbox.stats().overflowed, lost);
+    let (_, notices) = take(&inbox, 0);
+    assert!(matches!(notices.last(), Some(Notice::Closed)));
 }
 
 #[test]
