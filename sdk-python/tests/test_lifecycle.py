@@ -166,12 +166,11 @@ async def test_an_address_that_is_none_is_refused(bus: Bus) -> None:
 
 
 async def test_a_stop_lets_handlers_end_and_sends_what_they_emit(bus: Bus) -> None:
-    topic, answer, begun = bus.names.topic("work"), bus.names.topic("answer"), asyncio.Event()
+    topic, answer, go_on = bus.names.topic("work"), bus.names.topic("answer"), asyncio.Event()
     seen: list[Any] = []
 
     async def handle(ctx: Context, topic: str, event: Event) -> None:
-        begun.set()
-        await asyncio.sleep(0.05)
+        await go_on.wait()
         await ctx.emit(answer, payload=event.json())
 
     async def keep(ctx: Context, topic: str, event: Event) -> None:
@@ -183,8 +182,13 @@ async def test_a_stop_lets_handlers_end_and_sends_what_they_emit(bus: Bus) -> No
     for number in range(40):
         await sender.emit(topic, payload=number)
     await sender.flush()
-    await begun.wait()
-    await worker.stop()
+    await eventually(lambda: worker.stats()["received"] == 40)
+    stopping = asyncio.create_task(worker.stop())
+    # One turn of the loop: the stop runs until it waits for the handlers.
+    await asyncio.sleep(0)
+    assert not stopping.done()
+    go_on.set()
+    await stopping
     await eventually(lambda: len(seen) == 40)
     assert sorted(seen) == list(range(40))
 
