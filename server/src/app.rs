@@ -7,6 +7,7 @@
 mod addresses;
 mod auth;
 mod http;
+mod http1;
 mod listeners;
 mod metrics;
 mod serve;

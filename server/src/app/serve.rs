@@ -14,6 +14,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use super::http1::{self, HEAD_TIMEOUT};
 use super::{Addresses, Doors, Listeners, Parts, auth, http, metrics};
 use crate::config::{LoomConfig, Token};
 
@@ -62,12 +63,7 @@ pub(super) fn open(
     }
     if let Some(listener) = listeners.otlp_http {
         let router = guarded(collector::http::router(ingest(), collector_config), token);
-        tasks.spawn(serve_http(
-            "OTLP/HTTP receiver",
-            listener,
-            router,
-            others.clone(),
-        ));
+        tasks.spawn(http1::serve(listener, router, HEAD_TIMEOUT, others.clone()));
     }
     if let Some(listener) = listeners.http {
         let mut api_config = loom_trace::ApiConfig::from(&config.api);
@@ -81,7 +77,7 @@ pub(super) fn open(
             router_with(parts.store.clone(), api_config, extension),
             token,
         );
-        tasks.spawn(serve_http("HTTP API", listener, router, others.clone()));
+        tasks.spawn(http1::serve(listener, router, HEAD_TIMEOUT, others.clone()));
     }
     Doors {
         bridge,
@@ -127,20 +123,6 @@ async fn serve_grpc(
         .http2_keepalive_timeout(Some(KEEP_ALIVE_PATIENCE))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, end.cancelled_owned())
-        .await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the {name} has ended");
-    }
-}
-
-async fn serve_http(
-    name: &'static str,
-    listener: TcpListener,
-    router: Router,
-    end: CancellationToken,
-) {
-    let served = axum::serve(listener, router)
-        .with_graceful_shutdown(end.cancelled_owned())
         .await;
     if let Err(error) = served {
         tracing::error!(%error, "the {name} has ended");
