@@ -16,7 +16,7 @@ pub struct Drainer {
 }
 
 impl Drainer {
-    /// The thread that will [`rest`](Self::rest).
+    /// The thread that will rest.
     pub fn new(thread: Thread) -> Self {
         Self {
             thread,
