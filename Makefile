@@ -40,9 +40,10 @@ FUZZ_SECONDS ?= 10
 FUZZ_HOST   = $(shell rustc -vV | sed -n 's/^host: //p')
 FUZZ_FLAGS := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
 
-fuzz: ## Arbitrary bytes into the wire decoders for a while (FUZZ_SECONDS=10)
+fuzz: ## Arbitrary bytes into the decoders of wire and journal, each for a while (FUZZ_SECONDS=10)
 	RUSTFLAGS='$(FUZZ_FLAGS) --cfg fuzzing' cargo build --release --manifest-path fuzz/Cargo.toml --target $(FUZZ_HOST) --target-dir $(CARGO_TARGET_DIR)/fuzz
 	$(CARGO_TARGET_DIR)/fuzz/$(FUZZ_HOST)/release/wire -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 -print_final_stats=1
+	$(CARGO_TARGET_DIR)/fuzz/$(FUZZ_HOST)/release/journal -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 -print_final_stats=1
 
 check: fmt-check lint docs types deny fuzz ## Every gate that is not a test: format, lints, docs, types, dependencies
 

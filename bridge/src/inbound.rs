@@ -2,6 +2,9 @@
 //!
 //! While an event waits for room in a mailbox, frames are still read: answers and credit behind it may be just what makes
 //! the room. The events among them wait here, and the publish window bounds how many.
+//!
+//! Nobody waits for the disk but the acknowledgement: events behind one that a stream keeps go on, and are acknowledged
+//! after it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use loom_core::directory::Presence;
-use loom_core::{Published, Registration};
+use loom_core::{PublishError, Published, Registration, Stored};
 use loom_proto::wire::{Field, Fields, Value, number};
 use loom_proto::{Code, Frame, v1};
 use prost::Message;
@@ -19,7 +22,7 @@ use tonic::{Status, Streaming};
 use crate::actions::{OwnCalls, ServedCalls};
 use crate::config::BridgeConfig;
 use crate::link::{End, Link};
-use crate::publish::{Outcome, Publish};
+use crate::publish::{Hop, Outcome, Publish};
 use crate::status::status;
 
 /// The task of one agent. Dropping it ends the agent's presence, its capabilities and its calls.
@@ -39,14 +42,24 @@ pub(crate) struct Inbound {
 /// What has been read and not published yet.
 pub(crate) struct State {
     events: VecDeque<Bytes>,
-    /// Number of the last settled event.
-    settled: u64,
+    /// Number of the last event that was published or rejected.
+    taken: u64,
+    /// Published events that the disk does not have yet, in their order.
+    storing: VecDeque<Storing>,
     /// Number of the last event whose settlement outbound was woken for.
     said: u64,
     ack_now: bool,
     rejected: Vec<v1::Rejection>,
     goodbye: bool,
     rate: Rate,
+}
+
+/// An event that a stream has taken and the disk has not.
+struct Storing {
+    number: u64,
+    event_id: Bytes,
+    hop: Hop,
+    published: Published,
 }
 
 /// Why reading has ended.
@@ -63,13 +76,47 @@ impl State {
     pub(crate) fn new(config: &BridgeConfig) -> Self {
         Self {
             events: VecDeque::new(),
-            settled: 0,
+            taken: 0,
+            storing: VecDeque::new(),
             said: 0,
             ack_now: false,
             rejected: Vec::new(),
             goodbye: false,
             rate: Rate::new(config.max_events_per_second),
         }
+    }
+}
+
+impl State {
+    /// Number of the last event before which all are settled.
+    fn settled(&self) -> u64 {
+        self.storing
+            .front()
+            .map_or(self.taken, |storing| storing.number - 1)
+    }
+
+    fn reject(&mut self, number: u64, event_id: Bytes, error: v1::Error) {
+        self.rejected.push(v1::Rejection {
+            number,
+            event_id,
+            error: Some(error),
+        });
+    }
+}
+
+/// Waits until the disk has answered for an event; `None` where none waits for it.
+async fn answered(published: Option<&Published>) -> Option<()> {
+    let stored = published?.stored.as_ref()?;
+    // Which answer it is, is asked for when it is settled.
+    drop(stored.committed().await);
+    Some(())
+}
+
+/// Whether the disk has an event.
+pub(crate) async fn kept(published: &Published) -> Result<(), PublishError> {
+    match &published.stored {
+        Some(stored) => stored.committed().await,
+        None => Ok(()),
     }
 }
 
@@ -116,23 +163,35 @@ impl Inbound {
         // Callers of this agent learn at once that nobody will answer.
         drop(self.registration);
         self.served_calls.close();
+        // Nobody is there to be told, but the spans of what is being kept must come to their end.
+        while let Some(storing) = self.state.storing.pop_front() {
+            let Storing { hop, published, .. } = storing;
+            let kept = kept(&published).await;
+            self.publish.kept(hop, published, kept);
+        }
     }
 
     async fn next_frame(&mut self) -> Result<Frame, Ended> {
         let silence = self.config.silence();
-        tokio::select! {
-            frame = tokio::time::timeout(silence, self.frames.message()) => match frame {
-                Ok(Ok(Some(frame))) => Ok(frame),
-                Ok(Ok(None)) => Err(Ended::Lost("the stream ended without goodbye".to_owned())),
-                Ok(Err(status)) => Err(lost(&status)),
-                Err(_) => Err(Ended::Lost(format!("silent for {} ms", silence.as_millis()))),
-            },
-            () = self.presence.replaced() => Err(Ended::Fault(v1::Error::new(
-                Code::AgentIdInUse,
-                "a newer connection of the same instance has taken over",
-            ))),
-            () = self.link.ended() => Err(Ended::Lost("the connection broke".to_owned())),
-            () = self.closing.cancelled() => Err(Ended::Clean),
+        let deadline = tokio::time::Instant::now() + silence;
+        loop {
+            let storing = self.state.storing.front();
+            let published = storing.map(|storing| storing.published.clone());
+            tokio::select! {
+                frame = tokio::time::timeout_at(deadline, self.frames.message()) => return match frame {
+                    Ok(Ok(Some(frame))) => Ok(frame),
+                    Ok(Ok(None)) => Err(Ended::Lost("the stream ended without goodbye".to_owned())),
+                    Ok(Err(status)) => Err(lost(&status)),
+                    Err(_) => Err(Ended::Lost(format!("silent for {} ms", silence.as_millis()))),
+                },
+                () = self.presence.replaced() => return Err(Ended::Fault(v1::Error::new(
+                    Code::AgentIdInUse,
+                    "a newer connection of the same instance has taken over",
+                ))),
+                () = self.link.ended() => return Err(Ended::Lost("the connection broke".to_owned())),
+                () = self.closing.cancelled() => return Err(Ended::Clean),
+                Some(()) = answered(published.as_ref()) => self.settle_stored(),
+            }
         }
     }
 
@@ -223,7 +282,7 @@ impl Inbound {
     async fn wait_for_room(
         &mut self,
         waiting: loom_core::bus::Waiting,
-    ) -> Result<Published, Ended> {
+    ) -> Result<Result<Published, PublishError>, Ended> {
         let finish = waiting.finish();
         tokio::pin!(finish);
         loop {
@@ -235,30 +294,50 @@ impl Inbound {
     }
 
     fn settle(&mut self, event: &Bytes, outcome: Outcome) {
-        self.state.settled += 1;
-        if let Outcome::Rejected(error) = outcome {
-            self.state.rejected.push(v1::Rejection {
-                number: self.state.settled,
+        self.state.taken += 1;
+        let number = self.state.taken;
+        match outcome {
+            Outcome::Rejected(error) => self.state.reject(number, event_id(event), error),
+            Outcome::Storing(hop, published) => self.state.storing.push_back(Storing {
+                number,
                 event_id: event_id(event),
-                error: Some(error),
-            });
+                hop,
+                published,
+            }),
+            Outcome::Published(..) | Outcome::Waiting(..) => {}
         }
+    }
+
+    /// Settles what the disk has answered for, and says so at once: the producer waits for just this.
+    fn settle_stored(&mut self) {
+        while let Some(storing) = self.state.storing.pop_front() {
+            let Some(kept) = storing.published.stored.as_ref().and_then(Stored::outcome) else {
+                self.state.storing.push_front(storing);
+                break;
+            };
+            let Storing {
+                number,
+                event_id,
+                hop,
+                published,
+            } = storing;
+            if let Outcome::Rejected(error) = self.publish.kept(hop, published, kept) {
+                self.state.reject(number, event_id, error);
+            }
+        }
+        self.acknowledge(true);
     }
 
     /// An acknowledgement is a frame of its own on a stream that has nothing else to carry, so outbound is woken for it
     /// only when somebody waits for it or a quarter of the window is used up.
     fn acknowledge(&mut self, wanted: bool) {
-        let State {
-            settled,
-            said,
-            rejected,
-            ..
-        } = &mut self.state;
-        let urgent = wanted || *settled - *said >= u64::from(self.config.publish_window / 4);
+        let settled = self.state.settled();
+        let State { said, rejected, .. } = &mut self.state;
+        let urgent = wanted || settled - *said >= u64::from(self.config.publish_window / 4);
         if urgent {
-            *said = *settled;
+            *said = settled;
         }
-        self.link.acknowledge(*settled, rejected, urgent);
+        self.link.acknowledge(settled, rejected, urgent);
     }
 
     fn rate_limited(&self) -> Outcome {

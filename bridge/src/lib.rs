@@ -12,12 +12,14 @@
 //! | `outbound` | frames to an agent |
 //! | `forward` | one delivery from a mailbox to the frame: `bridge.forward` (hot path) |
 //! | `actions` | calls and answers, both ways |
+//! | `counters` | what is refused before the bus sees it |
 //! | `link` | what inbound and outbound of one agent share |
 //! | [`standard`] | health and reflection |
 //! | `status` | the only place where an error becomes a gRPC status |
 
 mod actions;
 mod config;
+mod counters;
 mod forward;
 mod hello;
 mod inbound;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use loom_core::bus::{Progress, Waiting};
 use loom_core::envelope::read_traceparent;
-use loom_core::{Event, EventBus, HopSpan, Malformed, Published, Publisher, Tracer};
+use loom_core::{Event, EventBus, HopSpan, Malformed, PublishError, Published, Publisher, Tracer};
 use loom_proto::trace_context::{InvalidContext, TraceContext};
 use loom_proto::wire::EventHead;
 use loom_proto::{Code, EventId, v1};
 use loom_telemetry::{MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanStatus};
 
 use crate::config::BridgeConfig;
-use crate::service::Counters;
+use crate::counters::Counters;
 use crate::status::{event_error, publish_error};
 
 /// Publishes what one producer sends.
@@ -30,8 +30,10 @@ pub(crate) struct Publish {
 pub(crate) enum Outcome {
     /// On the bus.
     Published(Published, EventId),
-    /// Some mailbox is full: wait, then [`Publish::waited`].
+    /// Something is full: wait, then [`Publish::waited`].
     Waiting(Hop, Waiting),
+    /// A stream has taken it and the disk has not: wait for that, then [`Publish::kept`].
+    Storing(Hop, Published),
     /// Not on the bus.
     Rejected(v1::Error),
 }
@@ -114,19 +116,41 @@ impl Publish {
         match self.publisher.publish_now(event) {
             Ok(Progress::Done(published)) => self.published(hop, published),
             Ok(Progress::Waiting(waiting)) => Outcome::Waiting(hop, waiting),
-            Err(error) => {
-                self.end(hop, Some(error.code()));
-                self.rejected(publish_error(&error))
-            }
+            Err(error) => self.not_taken(hop, &error),
         }
     }
 
     /// The waiting is over.
-    pub(crate) fn waited(&self, hop: Hop, published: Published) -> Outcome {
-        self.published(hop, published)
+    pub(crate) fn waited(&self, hop: Hop, published: Result<Published, PublishError>) -> Outcome {
+        match published {
+            Ok(published) => self.published(hop, published),
+            Err(error) => self.not_taken(hop, &error),
+        }
+    }
+
+    /// The disk has answered.
+    pub(crate) fn kept(
+        &self,
+        hop: Hop,
+        published: Published,
+        kept: Result<(), PublishError>,
+    ) -> Outcome {
+        if let Err(error) = kept {
+            return self.not_taken(hop, &error);
+        }
+        let event_id = hop.event_id;
+        self.end(hop, None);
+        Outcome::Published(published, event_id)
     }
 
     fn published(&self, hop: Hop, published: Published) -> Outcome {
+        // Who needs a kept event reads it from its stream; live subscriptions without room are counted and no failure.
+        if let Some(stored) = &published.stored {
+            return match stored.outcome() {
+                Some(kept) => self.kept(hop, published, kept),
+                None => Outcome::Storing(hop, published),
+            };
+        }
         let event_id = hop.event_id;
         self.end(hop, (published.lost > 0).then_some(Code::Backpressure));
         if published.lost > 0 {
@@ -140,6 +164,11 @@ impl Publish {
             ));
         }
         Outcome::Published(published, event_id)
+    }
+
+    fn not_taken(&self, hop: Hop, error: &PublishError) -> Outcome {
+        self.end(hop, Some(error.code()));
+        self.rejected(publish_error(error))
     }
 
     /// The envelope's context, else the one in the metadata. What is malformed is counted and dropped: W3C lets the

@@ -1,20 +1,15 @@
 //! The RPCs of `loom.v1.Bridge`, and the handle on all of it.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::Stream;
 use loom_core::{
-    ActionBroker, AgentEntry, Directory, DropReason, EventBus, Malformed, Provider, Qos,
+    ActionBroker, AgentEntry, Directory, DropReason, EventBus, Provider, Published, Qos, Stored,
     Subscription, Tracer,
 };
-use loom_proto::code::CODES;
-use loom_proto::semconv::header;
-use loom_proto::trace_context::InvalidContext;
 use loom_proto::v1::bridge_server::{Bridge as BridgeRpc, BridgeServer};
-use loom_proto::{Code, Frame, topic, v1};
+use loom_proto::{Code, EventId, Frame, topic, v1};
 use prost::Message;
 use rustc_hash::FxHashMap;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -24,9 +19,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::actions::{OwnCalls, ServedCalls, SessionProvider, core_call, reply};
 use crate::config::BridgeConfig;
+use crate::counters::{Counters, counted};
 use crate::forward::Forward;
 use crate::hello::{self, Hello};
-use crate::inbound::{Inbound, State};
+use crate::inbound::{self, Inbound, State};
 use crate::link::Link;
 use crate::outbound::{Lane, Outbound};
 use crate::publish::{Outcome, Publish};
@@ -55,37 +51,6 @@ struct Shared {
     draining: CancellationToken,
     /// No agents at all.
     closing: CancellationToken,
-}
-
-/// What the bridge refuses or drops before the bus sees it.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    rejected: [AtomicU64; CODES.len()],
-    invalid_context: [AtomicU64; InvalidContext::ALL.len()],
-    tracestate: AtomicU64,
-    baggage: AtomicU64,
-}
-
-impl Counters {
-    pub(crate) fn rejected(&self, code: Code) {
-        if let Some(counter) = self.rejected.get(code as usize) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// A tracestate without a valid traceparent goes with it, and is not counted apart.
-    pub(crate) fn malformed(&self, malformed: Malformed, has_context: bool) {
-        if malformed.tracestate && has_context {
-            self.tracestate.fetch_add(1, Ordering::Relaxed);
-        }
-        if malformed.baggage {
-            self.baggage.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn invalid_context(&self, reason: InvalidContext) {
-        self.invalid_context[reason as usize].fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 // ---- Bridge ----
@@ -150,20 +115,6 @@ impl Bridge {
     pub fn bus_stats(&self) -> v1::BusStats {
         let shared = &self.shared;
         let books = shared.bus.stats();
-        let counted = |counters: Vec<(&str, u64)>| -> BTreeMap<String, u64> {
-            counters
-                .into_iter()
-                .filter(|(_, n)| *n > 0)
-                .map(|(name, n)| (name.to_owned(), n))
-                .collect()
-        };
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counters {
-            rejected,
-            invalid_context,
-            tracestate,
-            baggage,
-        } = &*shared.counters;
         v1::BusStats {
             published: books.published,
             routed: books.routed,
@@ -172,28 +123,12 @@ impl Bridge {
             delivered: books.delivered,
             dropped: counted(
                 DropReason::ALL
-                    .map(|r| (r.as_str(), books.dropped[r as usize]))
-                    .to_vec(),
+                    .iter()
+                    .map(|reason| (reason.as_str(), books.dropped[*reason as usize])),
             ),
             queued: books.queued,
-            rejected: counted(
-                CODES
-                    .iter()
-                    .zip(rejected)
-                    .map(|(faces, n)| (faces.name, load(n)))
-                    .collect(),
-            ),
-            invalid_context: counted(
-                InvalidContext::ALL
-                    .iter()
-                    .zip(invalid_context)
-                    .map(|(r, n)| (r.reason(), load(n)))
-                    .chain([
-                        (header::TRACESTATE, load(tracestate)),
-                        (header::BAGGAGE, load(baggage)),
-                    ])
-                    .collect(),
-            ),
+            rejected: counted(shared.counters.read_rejected()),
+            invalid_context: counted(shared.counters.read_invalid_context()),
         }
     }
 
@@ -398,21 +333,19 @@ impl BridgeRpc for Bridge {
         }
         let mut publish = self.publish_for(None);
         self.shared.tracer.room().await;
-        let outcome = match publish.event(&event.encode_to_vec()) {
-            Outcome::Waiting(hop, waiting) => publish.waited(hop, waiting.finish().await),
-            done => done,
-        };
-        match outcome {
-            Outcome::Published(published, event_id) => Ok(Response::new(v1::PublishResponse {
-                event_id: event_id.0.to_vec().into(),
-                traceparent: published
-                    .trace
-                    .map(|trace| trace.to_string())
-                    .unwrap_or_default(),
-                matched: published.matched,
-            })),
-            Outcome::Rejected(error) => Err(status(&error)),
-            Outcome::Waiting(..) => Err(Status::internal("a publish that has waited waits again")),
+        let mut outcome = publish.event(&event.encode_to_vec());
+        loop {
+            outcome = match outcome {
+                Outcome::Waiting(hop, waiting) => publish.waited(hop, waiting.finish().await),
+                Outcome::Storing(hop, published) => {
+                    let kept = inbound::kept(&published).await;
+                    publish.kept(hop, published, kept)
+                }
+                Outcome::Published(published, event_id) => {
+                    return Ok(Response::new(publish_response(&published, event_id)));
+                }
+                Outcome::Rejected(error) => return Err(status(&error)),
+            };
         }
     }
 
@@ -489,5 +422,18 @@ fn agent_info(entry: &AgentEntry) -> v1::AgentInfo {
             .collect(),
         connected_unix_nano: entry.connected_unix_nano,
         last_seen_unix_nano: entry.last_seen_unix_nano(),
+    }
+}
+
+fn publish_response(published: &Published, event_id: EventId) -> v1::PublishResponse {
+    let trace = published.trace.map(|trace| trace.to_string());
+    let stored = published.stored.as_ref();
+    v1::PublishResponse {
+        event_id: event_id.0.to_vec().into(),
+        traceparent: trace.unwrap_or_default(),
+        matched: published.matched,
+        stream: stored.map_or_else(String::new, |stored| stored.stream().name().to_owned()),
+        offset: stored.map_or(0, Stored::offset),
+        duplicate: stored.is_some_and(|stored| stored.is_duplicate),
     }
 }

@@ -36,6 +36,7 @@ pub(crate) fn publish_error(error: &PublishError) -> v1::Error {
     let field = match error {
         PublishError::Topic { .. } => "event.topic",
         PublishError::Expired { .. } => "event.envelope.hop",
+        PublishError::NotStored { .. } => "",
     };
     v1::Error::new(error.code(), error.to_string()).at(field)
 }

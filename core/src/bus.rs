@@ -1,4 +1,4 @@
-//! The event bus: publish = stamp, route, offer to each mailbox.
+//! The event bus: publish = stamp, keep where a stream wants it, offer to each mailbox.
 //!
 //! Reading the routing table takes no lock, so a stuck subscriber holds up only those who publish to it, and those only
 //! for [`BusConfig::publish_wait_ms`]. Changing it copies the changed paths and swaps the table.
@@ -12,7 +12,7 @@ use loom_proto::trace_context::TraceContext;
 use loom_telemetry::{MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanStatus};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::config::BusConfig;
 use crate::error::{PublishError, SubscribeError};
@@ -21,7 +21,12 @@ use crate::instrument::{HopSpan, Tracer, current_context};
 use crate::ledger::{DropReason, Ledger, LedgerSnapshot};
 use crate::mailbox::{Doorbell, Mailbox, Offer};
 use crate::routing::RoutingTable;
+use crate::stream::{Stored, Stream, StreamError};
 use crate::subscriber::{Subscriber, Subscription};
+
+mod waiting;
+
+pub use waiting::Waiting;
 
 /// A handle on the bus; clones are the same bus.
 #[derive(Clone, Debug)]
@@ -37,12 +42,13 @@ struct Shared {
     change: Mutex<()>,
     tracer: Tracer,
     ledger: Arc<Ledger>,
+    streams: Vec<Arc<Stream>>,
     /// Deliveries whose publisher waits for room.
     pending: AtomicU64,
 }
 
 /// What became of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Published {
     /// Subscriptions that it was routed to.
     pub matched: u32,
@@ -50,6 +56,8 @@ pub struct Published {
     pub lost: u32,
     /// Context of the span `EventBus.publish`.
     pub trace: Option<TraceContext>,
+    /// The stream that keeps it. The publish counts when that is [committed](Stored::committed).
+    pub stored: Option<Stored>,
 }
 
 /// Publishes for one producer. It remembers the route of each topic, so that a steady stream of events is not routed
@@ -65,6 +73,7 @@ pub struct Publisher {
 struct Route {
     topic: Arc<str>,
     generation: u64,
+    stream: Option<Arc<Stream>>,
     mailboxes: Arc<[Arc<Mailbox>]>,
 }
 
@@ -73,27 +82,40 @@ struct Route {
 pub enum Progress {
     /// Every mailbox has answered.
     Done(Published),
-    /// Some mailbox is full: go on with [`Waiting::finish`].
+    /// Something is full: go on with [`Waiting::finish`].
     Waiting(Waiting),
-}
-
-/// A publish that waits for room. Dropping it gives up the deliveries that wait, and counts them.
-#[derive(Debug)]
-#[must_use = "finish it, or the deliveries that wait are lost"]
-pub struct Waiting {
-    bus: EventBus,
-    event: Arc<Event>,
-    span: HopSpan,
-    published: Published,
-    full: Vec<Arc<Mailbox>>,
-    deadline: Instant,
 }
 
 // ---- EventBus ----
 
 impl EventBus {
-    /// A bus that records its spans with `tracer`.
+    /// A bus that records its spans with `tracer` and keeps nothing.
     pub fn new(config: BusConfig, tracer: Tracer) -> Self {
+        Self::over(config, tracer, Vec::new())
+    }
+
+    /// A bus that keeps the events of these streams.
+    ///
+    /// # Errors
+    /// Two streams want the same topics.
+    pub fn with_streams(
+        config: BusConfig,
+        tracer: Tracer,
+        streams: Vec<Stream>,
+    ) -> Result<Self, StreamError> {
+        for (index, stream) in streams.iter().enumerate() {
+            for other in &streams[..index] {
+                stream.check_apart_from(other)?;
+            }
+        }
+        Ok(Self::over(
+            config,
+            tracer,
+            streams.into_iter().map(Arc::new).collect(),
+        ))
+    }
+
+    fn over(config: BusConfig, tracer: Tracer, streams: Vec<Arc<Stream>>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 config,
@@ -101,9 +123,15 @@ impl EventBus {
                 change: Mutex::new(()),
                 tracer,
                 ledger: Arc::default(),
+                streams,
                 pending: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// The streams, in the order in which they were given.
+    pub fn streams(&self) -> &[Arc<Stream>] {
+        &self.shared.streams
     }
 
     /// A handle for one producer.
@@ -129,15 +157,25 @@ impl EventBus {
         if event.trace().is_none() {
             event.set_trace(current_context());
         }
+        match self.publish_now(event)? {
+            Progress::Done(published) => Ok(published),
+            Progress::Waiting(waiting) => waiting.finish().await,
+        }
+    }
+
+    fn publish_now(&self, event: Event) -> Result<Progress, PublishError> {
         let mut mailboxes = Vec::new();
         self.shared
             .table
             .load()
             .matches(event.topic(), &mut mailboxes);
-        match self.begin(event, &mailboxes)? {
-            Progress::Done(published) => Ok(published),
-            Progress::Waiting(waiting) => Ok(waiting.finish().await),
-        }
+        let stream = self.stream_of(event.topic());
+        self.begin(event, stream, &mailboxes)
+    }
+
+    fn stream_of(&self, topic: &str) -> Option<&Arc<Stream>> {
+        let mut streams = self.shared.streams.iter();
+        streams.find(|stream| stream.wants(topic))
     }
 
     /// Makes all subscriptions in one step: there is no moment in which only some of them exist.
@@ -236,6 +274,7 @@ impl EventBus {
     fn begin(
         &self,
         mut event: Event,
+        stream: Option<&Arc<Stream>>,
         mailboxes: &[Arc<Mailbox>],
     ) -> Result<Progress, PublishError> {
         let shared = &*self.shared;
@@ -254,14 +293,38 @@ impl EventBus {
         }
 
         // Whoever handles the event next is a child of this span.
-        let span = shared.tracer.start(event.trace(), false);
+        let parent = event.trace();
+        let span = shared.tracer.start(parent, false);
         event.set_published(&span);
+
+        // A stream has it before anybody else, with the context under which it will be handled, also after a crash.
+        let mut stored = None;
+        if let Some(stream) = stream {
+            stored = stream.append(&mut event)?;
+            if stored.is_none() {
+                event.set_trace(parent);
+                return Ok(Progress::Waiting(Waiting::for_the_disk(
+                    self, event, stream,
+                )));
+            }
+        }
+        if stored.as_ref().is_some_and(|stored| stored.is_duplicate) {
+            let published = Published {
+                matched: 0,
+                lost: 0,
+                trace: span.context(),
+                stored,
+            };
+            self.end_span(span, &event, &published);
+            return Ok(Progress::Done(published));
+        }
 
         // Booked before it is offered: a subscriber may have it before this line's end.
         let mut published = Published {
             matched: mailboxes.len() as u32,
             lost: 0,
             trace: span.context(),
+            stored,
         };
         if mailboxes.is_empty() {
             shared.ledger.unrouted();
@@ -286,18 +349,12 @@ impl EventBus {
         }
 
         // Backpressure: the publisher waits, nobody else.
-        shared
-            .pending
-            .fetch_add(full.len() as u64, Ordering::AcqRel);
-        let deadline = Instant::now() + shared.config.publish_wait_ms;
-        Ok(Progress::Waiting(Waiting {
-            bus: self.clone(),
-            event,
-            span,
-            published,
-            full,
-            deadline,
-        }))
+        let waiting = Waiting::for_room(self, event, span, published, full);
+        Ok(Progress::Waiting(waiting))
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.shared.config.publish_wait_ms
     }
 
     fn end_span(&self, span: HopSpan, event: &Event, published: &Published) {
@@ -339,7 +396,7 @@ impl Publisher {
 
     /// How many subscriptions want a topic now, by this publisher's remembered route.
     pub fn matching(&mut self, topic: &Arc<str>) -> usize {
-        self.route(topic).len()
+        self.route(topic).mailboxes.len()
     }
 
     /// Publishes as far as it goes without waiting; [`Tracer::has_room`] tells whether its spans would be kept.
@@ -347,8 +404,9 @@ impl Publisher {
     /// # Errors
     /// The event was not taken.
     pub fn publish_now(&mut self, event: Event) -> Result<Progress, PublishError> {
-        let mailboxes = self.route(event.topic());
-        self.bus.begin(event, &mailboxes)
+        let route = self.route(event.topic());
+        self.bus
+            .begin(event, route.stream.as_ref(), &route.mailboxes)
     }
 
     /// Publishes one event, and waits for room where it must.
@@ -362,69 +420,29 @@ impl Publisher {
         self.bus.shared.tracer.room().await;
         match self.publish_now(event)? {
             Progress::Done(published) => Ok(published),
-            Progress::Waiting(waiting) => Ok(waiting.finish().await),
+            Progress::Waiting(waiting) => waiting.finish().await,
         }
     }
 
-    fn route(&mut self, topic: &Arc<str>) -> Arc<[Arc<Mailbox>]> {
+    fn route(&mut self, topic: &Arc<str>) -> Route {
         let table = self.table.load();
         if let Some(route) = self.routes.get(&**topic)
             && route.generation == table.generation
         {
-            return Arc::clone(&route.mailboxes);
+            return route.clone();
         }
         let mut mailboxes = Vec::new();
         table.matches(topic, &mut mailboxes);
         let route = Route {
             topic: Arc::clone(topic),
             generation: table.generation,
+            stream: self.bus.stream_of(topic).cloned(),
             mailboxes: mailboxes.into(),
         };
         if self.routes.len() >= self.bus.shared.config.cached_topics {
             self.routes.clear();
         }
-        let mailboxes = Arc::clone(&route.mailboxes);
-        self.routes.insert((&**topic).into(), route);
-        mailboxes
-    }
-}
-
-// ---- Waiting ----
-
-impl Waiting {
-    /// Waits until every mailbox has answered, or the time is up: then the delivery is lost and counted.
-    ///
-    /// # Cancel safety
-    /// Dropping the future is dropping the [`Waiting`].
-    pub async fn finish(mut self) -> Published {
-        while let Some(mailbox) = self.full.last().cloned() {
-            let answer = timeout_at(self.deadline, mailbox.offer_when_room(&self.event)).await;
-            match answer {
-                Ok(Offer::Taken) => {}
-                Ok(Offer::Closed | Offer::Full) => self.published.lost += 1,
-                Err(_) => {
-                    self.published.lost += 1;
-                    self.bus.ledger().dropped(DropReason::Backpressure, 1);
-                }
-            }
-            self.full.pop();
-            self.bus.shared.pending.fetch_sub(1, Ordering::AcqRel);
-        }
-        self.published
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let given_up = std::mem::take(&mut self.full).len();
-        self.published.lost += given_up as u32;
-        self.bus
-            .ledger()
-            .dropped(DropReason::Backpressure, given_up);
-        self.bus
-            .shared
-            .pending
-            .fetch_sub(given_up as u64, Ordering::AcqRel);
-        self.bus.end_span(self.span, &self.event, &self.published);
+        self.routes.insert((&**topic).into(), route.clone());
+        route
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use loom_proto::Code;
 use loom_proto::topic::InvalidTopic;
 
+use crate::journal::JournalError;
+
 /// An event was not taken by the bus. Nobody received it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
@@ -25,6 +27,14 @@ pub enum PublishError {
         hop: u32,
         /// Hops allowed.
         ttl: u32,
+    },
+    /// The topic is kept by a stream, and the stream could not keep the event. Publish it again: its id tells whether it is new.
+    #[error("stream {stream} could not keep the event: {source}")]
+    NotStored {
+        /// Its name.
+        stream: String,
+        /// Why.
+        source: JournalError,
     },
 }
 
@@ -85,6 +95,7 @@ impl PublishError {
         match self {
             Self::Topic { .. } => Code::InvalidTopic,
             Self::Expired { .. } => Code::EventExpired,
+            Self::NotStored { .. } => Code::NotStored,
         }
     }
 }

@@ -145,6 +145,28 @@ impl Event {
         })
     }
 
+    /// An event as a journal kept it: [`wire`](Self::wire) with the context and the time of `EventBus.publish`.
+    ///
+    /// # Errors
+    /// The bytes make no event that the bus would have taken.
+    pub fn restored(
+        wire: Bytes,
+        trace: Option<TraceContext>,
+        published_unix_nano: u64,
+    ) -> Result<Self, EventError> {
+        let head = EventHead::scan(&wire)?;
+        Ok(Self {
+            id: EventId::from_slice(head.id).map_err(|_| EventError::Id)?,
+            topic: Self::check_topic(head.topic)?,
+            trace,
+            published_unix_nano,
+            hop: head.envelope.hop,
+            ttl: head.envelope.ttl,
+            payload_len: head.payload.len() as u32,
+            wire,
+        })
+    }
+
     /// Its id.
     pub fn id(&self) -> EventId {
         self.id
@@ -171,8 +193,15 @@ impl Event {
         self.published_unix_nano = span.start_unix_nano();
     }
 
-    /// When the bus took it, in nanoseconds since the Unix epoch; 0 where the trace is not recorded, since nobody asks
-    /// for the time then.
+    /// Stamps the event with the time at which a stream takes it, unless the bus did.
+    pub(crate) fn set_published_at(&mut self, unix_nano: u64) {
+        if self.published_unix_nano == 0 {
+            self.published_unix_nano = unix_nano;
+        }
+    }
+
+    /// When the bus took it, in nanoseconds since the Unix epoch; 0 where neither a trace is recorded nor a stream keeps
+    /// it, since nobody asks for the time then.
     pub fn published_unix_nano(&self) -> u64 {
         self.published_unix_nano
     }

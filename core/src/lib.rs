@@ -6,6 +6,7 @@
 //! | [`routing`] | which mailboxes want a topic; lock-free to read |
 //! | [`mailbox`] | bounded, with the policy of its [`Qos`]; loss is counted, never silent |
 //! | [`subscriber`] | the receiving end of some mailboxes; ends them when dropped |
+//! | [`stream`], [`journal`] | topics whose events are kept; the trait of the log that keeps them |
 //! | [`broker`] | [`ActionBroker::invoke`]: one provider, one deadline, one answer |
 //! | [`directory`] | which agents are connected |
 //! | [`event`], [`envelope`] | what travels |
@@ -22,9 +23,11 @@ pub mod envelope;
 pub mod error;
 pub mod event;
 pub mod instrument;
+pub mod journal;
 pub mod ledger;
 pub mod mailbox;
 pub mod routing;
+pub mod stream;
 pub mod subscriber;
 
 pub use broker::{ActionBroker, ActionCall, ActionOutput, Capability, Provider, Registration};
@@ -35,6 +38,8 @@ pub use envelope::{Envelope, Malformed};
 pub use error::{InvokeError, PublishError, SubscribeError};
 pub use event::{Event, EventError};
 pub use instrument::{HopSpan, Tracer};
+pub use journal::{Journal, JournalError, JournalProgress, JournalRead, Ticket};
 pub use ledger::{DropReason, Ledger, LedgerSnapshot};
 pub use mailbox::Delivery;
+pub use stream::{Stored, Stream, StreamConfig, StreamError};
 pub use subscriber::{Subscriber, Subscription};

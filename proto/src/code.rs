@@ -54,6 +54,7 @@ codes! {
     DeadlineExceeded      "deadline_exceeded"      4 504 "DeadlineExceeded";
     Cancelled             "cancelled"              1 499 "Cancelled";
     HandlerFailed         "handler_failed"         2 500 "HandlerFailed";
+    NotStored             "not_stored"            14 503 "NotStored";
 }
 
 impl Code {

@@ -90,6 +90,18 @@ pub fn validate_pattern(pattern: &str) -> Result<(), InvalidTopic> {
     })
 }
 
+/// Whether there is a topic that two valid patterns both want.
+pub fn overlap(one: &str, other: &str) -> bool {
+    let (mut one, mut other) = (one.split('.'), other.split('.'));
+    loop {
+        match (one.next(), other.next()) {
+            (Some(">"), Some(_)) | (Some(_), Some(">")) | (None, None) => return true,
+            (Some(a), Some(b)) if a == b || a == "*" || b == "*" => {}
+            _ => return false,
+        }
+    }
+}
+
 /// Whether a valid pattern wants a valid topic.
 pub fn matches(pattern: &str, topic: &str) -> bool {
     let mut topic = topic.split('.');
@@ -215,6 +227,33 @@ mod tests {
                     panic!("{text}: {result:?}");
                 };
                 assert_eq!(found, character);
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_overlap_where_a_topic_matches_both() {
+        let words = |alphabet: &[&str], longest: usize| -> Vec<String> {
+            let mut all: Vec<String> = Vec::new();
+            let mut last = vec![String::new()];
+            for _ in 0..longest {
+                last = last
+                    .iter()
+                    .flat_map(|start| alphabet.iter().map(move |word| (start, word)))
+                    .map(|(start, word)| format!("{start}.{word}").trim_matches('.').to_owned())
+                    .collect();
+                all.extend(last.iter().cloned());
+            }
+            all
+        };
+        let topics = words(&["a", "b"], 4);
+        let mut patterns = words(&["a", "b", "*", ">"], 3);
+        patterns.retain(|pattern| validate_pattern(pattern).is_ok());
+        for one in &patterns {
+            for other in &patterns {
+                let mut both = topics.iter();
+                let expected = both.any(|topic| matches(one, topic) && matches(other, topic));
+                assert_eq!(overlap(one, other), expected, "{one} {other}");
             }
         }
     }

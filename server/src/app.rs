@@ -12,10 +12,12 @@ mod listeners;
 mod metrics;
 mod serve;
 mod shutdown;
+mod streams;
 
 pub use addresses::Addresses;
 pub use listeners::{BindError, Listeners};
 pub use shutdown::Farewell;
+pub use streams::StreamsError;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +35,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::streams::Journals;
 use crate::config::{LoomConfig, Token};
 use crate::env::{self, Environment};
 use crate::telemetry::{ControlPlane, ExportChoice, StoreSink, choose_export};
@@ -52,6 +55,7 @@ pub struct App {
 struct Parts {
     bridge: Bridge,
     directory: Directory,
+    journals: Journals,
     store: TraceStore,
     pipeline: Pipeline,
     started: SystemTime,
@@ -76,6 +80,9 @@ pub enum StartError {
     /// The trace store cannot be opened.
     #[error("{0}; another directory can be named with --data-dir, or use --ephemeral")]
     Store(#[from] StoreError),
+    /// A stream cannot be opened.
+    #[error(transparent)]
+    Streams(#[from] StreamsError),
     /// The thread for spans could not be started.
     #[error(transparent)]
     Spans(#[from] loom_telemetry::pipeline::StartError),
@@ -115,9 +122,7 @@ impl App {
 
         // The store first: the server's spans end in it. Opening a database blocks.
         let store_config = config.store.to_config(data_dir.clone());
-        let store = tokio::task::spawn_blocking(move || TraceStore::open(store_config))
-            .await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        let store = blocking(move || TraceStore::open(store_config)).await?;
 
         // Spans: one pipeline from every recorder to every sink.
         let mut sinks: Vec<Box<dyn SpanSink>> = vec![Box::new(StoreSink::new(store.ingest()))];
@@ -136,7 +141,14 @@ impl App {
         let tracer = tracer(&pipeline, config, environment, control_plane);
 
         // The bus and what leads to it.
-        let bus = EventBus::new((&config.bus).into(), tracer.clone());
+        let (journals, streams) = {
+            let (sections, data_dir) = (config.streams.clone(), data_dir.clone());
+            let max_event = config.bridge.max_event;
+            let open = move || Journals::open(&sections, data_dir.as_deref(), max_event);
+            blocking(open).await?
+        };
+        let bus = EventBus::with_streams((&config.bus).into(), tracer.clone(), streams)
+            .map_err(StreamsError::from)?;
         let broker = ActionBroker::new((&config.broker).into(), tracer.clone());
         let directory = Directory::default();
         let counters = pipeline.clone();
@@ -152,6 +164,7 @@ impl App {
         let parts = Parts {
             bridge,
             directory,
+            journals,
             store,
             pipeline,
             started: SystemTime::now(),
@@ -205,6 +218,13 @@ impl std::fmt::Debug for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Parts").finish_non_exhaustive()
     }
+}
+
+/// Does what blocks on a thread that may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// The directory of the store; `None` for a temporary one. Traces are the user's data, found again from whatever

@@ -9,6 +9,7 @@ mod agents;
 mod load;
 mod overrides;
 mod sections;
+mod streams;
 mod token;
 mod units;
 
@@ -20,6 +21,7 @@ pub use sections::{
     ApiSection, BridgeSection, BrokerSection, BusSection, CollectorSection, LogFormat, LogSection,
     ServerSection, StoreSection, TelemetrySection,
 };
+pub use streams::{StreamSection, SyncChoice};
 pub use token::Token;
 pub use units::{ByteSize, Period, UnitError};
 
@@ -50,6 +52,8 @@ pub struct LoomConfig {
     pub api: ApiSection,
     /// The server's own spans.
     pub telemetry: TelemetrySection,
+    /// The topics whose events are kept, by the name of their stream.
+    pub streams: BTreeMap<String, StreamSection>,
     /// The processes that `loom run` starts, by the id of their agent.
     pub agents: BTreeMap<String, AgentProcess>,
 }
@@ -121,6 +125,7 @@ impl LoomConfig {
         self.bridge.validate()?;
         self.store.validate()?;
         self.telemetry.validate()?;
+        streams::validate(&self.streams)?;
         agents::validate(&self.agents)
     }
 }

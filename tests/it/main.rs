@@ -11,5 +11,6 @@ mod rules;
 mod run;
 mod security;
 mod shutdown;
+mod streams;
 mod trace_context;
 mod wrong_input;

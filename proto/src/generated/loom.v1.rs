@@ -283,6 +283,15 @@ pub struct PublishResponse {
     /// How many subscriptions it was routed to.
     #[prost(uint32, tag = "3")]
     pub matched: u32,
+    /// The stream that keeps it; empty where its topic is not kept.
+    #[prost(string, tag = "4")]
+    pub stream: ::prost::alloc::string::String,
+    /// Its place in the stream, from 0.
+    #[prost(uint64, tag = "5")]
+    pub offset: u64,
+    /// It was stored before: this was a retry.
+    #[prost(bool, tag = "6")]
+    pub duplicate: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InvokeRequest {
@@ -446,6 +455,7 @@ pub enum Code {
     DeadlineExceeded = 22,
     Cancelled = 23,
     HandlerFailed = 24,
+    NotStored = 25,
 }
 impl Code {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -479,6 +489,7 @@ impl Code {
             Self::DeadlineExceeded => "CODE_DEADLINE_EXCEEDED",
             Self::Cancelled => "CODE_CANCELLED",
             Self::HandlerFailed => "CODE_HANDLER_FAILED",
+            Self::NotStored => "CODE_NOT_STORED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -509,6 +520,7 @@ impl Code {
             "CODE_DEADLINE_EXCEEDED" => Some(Self::DeadlineExceeded),
             "CODE_CANCELLED" => Some(Self::Cancelled),
             "CODE_HANDLER_FAILED" => Some(Self::HandlerFailed),
+            "CODE_NOT_STORED" => Some(Self::NotStored),
             _ => None,
         }
     }

@@ -21,6 +21,7 @@ __all__ = [
     "InvalidAgent",
     "InvalidEvent",
     "LoomError",
+    "NotStored",
     "Overloaded",
     "PermissionDenied",
     "ProtocolError",
@@ -126,6 +127,12 @@ class HandlerFailed(LoomError):
     """The provider's handler failed; the message is its own."""
 
     default_code = "handler_failed"
+
+
+class NotStored(LoomError):
+    """The stream of the topic could not keep the event; publish it again when the server has room on its disk."""
+
+    default_code = "not_stored"
 
 
 _CLASSES: dict[str, type[LoomError]] = {code: globals()[name] for code, name in _native.error_codes()}

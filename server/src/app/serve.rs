@@ -79,6 +79,7 @@ pub(super) fn open(
         );
         tasks.spawn(http1::serve(listener, router, HEAD_TIMEOUT, others.clone()));
     }
+    tasks.spawn(parts.journals.clone().retain(others.clone()));
     Doors {
         bridge,
         others,

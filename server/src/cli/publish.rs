@@ -36,6 +36,9 @@ pub struct Args {
     /// W3C trace context of the caller; without it a new trace begins
     #[arg(long, default_value = "")]
     traceparent: String,
+    /// Id of the event; who publishes it again under this id is told that a stream has it already
+    #[arg(long, value_name = "UUID")]
+    id: Option<EventId>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -64,7 +67,7 @@ pub(super) fn execute(
         .content_type
         .unwrap_or_else(|| guess(&payload).to_owned());
     let event = v1::Event {
-        id: EventId::now().0.to_vec().into(),
+        id: args.id.unwrap_or_else(EventId::now).0.to_vec().into(),
         topic: args.topic,
         r#type: args.kind,
         envelope: Some(v1::Envelope {
@@ -100,7 +103,16 @@ pub(super) fn execute(
             .zip(trace_id.as_ref())
             .map(|(_, id)| format!("{page}/trace/{id}"));
         if args.json {
-            let line = json!({ "event_id": id, "trace_id": trace_id, "url": url, "matched": answer.matched });
+            let stored = (!answer.stream.is_empty()).then(|| {
+                json!({ "stream": answer.stream, "offset": answer.offset, "duplicate": answer.duplicate })
+            });
+            let line = json!({
+                "event_id": id,
+                "trace_id": trace_id,
+                "url": url,
+                "matched": answer.matched,
+                "stored": stored,
+            });
             terminal.print(&line.to_string())?;
             return Ok(Exit::Ok);
         }
@@ -111,7 +123,15 @@ pub(super) fn execute(
         if let Some(url) = url {
             terminal.print(&format!("       {url}"))?;
         }
+        if !answer.stream.is_empty() {
+            let again = if answer.duplicate { " already" } else { "" };
+            terminal.print(&format!(
+                "stored{again} in stream {} at {}",
+                answer.stream, answer.offset
+            ))?;
+        }
         match answer.matched {
+            0 if !answer.stream.is_empty() => {}
             0 => terminal
                 .note("nobody listens to this topic: `loom agents` shows who listens to what"),
             1 => terminal.note("1 subscription gets it"),

@@ -1,4 +1,4 @@
-//! `proto ← telemetry ← core ← trace ← bridge ← server`: who may use whom, and who may not name what.
+//! `proto ← telemetry ← core ← journal ← trace ← bridge ← server`: who may use whom, and who may not name what.
 //!
 //! The rule of `docs/architecture.md`, read from the manifests, so it needs no tool. What comes in through third parties
 //! is the business of `deny.toml`.
@@ -16,7 +16,7 @@ struct Layer {
     may_not_name: &'static [&'static str],
 }
 
-const LAYERS: [Layer; 9] = [
+const LAYERS: [Layer; 10] = [
     Layer {
         name: "loom-proto",
         folder: "proto",
@@ -54,6 +54,13 @@ const LAYERS: [Layer; 9] = [
         ],
     },
     Layer {
+        name: "loom-journal",
+        folder: "journal",
+        may_use: &["loom-proto", "loom-core"],
+        contract: &[],
+        may_not_name: &["tonic*", "axum", "opentelemetry*", "rusqlite", "pyo3"],
+    },
+    Layer {
         name: "loom-trace",
         folder: "trace",
         may_use: &["loom-proto", "loom-telemetry"],
@@ -74,6 +81,7 @@ const LAYERS: [Layer; 9] = [
             "loom-proto",
             "loom-telemetry",
             "loom-core",
+            "loom-journal",
             "loom-trace",
             "loom-bridge",
         ],
@@ -94,6 +102,7 @@ const LAYERS: [Layer; 9] = [
             "loom-proto",
             "loom-telemetry",
             "loom-core",
+            "loom-journal",
             "loom-trace",
             "loom-bridge",
             "loom-server",
@@ -108,6 +117,7 @@ const LAYERS: [Layer; 9] = [
             "loom-proto",
             "loom-telemetry",
             "loom-core",
+            "loom-journal",
             "loom-trace",
             "loom-bridge",
         ],

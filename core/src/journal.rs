@@ -1,0 +1,87 @@
+//! The durable log of a stream, as the bus sees it. The crate `journal` is one.
+
+use std::fmt;
+use std::ops::Range;
+
+use tokio::sync::watch;
+
+use crate::event::Event;
+
+/// Keeps the events of one stream.
+pub trait Journal: fmt::Debug + Send + Sync {
+    /// Appends an event with its present trace context. Never waits: [`outcome`](Self::outcome) tells when the disk has it.
+    ///
+    /// # Errors
+    /// It was not appended.
+    fn append(&self, event: &Event) -> Result<Ticket, JournalError>;
+
+    /// What became of an event; `None` while that is open.
+    fn outcome(&self, ticket: Ticket) -> Option<Result<(), JournalError>>;
+
+    /// Changes with each commit, and with each that fails.
+    fn progress(&self) -> watch::Receiver<JournalProgress>;
+
+    /// Reads committed events from offset `from` on: at least one if there is one, and no further one when there are
+    /// `max_bytes` of them. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// The disk failed. Damage is no error: it is told beside the events.
+    fn read(&self, from: u64, max_bytes: usize) -> Result<JournalRead, JournalError>;
+
+    /// Offset of the first event that is not older than this time. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn offset_at(&self, unix_nano: u64) -> Result<u64, JournalError>;
+
+    /// Offset of the oldest event that is still there.
+    fn begin(&self) -> u64;
+
+    /// One past the offset of the last committed event.
+    fn end(&self) -> u64;
+}
+
+/// An event that was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    /// Changes when a commit fails: offsets are given anew then.
+    pub epoch: u32,
+    /// The event's place in the journal, if it is committed.
+    pub offset: u64,
+}
+
+/// How far a journal has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalProgress {
+    /// See [`Ticket::epoch`].
+    pub epoch: u32,
+    /// One past the offset of the last committed event.
+    pub committed: u64,
+}
+
+/// What stands in a journal from some offset. Each offset from there to `next` is an event, damaged or released.
+#[derive(Debug, Default)]
+pub struct JournalRead {
+    /// In the order of their offsets.
+    pub events: Vec<(u64, Event)>,
+    /// Offsets whose events cannot be read any more.
+    pub damaged: Vec<Range<u64>>,
+    /// Offsets before this were released by retention.
+    pub released: u64,
+    /// Where the next read goes on.
+    pub next: u64,
+}
+
+/// An event was not kept, or cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// As much waits for the disk as may: try again after the next [`JournalProgress`].
+    #[error("too much waits for the disk already")]
+    Full,
+    /// The disk refused it, and nothing of it remains; a later one may be kept.
+    #[error("{0}")]
+    Refused(String),
+    /// Nothing is kept any more until the server is started anew.
+    #[error("{0}")]
+    Halted(String),
+}

@@ -1,0 +1,8 @@
+//! The journal against a model, a disk that fails, and damage.
+
+mod appending;
+mod crash;
+mod damage;
+mod faults;
+mod model;
+mod support;

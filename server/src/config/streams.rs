@@ -1,0 +1,153 @@
+//! The topics whose events are kept.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::time::Duration;
+
+use loom_core::StreamConfig;
+use loom_journal::{LogConfig, SyncPolicy};
+use loom_proto::topic::{is_inbox, overlap, validate_pattern};
+use serde::Deserialize;
+
+use super::{ByteSize, ConfigError, Period, wrong};
+
+/// One stream, whose name is that of the table `[streams.<name>]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamSection {
+    /// Topics and patterns.
+    pub topics: Vec<String>,
+    /// Events older than this are released; 0 keeps all.
+    #[serde(default = "a_week")]
+    pub max_age: Period,
+    /// Beyond this size the oldest events are released; 0 keeps all.
+    #[serde(default = "some_gigabytes")]
+    pub max_size: ByteSize,
+    /// When a publish is acknowledged.
+    #[serde(default)]
+    pub sync: SyncChoice,
+    /// Size of the files.
+    #[serde(default = "a_file")]
+    pub segment: ByteSize,
+    /// For how long the id of an event is remembered.
+    #[serde(default = "two_minutes")]
+    pub duplicate_window: Period,
+    /// How many ids are remembered at most.
+    #[serde(default = "some_ids")]
+    pub duplicate_ids: usize,
+}
+
+/// When a publish on a stream is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyncChoice {
+    /// When the disk has it.
+    #[default]
+    Always,
+    /// When the kernel has it.
+    Never,
+}
+
+fn a_week() -> Period {
+    Period(Duration::from_secs(7 * 24 * 3600))
+}
+
+fn some_gigabytes() -> ByteSize {
+    ByteSize(8 << 30)
+}
+
+fn a_file() -> ByteSize {
+    ByteSize(LogConfig::default().segment_bytes)
+}
+
+fn two_minutes() -> Period {
+    Period(StreamConfig::new("", &[]).duplicate_window)
+}
+
+fn some_ids() -> usize {
+    StreamConfig::new("", &[]).duplicate_ids
+}
+
+/// Names are names of directories, and topics are topics.
+pub(super) fn validate(streams: &BTreeMap<String, StreamSection>) -> Result<(), ConfigError> {
+    const LONGEST_NAME: usize = 64;
+    for (name, stream) in streams {
+        let is_name = (1..=LONGEST_NAME).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        if !is_name {
+            let detail = format!(
+                "a stream's name consists of letters, digits, `_` and `-`, at most {LONGEST_NAME} of them"
+            );
+            return Err(wrong(format!("streams.{name:?}"), detail));
+        }
+        let key = format!("streams.{name}.topics");
+        if stream.topics.is_empty() {
+            return Err(wrong(
+                key,
+                "which events shall it keep? Write at least one topic",
+            ));
+        }
+        for pattern in &stream.topics {
+            if let Err(error) = validate_pattern(pattern) {
+                return Err(wrong(key, format!("{pattern:?}: {error}")));
+            }
+            if is_inbox(pattern) {
+                let detail = format!("{pattern:?}: replies below _inbox. are not kept");
+                return Err(wrong(key, detail));
+            }
+        }
+        if !(1 << 20..=1 << 30).contains(&stream.segment.0) {
+            let key = format!("streams.{name}.segment");
+            return Err(wrong(key, "a file holds between 1MiB and 1GiB"));
+        }
+    }
+    no_topic_twice(streams)
+}
+
+fn no_topic_twice(streams: &BTreeMap<String, StreamSection>) -> Result<(), ConfigError> {
+    for (name, stream) in streams {
+        for (other, others) in streams.range::<str, _>((Bound::Excluded(&**name), Bound::Unbounded))
+        {
+            for pattern in &stream.topics {
+                if let Some(common) = others.topics.iter().find(|theirs| overlap(pattern, theirs)) {
+                    let detail = format!(
+                        "{common:?} and {pattern:?} of streams.{name} want the same topics: an event is kept once"
+                    );
+                    return Err(wrong(format!("streams.{other}.topics"), detail));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl StreamSection {
+    /// How its events are kept, when one of them has at most this size.
+    pub(crate) fn log(&self, max_event: ByteSize) -> LogConfig {
+        const EVENTS_THAT_WAIT: u64 = 4;
+        let largest = max_event.0.saturating_mul(EVENTS_THAT_WAIT);
+        let queue = largest.max(LogConfig::default().queue_bytes as u64);
+        LogConfig {
+            segment_bytes: self.segment.0,
+            queue_bytes: usize::try_from(queue).unwrap_or(usize::MAX),
+            sync: match self.sync {
+                SyncChoice::Always => SyncPolicy::Always,
+                SyncChoice::Never => SyncPolicy::Never,
+            },
+            max_age: (!self.max_age.0.is_zero()).then_some(self.max_age.0),
+            max_bytes: (self.max_size.0 > 0).then_some(self.max_size.0),
+        }
+    }
+
+    /// What the bus is to know of it.
+    pub(crate) fn stream(&self, name: &str) -> StreamConfig {
+        StreamConfig {
+            name: name.to_owned(),
+            topics: self.topics.clone(),
+            duplicate_window: self.duplicate_window.0,
+            duplicate_ids: self.duplicate_ids,
+        }
+    }
+}

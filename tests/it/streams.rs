@@ -1,0 +1,133 @@
+//! What a stream has acknowledged is kept, whatever is killed.
+
+use std::path::Path;
+
+use loom_core::Journal;
+use loom_journal::{EventLog, LogConfig};
+use loom_proto::EventId;
+use loom_tests::agent::{RawAgent, event, hello};
+use loom_tests::cli::run;
+use loom_tests::server::{Options, TestServer};
+
+const ORDERS: &str = "[streams.orders]\ntopics = [\"orders.>\"]\n";
+
+fn keeping(data_dir: &Path) -> TestServer {
+    TestServer::with(Options {
+        settings: ORDERS.to_owned(),
+        data_dir: Some(data_dir.to_owned()),
+        ..Options::default()
+    })
+}
+
+/// The ids that the journal of a stopped server holds, in their order.
+fn kept(data_dir: &Path) -> Vec<EventId> {
+    let directory = data_dir.join("streams/orders");
+    let (journal, found) = EventLog::open(&directory, LogConfig::default()).expect("it opens");
+    assert!(found.damaged.is_empty(), "{found:?}");
+    let (mut ids, mut next) = (Vec::new(), 0);
+    while next < journal.end() {
+        let read = journal.read(next, 1 << 20).expect("readable");
+        ids.extend(read.events.iter().map(|(_, event)| event.id()));
+        next = read.next;
+    }
+    ids
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_kill_9() {
+    const BATCH: usize = 500;
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = keeping(directory.path());
+    let mut agent = RawAgent::connect(server.bridge_addr(), hello("shop", &[])).await;
+    let mut sent = Vec::new();
+    let mut acknowledged = 0;
+    while acknowledged < 5 * BATCH as u64 {
+        let events: Vec<_> = (0..BATCH).map(|_| event("orders.new", "")).collect();
+        sent.extend(
+            events
+                .iter()
+                .map(|event| EventId::from_slice(&event.id).expect("an id")),
+        );
+        agent.publish(events).await;
+        let ack = agent.ack().await;
+        assert!(ack.rejected.is_empty(), "{ack:?}");
+        acknowledged = ack.through;
+    }
+    // More is on its way when it happens.
+    agent
+        .publish((0..BATCH).map(|_| event("orders.new", "")).collect())
+        .await;
+    server.kill();
+    let kept = kept(directory.path());
+    assert!(
+        kept.len() as u64 >= acknowledged,
+        "{} {acknowledged}",
+        kept.len()
+    );
+    let both = kept.len().min(sent.len());
+    assert_eq!(kept[..both], sent[..both]);
+}
+
+#[tokio::test]
+async fn a_retry_is_told_that_its_event_is_stored_also_by_the_next_server() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = keeping(directory.path());
+    let id = EventId::now().to_string();
+    let order = [
+        "publish",
+        "orders.new",
+        "{\"number\": 1}",
+        "--id",
+        &id,
+        "--json",
+    ];
+    let publish = |server: &TestServer| {
+        let said = run(&order, Some(server));
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let line: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+        line["stored"].clone()
+    };
+    let new = serde_json::json!({ "stream": "orders", "offset": 0, "duplicate": false });
+    let again = serde_json::json!({ "stream": "orders", "offset": 0, "duplicate": true });
+    assert_eq!(publish(&server), new);
+    assert_eq!(publish(&server), again);
+    server.kill();
+
+    let server = keeping(directory.path());
+    assert_eq!(publish(&server), again);
+    let said = run(&["publish", "elsewhere", "x", "--json"], Some(&server));
+    assert!(said.out.contains("\"stored\":null"), "{said:?}");
+    let (status, log) = server.stop();
+    assert!(status.success(), "{log}");
+    assert_eq!(kept(directory.path()).len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_says_what_is_wrong_with_its_streams() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let said_of = |settings: &str| {
+        let file = directory.path().join("loom.toml");
+        std::fs::write(&file, settings).expect("written");
+        let file = file.to_str().expect("UTF-8");
+        let said = run(&["up", "--ephemeral", "--config", file], None);
+        assert_eq!(said.code, Some(2), "{said:?}");
+        said.err
+    };
+    let twice = format!("{ORDERS}[streams.new]\ntopics = [\"*.new\"]\n");
+    let said = said_of(&twice);
+    assert!(
+        said.contains("orders.>") && said.contains("*.new"),
+        "{said}"
+    );
+    let said = said_of("[streams.orders]\ntopics = []\n");
+    assert!(said.contains("streams.orders.topics"), "{said}");
+    let said = said_of("[streams.\"a/b\"]\ntopics = [\"a\"]\n");
+    assert!(said.contains("streams.\"a/b\""), "{said}");
+    let said = said_of("[streams.a]\ntopics = [\"a..b\"]\n");
+    assert!(said.contains("segment 2"), "{said}");
+    let said = said_of("[streams.a]\ntopics = [\"a\"]\nmax_aeg = \"1d\"\n");
+    assert!(
+        said.contains("max_aeg") && said.contains("line 3"),
+        "{said}"
+    );
+}
