@@ -123,17 +123,17 @@ def test_what_is_encoded_is_decoded(payload: object) -> None:
     assert decode(*encode(payload)) == payload
 
 
+RESERVED = {"trace_id", "span_id", "trace_flags", "traceparent", "tracestate", "baggage"}
+KEYS = st.text(min_size=1).filter(lambda key: key not in RESERVED)
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    events=st.lists(
-        st.tuples(st.binary(max_size=2000), st.dictionaries(st.text(min_size=1), st.text(), max_size=4)), max_size=20
-    )
+    events=st.lists(st.tuples(st.binary(max_size=2000), st.dictionaries(KEYS, st.text(), max_size=4)), max_size=20)
 )
 def test_any_bytes_and_headers_pass_through_the_bus(
     server: LoomServer, events: list[tuple[bytes, dict[str, str]]]
 ) -> None:
-    reserved = {"trace_id", "span_id", "trace_flags", "traceparent", "tracestate", "baggage"}
-
     async def main() -> list[tuple[bytes, dict[str, str]]]:
         names = Bus(server, Names())
         inbox, topic = Inbox(), names.names.topic("any")
@@ -143,7 +143,7 @@ def test_any_bytes_and_headers_pass_through_the_bus(
             await sender.emit(topic, payload=payload, metadata=metadata)
         got = await inbox.has(len(events))
         await names.stop()
-        return [(e.payload, {k: v for k, v in e.metadata.items() if k not in reserved}) for e in got]
+        return [(e.payload, {k: v for k, v in e.metadata.items() if k not in RESERVED}) for e in got]
 
     assert asyncio.run(main()) == events
 
