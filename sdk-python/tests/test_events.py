@@ -128,9 +128,7 @@ KEYS = st.text(min_size=1).filter(lambda key: key not in RESERVED)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    events=st.lists(st.tuples(st.binary(max_size=2000), st.dictionaries(KEYS, st.text(), max_size=4)), max_size=20)
-)
+@given(events=st.lists(st.tuples(st.binary(max_size=2000), st.dictionaries(KEYS, st.text(), max_size=4)), max_size=20))
 def test_any_bytes_and_headers_pass_through_the_bus(
     server: LoomServer, events: list[tuple[bytes, dict[str, str]]]
 ) -> None:
