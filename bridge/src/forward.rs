@@ -47,6 +47,7 @@ impl Forward {
             traceparent,
             FIRST_ATTEMPT,
             event.wire(),
+            0,
         );
 
         self.tracer

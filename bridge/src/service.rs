@@ -409,6 +409,7 @@ fn agent_info(entry: &AgentEntry) -> v1::AgentInfo {
                 pattern: subscription.pattern.clone(),
                 qos: qos(subscription.qos).into(),
                 capacity: u32::try_from(subscription.capacity).unwrap_or(u32::MAX),
+                acknowledged: None,
             })
             .collect(),
         capabilities: entry

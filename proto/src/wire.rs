@@ -35,6 +35,8 @@ pub mod number {
     pub const CLIENT_GOODBYE: u32 = 8;
     /// `ClientEvent.ack_now`.
     pub const ACK_NOW: u32 = 9;
+    /// `ClientEvent.outcome`.
+    pub const OUTCOME: u32 = 10;
     /// `ServerEvent.welcome`.
     pub const WELCOME: u32 = 1;
     /// `ServerEvent.delivery`.

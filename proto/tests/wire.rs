@@ -126,17 +126,17 @@ proptest! {
     }
 
     #[test]
-    fn a_delivery_is_read_by_both(event in event(), subscription: u32, attempt: u32, traceparent in "[0-9a-f-]{0,60}") {
+    fn a_delivery_is_read_by_both(event in event(), subscription: u32, attempt: u32, offset: u64, traceparent in "[0-9a-f-]{0,60}") {
         let mut frame = BytesMut::new();
         let bytes = event.encode_to_vec();
-        put_delivery(&mut frame, subscription, traceparent.as_bytes(), attempt, &bytes);
+        put_delivery(&mut frame, subscription, traceparent.as_bytes(), attempt, &bytes, offset);
         let frame: Bytes = frame.freeze();
         let decoded = v1::ServerEvent::decode(frame.clone()).expect("a valid frame").delivery;
-        let expected = v1::Delivery { subscription, traceparent: traceparent.clone(), attempt, event: Some(event) };
+        let expected = v1::Delivery { subscription, traceparent: traceparent.clone(), attempt, event: Some(event), offset };
         prop_assert_eq!(&decoded, &vec![expected.clone()]);
         let encoded = expected.encode_to_vec();
         let head = DeliveryHead::scan(&encoded).expect("a valid delivery");
-        prop_assert_eq!((head.subscription, head.traceparent, head.attempt), (subscription, &*traceparent, attempt));
+        prop_assert_eq!((head.subscription, head.traceparent, head.attempt, head.offset), (subscription, &*traceparent, attempt, offset));
     }
 
     #[test]

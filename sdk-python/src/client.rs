@@ -131,6 +131,7 @@ impl Client {
                 pattern,
                 qos,
                 capacity,
+                acknowledged: None,
             })
             .collect();
         let capabilities = capabilities

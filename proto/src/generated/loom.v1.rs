@@ -92,6 +92,9 @@ pub struct ClientEvent {
     /// Somebody waits for the acknowledgement of what was published so far.
     #[prost(bool, tag = "9")]
     pub ack_now: bool,
+    /// What became of acknowledged deliveries.
+    #[prost(message, repeated, tag = "10")]
+    pub outcome: ::prost::alloc::vec::Vec<Outcome>,
 }
 /// ServerEvent is a batch of everything the bridge had for an agent at one moment.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -165,6 +168,29 @@ pub struct Subscription {
     /// Size of the mailbox in events; 0 means the default of the QoS.
     #[prost(uint32, tag = "4")]
     pub capacity: u32,
+    /// Set: the events come from the stream that keeps them, each delivery is answered by an Outcome, and comes again
+    /// without one. Qos and capacity do not apply.
+    #[prost(message, optional, tag = "5")]
+    pub acknowledged: ::core::option::Option<Acknowledged>,
+}
+/// Acknowledged is a share in a group: each event of the stream goes to one of its agents, until one has handled it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Acknowledged {
+    /// Agents that name the same group share its events; empty: a group of its own under the agent's id.
+    #[prost(string, tag = "1")]
+    pub group: ::prost::alloc::string::String,
+    /// Deliveries that this agent may have in hand; 0 means the server's default.
+    #[prost(uint32, tag = "2")]
+    pub max_in_flight: u32,
+    /// Attempts after which a delivery is a dead letter; 0 means the server's default.
+    #[prost(uint32, tag = "3")]
+    pub max_attempts: u32,
+    /// How long an attempt may take; 0 means the server's default.
+    #[prost(uint32, tag = "4")]
+    pub timeout_ms: u32,
+    /// Where a group begins that has not been there before.
+    #[prost(enumeration = "Start", tag = "5")]
+    pub start: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Capability {
@@ -190,6 +216,27 @@ pub struct Delivery {
     pub attempt: u32,
     #[prost(message, optional, tag = "4")]
     pub event: ::core::option::Option<Event>,
+    /// Its place in the stream; only in deliveries of acknowledged subscriptions, whose Outcome names it.
+    #[prost(uint64, tag = "5")]
+    pub offset: u64,
+}
+/// Outcome says what became of one attempt. It is the end of that execution and the answer to its delivery in one message.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Outcome {
+    #[prost(uint32, tag = "1")]
+    pub subscription: u32,
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    #[prost(uint32, tag = "3")]
+    pub attempt: u32,
+    #[prost(enumeration = "Verdict", tag = "4")]
+    pub verdict: i32,
+    /// With VERDICT_RETRY: not before this time; 0 leaves it to the server, which waits longer after each attempt.
+    #[prost(uint32, tag = "5")]
+    pub delay_ms: u32,
+    /// Why it was not handled; the code is CODE_HANDLER_FAILED unless the agent knows better.
+    #[prost(message, optional, tag = "6")]
+    pub error: ::core::option::Option<Error>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PublishAck {
@@ -421,6 +468,69 @@ impl Qos {
             "QOS_REALTIME" => Some(Self::Realtime),
             "QOS_BATCHED" => Some(Self::Batched),
             "QOS_BACKGROUND" => Some(Self::Background),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Start {
+    /// With the oldest event that the stream has. The default.
+    Unspecified = 0,
+    /// With the next event that is published.
+    New = 1,
+}
+impl Start {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "START_UNSPECIFIED",
+            Self::New => "START_NEW",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "START_UNSPECIFIED" => Some(Self::Unspecified),
+            "START_NEW" => Some(Self::New),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Verdict {
+    Unspecified = 0,
+    /// Handled.
+    Ack = 1,
+    /// To be tried again, unless it was tried often enough.
+    Retry = 2,
+    /// Not to be tried again: a dead letter.
+    Reject = 3,
+}
+impl Verdict {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "VERDICT_UNSPECIFIED",
+            Self::Ack => "VERDICT_ACK",
+            Self::Retry => "VERDICT_RETRY",
+            Self::Reject => "VERDICT_REJECT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
+            "VERDICT_ACK" => Some(Self::Ack),
+            "VERDICT_RETRY" => Some(Self::Retry),
+            "VERDICT_REJECT" => Some(Self::Reject),
             _ => None,
         }
     }

@@ -57,6 +57,8 @@ pub struct DeliveryHead<'a> {
     pub attempt: u32,
     /// The encoded `Event`.
     pub event: &'a [u8],
+    /// Its place in its stream, where the subscription is acknowledged.
+    pub offset: u64,
 }
 
 /// Which field could not be read, and why.
@@ -162,6 +164,7 @@ impl<'a> DeliveryHead<'a> {
                 2 => head.traceparent = text(value, "delivery.traceparent")?,
                 3 => head.attempt = uint32(value, "delivery.attempt")?,
                 4 => head.event = bytes(value, "delivery.event")?,
+                5 => head.offset = uint64(value, "delivery.offset")?,
                 _ => {}
             }
         }
@@ -184,6 +187,13 @@ fn uint32(value: Value<'_>, field: &'static str) -> Result<u32, FieldError> {
     match value {
         // protobuf truncates what is too wide for the field
         Value::Varint(value) => Ok(value as u32),
+        _ => Err(FieldError::Type(field)),
+    }
+}
+
+fn uint64(value: Value<'_>, field: &'static str) -> Result<u64, FieldError> {
+    match value {
+        Value::Varint(value) => Ok(value),
         _ => Err(FieldError::Type(field)),
     }
 }

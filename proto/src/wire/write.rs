@@ -82,8 +82,8 @@ impl EnvelopeHead<'_> {
             + bytes_len(self.correlation_id.as_bytes())
             + bytes_len(self.sender.as_bytes())
             + bytes_len(self.reply_to.as_bytes())
-            + uint32_len(self.ttl)
-            + uint32_len(self.hop)
+            + varint_field_len(self.ttl.into())
+            + varint_field_len(self.hop.into())
     }
 
     fn put(&self, to: &mut impl BufMut) {
@@ -106,18 +106,21 @@ pub fn put_event(to: &mut impl BufMut, event: &EventParts<'_>) {
     event.put(to);
 }
 
-/// Writes one element of `ServerEvent.delivery` around an event that is encoded already.
+/// Writes one element of `ServerEvent.delivery` around an event that is encoded already. `offset` is 0 where the
+/// subscription is not acknowledged.
 pub fn put_delivery(
     to: &mut impl BufMut,
     subscription: u32,
     traceparent: &[u8],
     attempt: u32,
     event: &[u8],
+    offset: u64,
 ) {
-    let length = uint32_len(subscription)
+    let length = varint_field_len(subscription.into())
         + bytes_len(traceparent)
-        + uint32_len(attempt)
-        + message_len(event.len());
+        + varint_field_len(attempt.into())
+        + message_len(event.len())
+        + varint_field_len(offset);
     to.put_u8((number::DELIVERY as u8) << 3 | 2);
     put_varint(to, length as u64);
     put_uint32(to, 1, subscription);
@@ -126,6 +129,7 @@ pub fn put_delivery(
     to.put_u8(4 << 3 | 2);
     put_varint(to, event.len() as u64);
     to.put_slice(event);
+    put_varint_field(to, 5, offset);
 }
 
 /// Writes a field of type message; it is written even when it is empty.
@@ -197,12 +201,9 @@ fn message_len(length: usize) -> usize {
     1 + varint_len(length as u64) + length
 }
 
-fn uint32_len(value: u32) -> usize {
-    if value == 0 {
-        0
-    } else {
-        1 + varint_len(u64::from(value))
-    }
+/// With its key of one byte; 0 when there is nothing to write.
+fn varint_field_len(value: u64) -> usize {
+    if value == 0 { 0 } else { 1 + varint_len(value) }
 }
 
 fn map_entry_len((key, value): (&str, &str)) -> usize {
