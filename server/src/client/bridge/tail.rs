@@ -59,6 +59,7 @@ impl BridgeClient {
                 pattern: pattern.to_owned(),
                 qos: v1::Qos::Realtime.into(),
                 capacity: 0,
+                ..v1::Subscription::default()
             }],
             capabilities: Vec::new(),
             credit: CREDIT,
