@@ -26,6 +26,7 @@ fn encoded(subscription: u32, payload: &[u8]) -> Bytes {
             payload: payload.to_vec().into(),
             ..v1::Event::default()
         }),
+        offset: 0,
     };
     delivery.encode_to_vec().into()
 }
