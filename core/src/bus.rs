@@ -243,6 +243,7 @@ impl EventBus {
             pattern,
             qos,
             capacity,
+            acknowledged: _,
         } = subscription;
         validate_pattern(pattern).map_err(|source| SubscribeError::Pattern {
             pattern: pattern.clone(),

@@ -370,7 +370,7 @@ impl State {
 
 impl GroupMember {
     /// Takes up to `max` events, or as many as may be in its hand; its bell rings when there may be more.
-    pub fn take(&mut self, max: usize, into: &mut Vec<Attempt>) -> usize {
+    pub fn take(&self, max: usize, into: &mut Vec<Attempt>) -> usize {
         let before = into.len();
         let mut state = self.group.state.lock();
         let state = &mut *state;
