@@ -123,6 +123,7 @@ async fn a_group_goes_on_after_kill_9_of_the_server() {
     worker_agent.publish(vec![event("elsewhere", "")]).await;
     worker_agent.ack().await;
     drop(worker_agent);
+    server.has_not_agent("one").await;
     let (status, log) = server.stop();
     assert!(status.success(), "{log}");
     let server = keeping(directory.path());
