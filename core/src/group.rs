@@ -2,7 +2,7 @@
 //!
 //! Members take events when they have room, and say what became of them. One task per group reads ahead in the journal,
 //! watches the time, keeps dead letters, and saves how far the group has come; it ends with the last member. What is in
-//! hand stands in [`window`], which knows no time and no task.
+//! hand stands in `window`, which knows no time and no task.
 
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
