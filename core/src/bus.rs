@@ -332,7 +332,10 @@ impl EventBus {
             stored,
         };
         if mailboxes.is_empty() {
-            shared.ledger.unrouted();
+            match &published.stored {
+                Some(_) => shared.ledger.routed(0),
+                None => shared.ledger.unrouted(),
+            }
             self.end_span(span, &event, &published);
             return Ok(Progress::Done(published));
         }

@@ -52,6 +52,9 @@ pub enum SubscribeError {
     /// Name the group otherwise.
     #[error("group {0:?} is not valid: use 1 to 128 letters, digits, _, . and -")]
     GroupName(String),
+    /// Groups stay open, so that their number must have an end: use fewer names.
+    #[error("{0} groups are open already: share a group, or use fewer names")]
+    TooManyGroups(usize),
     /// Only what is kept can be delivered until it is handled.
     #[error(
         "no stream keeps events of {pattern:?}, so they cannot be acknowledged: declare one in loom.toml ([streams.<name>])"
@@ -154,6 +157,7 @@ impl SubscribeError {
             | Self::NoStream { .. }
             | Self::SeveralStreams { .. }
             | Self::OtherPattern { .. } => Code::InvalidSubscription,
+            Self::TooManyGroups(_) => Code::TooManySubscriptions,
             Self::Cursor { .. } => Code::Unavailable,
         }
     }

@@ -75,6 +75,8 @@ pub struct GroupConfig {
     pub remembered: usize,
     /// How often a group saves how far it has come.
     pub save_interval: Duration,
+    /// Groups that may be open at once.
+    pub max_groups: usize,
 }
 
 impl Default for GroupConfig {
@@ -88,6 +90,7 @@ impl Default for GroupConfig {
             open_events: 8192,
             remembered: 65_536,
             save_interval: Duration::from_millis(100),
+            max_groups: 1024,
         }
     }
 }
@@ -139,6 +142,8 @@ pub struct GroupBooks {
     pub dead: u64,
     /// Events in memory: in hand, resting or read ahead.
     pub open: u64,
+    /// Events of the stream between the oldest that is not settled and the newest.
+    pub lag: u64,
     /// Attempts that are to be made again.
     pub retried: u64,
     /// Attempts that took too long.
@@ -230,6 +235,11 @@ impl Group {
         let (_, open) = state.window.size();
         GroupBooks {
             open: open as u64,
+            lag: self
+                .stream
+                .journal()
+                .end()
+                .saturating_sub(state.window.floor()),
             ..state.books
         }
     }

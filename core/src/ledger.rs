@@ -55,7 +55,7 @@ pub struct Ledger {
 pub struct LedgerSnapshot {
     /// Events that the bus took.
     pub published: u64,
-    /// Events with at least one subscription.
+    /// Events with at least one subscription, or a stream that keeps them.
     pub routed: u64,
     /// Events that nobody wanted.
     pub unrouted: u64,

@@ -50,6 +50,7 @@ impl Shop {
             groups: GroupConfig {
                 first_rest: Duration::from_millis(1),
                 save_interval: Duration::from_millis(1),
+                max_groups: 4,
                 ..GroupConfig::default()
             },
             ..BusConfig::default()
@@ -314,4 +315,8 @@ async fn what_cannot_be_joined_is_said() {
     assert!(refused("workers", ">").contains("orders and dlq"));
     assert!(refused("a b", "orders.>").contains("\"a b\""));
     assert!(refused("workers", "orders..x").contains("segment 2"));
+    let _others: Vec<_> = ["a", "b", "c"]
+        .map(|group| shop.worker_in(group, "orders.>").expect("there is room"))
+        .into();
+    assert!(refused("d", "orders.>").contains("4 groups are open"));
 }

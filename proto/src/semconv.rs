@@ -184,6 +184,28 @@ names! {
         BUS_DROPPED = "loom_bus_dropped_total";
         /// Deliveries that wait in a mailbox.
         BUS_QUEUED = "loom_bus_queued";
+        /// Events that a stream has taken since it began, those that were released among them.
+        STREAM_EVENTS = "loom_stream_events_total";
+        /// Publishes that were retries of events which a stream had already.
+        STREAM_DUPLICATES = "loom_stream_duplicates_total";
+        /// Events that a group has read from its stream.
+        GROUP_READ = "loom_group_read_total";
+        /// Events that a group has handled.
+        GROUP_ACKED = "loom_group_acked_total";
+        /// Events that a group has given up; each has a dead letter.
+        GROUP_DEAD = "loom_group_dead_total";
+        /// Attempts of a group that are made again.
+        GROUP_RETRIED = "loom_group_retried_total";
+        /// Attempts of a group that took too long.
+        GROUP_TIMED_OUT = "loom_group_timed_out_total";
+        /// Outcomes of attempts that were over already.
+        GROUP_STALE = "loom_group_stale_total";
+        /// Events that a group could not read, by reason: damaged, or released before it came to them.
+        GROUP_UNREADABLE = "loom_group_unreadable_total";
+        /// Events of a group that are in hand, resting, or read ahead.
+        GROUP_OPEN = "loom_group_open";
+        /// Events of its stream between the oldest that a group has not settled and the newest.
+        GROUP_LAG = "loom_group_lag";
         /// Events refused before the bus took them, by code.
         BUS_REJECTED = "loom_bus_rejected_total";
         /// Malformed trace contexts that were dropped, by reason.

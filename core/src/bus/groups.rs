@@ -13,7 +13,7 @@ use crate::error::SubscribeError;
 use crate::group::{Acknowledged, Group, GroupMember};
 use crate::stream::Stream;
 
-/// The groups by stream and name. They are as many as agents have ever named, and stay.
+/// The groups by stream and name. Once open they stay, and their number is bounded.
 #[derive(Debug, Default)]
 pub(super) struct Groups(Mutex<FxHashMap<(String, String), Arc<Group>>>);
 
@@ -41,10 +41,16 @@ impl EventBus {
         }
         let stream = self.one_stream_for(pattern)?;
         let key = (stream.name().to_owned(), wanted.group.clone());
-        let group = match self.shared.groups.0.lock().entry(key) {
+        let config = &self.shared.config.groups;
+        let mut groups = self.shared.groups.0.lock();
+        let count = groups.len();
+        let group = match groups.entry(key) {
             Entry::Occupied(open) => Arc::clone(open.get()),
+            Entry::Vacant(_) if count >= config.max_groups => {
+                return Err(SubscribeError::TooManyGroups(count));
+            }
             Entry::Vacant(new) => {
-                let opened = Group::open(pattern, stream, wanted, &self.shared.config.groups);
+                let opened = Group::open(pattern, stream, wanted, config);
                 let group = opened.map_err(|source| SubscribeError::Cursor {
                     group: wanted.group.clone(),
                     stream: stream.name().to_owned(),
@@ -53,6 +59,7 @@ impl EventBus {
                 Arc::clone(new.insert(Arc::new(group)))
             }
         };
+        drop(groups);
         if group.pattern() != pattern {
             return Err(SubscribeError::OtherPattern {
                 group: wanted.group.clone(),

@@ -389,7 +389,7 @@ pub struct BusStats {
     /// Events accepted by the bus.
     #[prost(uint64, tag = "1")]
     pub published: u64,
-    /// Events with at least one subscription.
+    /// Events with at least one subscription, or a stream that keeps them.
     #[prost(uint64, tag = "2")]
     pub routed: u64,
     /// Events that nobody wanted.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use loom_core::AgentEntry;
+use loom_core::{AgentEntry, EventBus, GroupBooks, Stream};
 use loom_proto::semconv::metric;
 use loom_proto::v1;
 use loom_telemetry::pipeline::PipelineStats;
@@ -76,6 +77,7 @@ pub(super) fn render(parts: &Parts) -> String {
         "counter",
         labelled("code", &bus.rejected),
     );
+    streams(&mut text, &parts.bus);
     family(
         &mut text,
         metric::TRACE_INVALID_CONTEXT,
@@ -129,6 +131,66 @@ pub(super) fn render(parts: &Parts) -> String {
         plain(parts.directory.len() as u64),
     );
     text
+}
+
+/// The streams and the groups that read them.
+fn streams(text: &mut String, bus: &EventBus) {
+    type OfStream = fn(&Stream) -> u64;
+    type OfGroup = fn(&GroupBooks) -> u64;
+    let of_streams: [(&str, OfStream); 2] = [
+        (metric::STREAM_EVENTS, |stream| stream.journal().end()),
+        (metric::STREAM_DUPLICATES, Stream::duplicates),
+    ];
+    for (name, value) in of_streams {
+        let sample = |stream: &Arc<Stream>| {
+            let labels = format!("{{stream=\"{}\"}}", stream.name());
+            (labels, value(stream))
+        };
+        family(
+            text,
+            name,
+            "counter",
+            bus.streams().iter().map(sample).collect(),
+        );
+    }
+    let groups: Vec<_> = bus
+        .groups()
+        .iter()
+        .map(|group| {
+            let labels = format!(
+                "stream=\"{}\",group=\"{}\"",
+                group.stream().name(),
+                group.name()
+            );
+            (labels, group.books())
+        })
+        .collect();
+    let of_groups: [(&str, &str, OfGroup); 8] = [
+        (metric::GROUP_READ, "counter", |books| books.read),
+        (metric::GROUP_ACKED, "counter", |books| books.acked),
+        (metric::GROUP_DEAD, "counter", |books| books.dead),
+        (metric::GROUP_RETRIED, "counter", |books| books.retried),
+        (metric::GROUP_TIMED_OUT, "counter", |books| books.timed_out),
+        (metric::GROUP_STALE, "counter", |books| books.stale),
+        (metric::GROUP_OPEN, "gauge", |books| books.open),
+        (metric::GROUP_LAG, "gauge", |books| books.lag),
+    ];
+    for (name, kind, value) in of_groups {
+        let samples = groups
+            .iter()
+            .map(|(labels, books)| (format!("{{{labels}}}"), value(books)));
+        family(text, name, kind, samples.collect());
+    }
+    let unreadable = groups.iter().flat_map(|(labels, books)| {
+        [("damaged", books.damaged), ("expired", books.expired)]
+            .map(|(reason, count)| (format!("{{{labels},reason=\"{reason}\"}}"), count))
+    });
+    family(
+        text,
+        metric::GROUP_UNREADABLE,
+        "counter",
+        unreadable.collect(),
+    );
 }
 
 /// One line about the whole run, for the end of it.
