@@ -1,6 +1,7 @@
 //! What the Python side and the connection of one client share.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Poll, Waker};
 
 use loom_proto::frame::Frame;
 use loom_proto::v1;
@@ -47,7 +48,7 @@ pub(crate) struct Link {
 /// Where the credit is: what the configuration allows is at the server, waits in the inbox, is held, or is released.
 #[derive(Debug, Default)]
 struct Credit {
-    /// Deliveries handed to the agent and not handled yet.
+    /// Deliveries handed to the agent and not handled yet, or whose outcome has not been sent yet.
     held: u32,
     /// Handled, and not granted anew yet.
     released: u32,
@@ -79,6 +80,9 @@ impl Link {
     pub(crate) fn greet(&self) -> (u64, Frame) {
         let mut credit = self.credit.lock();
         let stream = self.outbox.greet();
+        self.inbox.begin(stream);
+        let left = self.outbox.take_left_outcomes();
+        credit.held = credit.held.saturating_sub(left);
         credit.released = 0;
         let granted = if credit.frozen {
             0
@@ -113,6 +117,22 @@ impl Link {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// The stream is gone. What the server will deliver again is not handled any more.
+    pub(crate) fn disconnected(&self) {
+        self.outbox.disconnected();
+        self.inbox.withdraw();
+    }
+
+    /// The next frame of a stream; `None` ends it.
+    pub(crate) fn poll_frame(&self, stream: u64, waker: &Waker) -> Poll<Option<Frame>> {
+        let frame = self.outbox.poll_frame(stream, waker);
+        let answered = self.outbox.take_left_outcomes();
+        if answered > 0 {
+            self.release(answered);
+        }
+        frame
+    }
+
     // ---- credit ----
 
     /// Hands up to `max` deliveries and all notices to the agent. The deliveries are held from this moment on: a stream that
@@ -136,6 +156,14 @@ impl Link {
         if credit.released * 2 >= self.config.credit && credit.released > 0 && !credit.frozen {
             let more = std::mem::take(&mut credit.released);
             self.outbox.control(|control| control.credit(more));
+        }
+    }
+
+    /// The agent has handled a delivery that came on `stream`, and says how. Its credit comes back when the outcome has been
+    /// sent: that bounds the outcomes.
+    pub(crate) fn answer(&self, stream: u64, outcome: &v1::Outcome) {
+        if !self.outbox.answer(stream, outcome) {
+            self.release(1);
         }
     }
 
