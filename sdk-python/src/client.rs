@@ -422,8 +422,9 @@ impl Client {
     /// The counters, by name.
     fn stats(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, u64)>> {
         self.check(py)?;
-        let outbox = self.link.outbox.stats();
+        // First: whoever sees an outcome as sent sees the events before it as settled.
         let outcomes = self.link.outbox.outcome_stats();
+        let outbox = self.link.outbox.stats();
         let inbox = self.link.inbox.stats();
         Ok(vec![
             ("published", outbox.published),
