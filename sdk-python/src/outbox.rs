@@ -257,12 +257,16 @@ impl Outbox {
         wake(waker);
     }
 
-    /// The stream is gone, and with it what was said beside events.
+    /// The stream is gone, and with it what was said beside events. Its task is woken to find that out: else the request
+    /// would stay open, and the server would wait for it until the agent has been silent for too long.
     pub(crate) fn disconnected(&self) {
         let mut state = self.state.lock();
+        let waker = state.take_waker();
         state.connection = Connection::Down;
         state.outcomes.drop_all();
         state.control = Control::default();
+        drop(state);
+        wake(waker);
     }
 
     /// The stream shall end when all has been sent.
@@ -284,6 +288,7 @@ impl Outbox {
         state.unconfirmed += lost;
         state.settled = state.assigned;
         state.outcomes.drop_all();
+        let waker = state.take_waker();
         state.connection = Connection::Down;
         state.open = Vec::new();
         state.open_events = 0;
@@ -291,6 +296,8 @@ impl Outbox {
         state.sent.clear();
         state.in_flight = 0;
         state.bytes = 0;
+        drop(state);
+        wake(waker);
         lost
     }
 
