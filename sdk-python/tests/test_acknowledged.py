@@ -10,6 +10,9 @@ import pytest
 from loom._outcome import UNDECIDED, Failure, Verdict, failure_of
 from loom.subscription import Acknowledged, acknowledged
 
+# The first agent of the process sets telemetry up: no test may make one before the server is there.
+pytestmark = pytest.mark.usefixtures("server")
+
 # ---- the definition ----
 
 
