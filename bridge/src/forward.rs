@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use loom_core::{Delivery, Tracer};
+use loom_core::{Attempt, Event, Tracer};
 use loom_proto::wire::put_delivery;
 use loom_telemetry::{MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanStatus, ids};
 use rustc_hash::FxHashMap;
@@ -14,6 +14,38 @@ pub(crate) struct Forward {
     agent: Arc<str>,
     /// Pattern by subscription id.
     patterns: FxHashMap<u32, Arc<str>>,
+}
+
+/// One attempt to hand one event to one subscription.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing<'a> {
+    subscription: u32,
+    attempt: u32,
+    /// Its place in its stream; 0 where the subscription is not acknowledged.
+    offset: u64,
+    event: &'a Event,
+}
+
+impl<'a> Outgoing<'a> {
+    /// The only attempt of a delivery that is not acknowledged.
+    pub(crate) fn first(subscription: u32, event: &'a Event) -> Self {
+        Self {
+            subscription,
+            attempt: 1,
+            offset: 0,
+            event,
+        }
+    }
+
+    /// An attempt that the agent will say something of.
+    pub(crate) fn attempt(subscription: u32, attempt: &'a Attempt) -> Self {
+        Self {
+            subscription,
+            attempt: attempt.number,
+            offset: attempt.offset,
+            event: &attempt.event,
+        }
+    }
 }
 
 impl Forward {
@@ -31,9 +63,13 @@ impl Forward {
     }
 
     /// The hot path, step by step.
-    pub(crate) fn delivery(&self, delivery: &Delivery, frame: &mut Vec<u8>) {
-        const FIRST_ATTEMPT: u32 = 1;
-        let event = &*delivery.event;
+    pub(crate) fn delivery(&self, outgoing: &Outgoing<'_>, frame: &mut Vec<u8>) {
+        let Outgoing {
+            subscription,
+            attempt,
+            offset,
+            event,
+        } = *outgoing;
 
         // One span for each attempt; the handler's span becomes its child.
         let span = self.tracer.start(event.trace(), false);
@@ -43,11 +79,11 @@ impl Forward {
         let traceparent = traceparent.as_ref().map_or(&[][..], |bytes| bytes);
         put_delivery(
             frame,
-            delivery.subscription,
+            subscription,
             traceparent,
-            FIRST_ATTEMPT,
+            attempt,
             event.wire(),
-            0,
+            offset,
         );
 
         self.tracer
@@ -58,10 +94,10 @@ impl Forward {
                     operation: MessageOperation::BridgeForward {
                         subscription: self
                             .patterns
-                            .get(&delivery.subscription)
+                            .get(&subscription)
                             .cloned()
                             .unwrap_or_default(),
-                        attempt: FIRST_ATTEMPT,
+                        attempt,
                         wait_us: u32::try_from(wait_us).unwrap_or(u32::MAX),
                     },
                     agent: Some(Arc::clone(&self.agent)),

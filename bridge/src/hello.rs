@@ -1,6 +1,8 @@
 //! The first message of a stream: who is it, what does it want, may it.
 
-use loom_core::{Capability, Qos, Subscription};
+use std::time::Duration;
+
+use loom_core::{Acknowledged, Capability, GroupStart, Qos, Subscription};
 use loom_proto::wire::{Field, Fields, Value, number};
 use loom_proto::{Code, topic, v1};
 use prost::Message;
@@ -107,16 +109,19 @@ fn check(hello: v1::Hello, config: &BridgeConfig) -> Result<Hello, v1::Error> {
         .at("hello.subscriptions"));
     }
     Ok(Hello {
+        subscriptions: subscriptions(hello.subscriptions, &hello.agent_id)?,
         agent_id: hello.agent_id,
         instance_id: hello.instance_id,
         client: hello.client,
-        subscriptions: subscriptions(hello.subscriptions)?,
         capabilities: capabilities(hello.capabilities, config)?,
         credit: hello.credit,
     })
 }
 
-fn subscriptions(wanted: Vec<v1::Subscription>) -> Result<Vec<Subscription>, v1::Error> {
+fn subscriptions(
+    wanted: Vec<v1::Subscription>,
+    agent_id: &str,
+) -> Result<Vec<Subscription>, v1::Error> {
     let mut ids = rustc_hash::FxHashSet::default();
     wanted
         .into_iter()
@@ -146,9 +151,31 @@ fn subscriptions(wanted: Vec<v1::Subscription>) -> Result<Vec<Subscription>, v1:
                 pattern: subscription.pattern,
                 qos,
                 capacity,
+                acknowledged: subscription
+                    .acknowledged
+                    .map(|share| acknowledged(share, agent_id)),
             })
         })
         .collect()
+}
+
+/// Without a name the group is the agent's own.
+fn acknowledged(share: v1::Acknowledged, agent_id: &str) -> Acknowledged {
+    let start = match share.start() {
+        v1::Start::Unspecified => GroupStart::Oldest,
+        v1::Start::New => GroupStart::Next,
+    };
+    Acknowledged {
+        group: if share.group.is_empty() {
+            agent_id.to_owned()
+        } else {
+            share.group
+        },
+        max_in_flight: share.max_in_flight as usize,
+        max_attempts: share.max_attempts,
+        timeout: Duration::from_millis(share.timeout_ms.into()),
+        start,
+    }
 }
 
 fn capabilities(

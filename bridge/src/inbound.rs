@@ -23,6 +23,7 @@ use crate::actions::{OwnCalls, ServedCalls};
 use crate::config::BridgeConfig;
 use crate::link::{End, Link};
 use crate::publish::{Hop, Outcome, Publish};
+use crate::shares::Shares;
 use crate::status::status;
 
 /// The task of one agent. Dropping it ends the agent's presence, its capabilities and its calls.
@@ -32,6 +33,7 @@ pub(crate) struct Inbound {
     pub(crate) publish: Publish,
     pub(crate) own_calls: OwnCalls,
     pub(crate) served_calls: Arc<ServedCalls>,
+    pub(crate) shares: Arc<Shares>,
     pub(crate) presence: Presence,
     pub(crate) registration: Registration,
     pub(crate) config: Arc<BridgeConfig>,
@@ -224,6 +226,10 @@ impl Inbound {
                         Code::DuplicateHello,
                         "this stream has said Hello already: open another stream for another agent",
                     )));
+                }
+                (number::OUTCOME, Value::Bytes(outcome)) => {
+                    let outcome = decode(outcome, "outcome")?;
+                    self.shares.settle(&outcome).map_err(Ended::Fault)?;
                 }
                 (number::ACK_NOW | number::HEARTBEAT, _) => self.state.ack_now = true,
                 // What is newer than this server is passed over.

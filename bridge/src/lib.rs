@@ -10,6 +10,8 @@
 //! | `inbound` | frames of an agent: control at once, events in order |
 //! | `publish` | one event from the agent to the bus: `bridge.publish` (hot path) |
 //! | `outbound` | frames to an agent |
+//! | `lane` | what an agent's subscriptions have for it, on its way into a frame |
+//! | `shares` | the agent's shares in groups: attempts out, verdicts in |
 //! | `forward` | one delivery from a mailbox to the frame: `bridge.forward` (hot path) |
 //! | `actions` | calls and answers, both ways |
 //! | `counters` | what is refused before the bus sees it |
@@ -23,10 +25,12 @@ mod counters;
 mod forward;
 mod hello;
 mod inbound;
+mod lane;
 mod link;
 mod outbound;
 mod publish;
 mod service;
+mod shares;
 pub mod standard;
 mod status;
 

@@ -2,44 +2,39 @@
 //!
 //! That is the adaptive batch: under load a frame is full, at rest it holds one event, and no timer is needed.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::Stream;
+use loom_core::EventBus;
 use loom_core::ledger::DropReason;
-use loom_core::{Delivery, EventBus, Subscriber};
 use loom_proto::frame::BATCH_BYTES;
 use loom_proto::wire::{number, put_message_field, put_varint_field};
 use loom_proto::{Frame, v1};
 use tonic::Status;
 
 use crate::forward::Forward;
+use crate::lane::{Attempts, Mailboxes};
 use crate::link::{Control, End, Link};
-
-/// Deliveries taken out of the mailboxes at once.
-const TAKE: usize = 256;
 
 /// The sending half of one agent. Dropping it ends the agent's subscriptions.
 pub(crate) struct Outbound {
     pub(crate) link: Arc<Link>,
     pub(crate) bus: EventBus,
     pub(crate) forward: Forward,
-    /// Subscriptions that need credit.
-    pub(crate) work: Lane,
-    /// Subscriptions below `_inbox.`, which need none: the handlers that hold all credit may wait for just these.
-    pub(crate) replies: Lane,
-    /// Whose turn it is to fill a frame first: one large event fills it, and must not keep the other lane out for ever.
-    pub(crate) work_is_first: bool,
+    /// Subscriptions below `_inbox.`, which need no credit: the handlers that hold all of it may wait for just these.
+    pub(crate) replies: Mailboxes,
+    /// The other subscriptions with mailboxes.
+    pub(crate) work: Mailboxes,
+    /// Shares in groups.
+    pub(crate) attempts: Attempts,
+    /// Whose turn it is to fill a frame first: one large event fills it, and must not keep the other lanes out for ever.
+    pub(crate) turn: usize,
 }
 
-/// Some of the agent's subscriptions.
-pub(crate) struct Lane {
-    subscriber: Subscriber,
-    /// Deliveries that have left their mailbox and did not fit into the last frame.
-    taken: VecDeque<Delivery>,
-    scratch: Vec<Delivery>,
-    /// Deliveries that may still go into this frame.
-    quota: u32,
+/// How many deliveries a frame may take.
+struct Quota {
+    replies: u32,
+    credit: u32,
 }
 
 impl Outbound {
@@ -70,10 +65,12 @@ impl Outbound {
             let has_room = self.forward.tracer().has_room();
             let may_deliver = end.is_none() && has_room;
             let credit = if may_deliver { credit } else { 0 };
-            self.work.quota = credit;
-            self.replies.quota = if may_deliver { u32::MAX } else { 0 };
-            self.put_deliveries(&mut frame);
-            let sent = credit - self.work.quota;
+            let mut quota = Quota {
+                replies: if may_deliver { u32::MAX } else { 0 },
+                credit,
+            };
+            self.put_deliveries(&mut frame, &mut quota);
+            let sent = credit - quota.credit;
             if sent > 0 {
                 self.link.spend_credit(sent);
             }
@@ -92,25 +89,30 @@ impl Outbound {
             tokio::select! {
                 () = self.link.outbound_woken() => {}
                 () = self.forward.tracer().room(), if !has_room => {}
-                () = self.replies.subscriber.ready(), if may_deliver => {}
-                () = self.work.subscriber.ready(), if credit > sent => {}
+                () = self.replies.ready(), if may_deliver => {}
+                () = self.work.ready(), if credit > sent => {}
+                () = self.attempts.ready(), if credit > sent => {}
             }
         }
     }
 
-    /// Fills the frame as far as credit, size and the mailboxes allow. The lanes share what room there is, and take turns.
-    fn put_deliveries(&mut self, frame: &mut Vec<u8>) {
+    /// Fills the frame as far as credit, size and the subscriptions allow. Each lane has a share of the room, the one whose
+    /// turn it is first, and then what is left.
+    fn put_deliveries(&mut self, frame: &mut Vec<u8>, quota: &mut Quota) {
+        const LANES: usize = 3;
         let before = frame.len();
-        let (first, second) = if self.work_is_first {
-            (&mut self.work, &mut self.replies)
-        } else {
-            (&mut self.replies, &mut self.work)
-        };
-        first.put(&self.forward, frame, before.midpoint(BATCH_BYTES));
-        second.put(&self.forward, frame, BATCH_BYTES);
-        first.put(&self.forward, frame, BATCH_BYTES);
+        let room = BATCH_BYTES.saturating_sub(before);
+        for pass in 1..=2 * LANES {
+            let limit = before + room * pass.min(LANES) / LANES;
+            let Quota { replies, credit } = quota;
+            match (self.turn + pass) % LANES {
+                0 => self.replies.put(&self.forward, frame, limit, replies),
+                1 => self.work.put(&self.forward, frame, limit, credit),
+                _ => self.attempts.put(&self.forward, frame, limit, credit),
+            }
+        }
         if frame.len() > before {
-            self.work_is_first = !self.work_is_first;
+            self.turn = (self.turn + 1) % LANES;
         }
     }
 }
@@ -118,52 +120,11 @@ impl Outbound {
 impl Drop for Outbound {
     fn drop(&mut self) {
         // They had left their mailbox and will not arrive.
-        let lost = self.work.taken.len() + self.replies.taken.len();
+        let lost = self.work.taken() + self.replies.taken();
         self.bus
             .ledger()
             .undelivered(DropReason::ConnectionLost, lost);
         self.link.end(End::Clean);
-    }
-}
-
-impl Lane {
-    pub(crate) fn new(subscriber: Subscriber) -> Self {
-        Self {
-            subscriber,
-            taken: VecDeque::new(),
-            scratch: Vec::new(),
-            quota: 0,
-        }
-    }
-
-    /// Fills the frame until it has `limit` bytes, or one event more.
-    fn put(&mut self, forward: &Forward, frame: &mut Vec<u8>, limit: usize) {
-        while self.quota > 0 && frame.len() < limit {
-            if self.taken.is_empty() {
-                let most = TAKE.min(self.quota as usize);
-                if self.subscriber.try_recv_many(&mut self.scratch, most) == 0 {
-                    break;
-                }
-                self.taken.extend(self.scratch.drain(..));
-                frame.reserve(BATCH_BYTES.min(self.taken_bytes()));
-            }
-            while self.quota > 0 && frame.len() < limit {
-                let Some(delivery) = self.taken.pop_front() else {
-                    break;
-                };
-                forward.delivery(&delivery, frame);
-                self.quota -= 1;
-            }
-        }
-    }
-
-    /// What the taken deliveries will need in a frame.
-    fn taken_bytes(&self) -> usize {
-        const AROUND: usize = 80;
-        self.taken
-            .iter()
-            .map(|delivery| delivery.event.wire().len() + AROUND)
-            .sum()
     }
 }
 
@@ -197,20 +158,24 @@ mod tests {
     use rustc_hash::FxHashMap;
 
     use super::*;
+    use crate::shares::Shares;
 
     const EACH: u32 = 10;
 
     /// An agent for which `EACH` events of work and as many replies wait, of this size.
     async fn outbound(size: usize) -> Outbound {
         let bus = EventBus::new(BusConfig::default(), Tracer::off());
-        let lane = |topic| Lane::new(bus.subscribe(&[Subscription::to(topic)]).expect("valid"));
+        let lane =
+            |topic| Mailboxes::new(bus.subscribe(&[Subscription::to(topic)]).expect("valid"));
+        let shares = Shares::join(&bus, &[]).expect("none");
         let outbound = Outbound {
             link: Arc::new(Link::new(0)),
             bus: bus.clone(),
             forward: Forward::new(Tracer::off(), "agent".into(), FxHashMap::default()),
             work: lane("work"),
             replies: lane("_inbox.agent"),
-            work_is_first: false,
+            attempts: Attempts::new(Arc::new(shares)),
+            turn: 0,
         };
         for topic in ["work", "_inbox.agent"] {
             for _ in 0..EACH {
@@ -223,10 +188,13 @@ mod tests {
 
     /// Makes a frame with this credit; returns how many deliveries of work and how many replies it carries.
     fn frame(outbound: &mut Outbound, credit: u32) -> (u32, u32) {
-        (outbound.work.quota, outbound.replies.quota) = (credit, u32::MAX);
+        let mut quota = Quota {
+            replies: u32::MAX,
+            credit,
+        };
         let mut frame = Vec::new();
-        outbound.put_deliveries(&mut frame);
-        let work = credit - outbound.work.quota;
+        outbound.put_deliveries(&mut frame, &mut quota);
+        let work = credit - quota.credit;
         (work, Fields::of(&frame).count() as u32 - work)
     }
 
@@ -248,10 +216,19 @@ mod tests {
     #[tokio::test]
     async fn the_lanes_take_turns_where_one_event_fills_a_frame() {
         let mut outbound = outbound(BATCH_BYTES).await;
-        for _ in 0..EACH {
-            assert_eq!(frame(&mut outbound, EACH), (0, 1));
-            assert_eq!(frame(&mut outbound, EACH), (1, 0));
+        let mut frames: Vec<_> = (0..2 * EACH).map(|_| frame(&mut outbound, EACH)).collect();
+        // Three lanes, one of them empty: nobody waits for more than two frames.
+        for three in frames[..EACH as usize].windows(3) {
+            assert!(
+                three.contains(&(1, 0)) && three.contains(&(0, 1)),
+                "{frames:?}"
+            );
         }
+        frames.sort_unstable();
+        assert_eq!(
+            frames.partition_point(|carried| *carried == (0, 1)),
+            EACH as usize
+        );
         assert_eq!(frame(&mut outbound, EACH), (0, 0));
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use loom_core::{
-    ActionBroker, AgentEntry, Directory, DropReason, EventBus, Provider, Published, Qos, Stored,
-    Subscription, Tracer,
+    Acknowledged, ActionBroker, AgentEntry, Directory, DropReason, EventBus, GroupStart, Provider,
+    Published, Qos, Stored, Subscription, Tracer,
 };
 use loom_proto::v1::bridge_server::{Bridge as BridgeRpc, BridgeServer};
 use loom_proto::{Code, EventId, Frame, topic, v1};
@@ -23,9 +23,11 @@ use crate::counters::{Counters, counted};
 use crate::forward::Forward;
 use crate::hello::{self, Hello};
 use crate::inbound::{self, Inbound, State};
+use crate::lane::{Attempts, Mailboxes};
 use crate::link::Link;
-use crate::outbound::{Lane, Outbound};
+use crate::outbound::Outbound;
 use crate::publish::{Outcome, Publish};
+use crate::shares::Shares;
 use crate::status::{agent_id_in_use, status, subscribe_error};
 
 /// Gives the counters of the span recorder, which the bridge reports and does not own.
@@ -160,18 +162,22 @@ impl Bridge {
             .directory
             .enter(entry)
             .map_err(|error| agent_id_in_use(&error))?;
-        let (replies, work): (Vec<_>, Vec<_>) = hello
+        let with_mailbox = hello
             .subscriptions
             .iter()
+            .filter(|s| s.acknowledged.is_none());
+        let (replies, work): (Vec<_>, Vec<_>) = with_mailbox
             .cloned()
             .partition(|subscription| topic::is_inbox(&subscription.pattern));
-        let lane = |subscriptions: &[Subscription]| {
+        let mailboxes = |subscriptions: &[Subscription]| {
             let subscriber = shared.bus.subscribe(subscriptions);
             subscriber
-                .map(Lane::new)
+                .map(Mailboxes::new)
                 .map_err(|error| subscribe_error(&error))
         };
-        let (replies, work) = (lane(&replies)?, lane(&work)?);
+        let (replies, work) = (mailboxes(&replies)?, mailboxes(&work)?);
+        let shares = Shares::join(&shared.bus, &hello.subscriptions);
+        let shares = Arc::new(shares.map_err(|error| subscribe_error(&error))?);
 
         let link = Arc::new(Link::new(hello.credit));
         self.remember(&link);
@@ -188,6 +194,7 @@ impl Bridge {
                 config.max_open_calls,
             ),
             served_calls,
+            shares: Arc::clone(&shares),
             presence,
             registration: shared.broker.register(names, &provider),
             config: Arc::clone(config),
@@ -210,9 +217,10 @@ impl Bridge {
             link,
             bus: shared.bus.clone(),
             forward: Forward::new(shared.tracer.clone(), agent, patterns),
-            work,
             replies,
-            work_is_first: false,
+            work,
+            attempts: Attempts::new(shares),
+            turn: 0,
         })
     }
 
@@ -409,7 +417,7 @@ fn agent_info(entry: &AgentEntry) -> v1::AgentInfo {
                 pattern: subscription.pattern.clone(),
                 qos: qos(subscription.qos).into(),
                 capacity: u32::try_from(subscription.capacity).unwrap_or(u32::MAX),
-                acknowledged: None,
+                acknowledged: subscription.acknowledged.as_ref().map(share),
             })
             .collect(),
         capabilities: entry
@@ -436,5 +444,19 @@ fn publish_response(published: &Published, event_id: EventId) -> v1::PublishResp
         stream: stored.map_or_else(String::new, |stored| stored.stream().name().to_owned()),
         offset: stored.map_or(0, Stored::offset),
         duplicate: stored.is_some_and(|stored| stored.is_duplicate),
+    }
+}
+
+fn share(share: &Acknowledged) -> v1::Acknowledged {
+    v1::Acknowledged {
+        group: share.group.clone(),
+        max_in_flight: u32::try_from(share.max_in_flight).unwrap_or(u32::MAX),
+        max_attempts: share.max_attempts,
+        timeout_ms: u32::try_from(share.timeout.as_millis()).unwrap_or(u32::MAX),
+        start: match share.start {
+            GroupStart::Oldest => v1::Start::Unspecified,
+            GroupStart::Next => v1::Start::New,
+        }
+        .into(),
     }
 }

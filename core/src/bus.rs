@@ -24,8 +24,10 @@ use crate::routing::RoutingTable;
 use crate::stream::{Stored, Stream, StreamError};
 use crate::subscriber::{Subscriber, Subscription};
 
+mod groups;
 mod waiting;
 
+use groups::Groups;
 pub use waiting::Waiting;
 
 /// A handle on the bus; clones are the same bus.
@@ -43,6 +45,7 @@ struct Shared {
     tracer: Tracer,
     ledger: Arc<Ledger>,
     streams: Vec<Arc<Stream>>,
+    groups: Groups,
     /// Deliveries whose publisher waits for room.
     pending: AtomicU64,
 }
@@ -124,6 +127,7 @@ impl EventBus {
                 tracer,
                 ledger: Arc::default(),
                 streams,
+                groups: Groups::default(),
                 pending: AtomicU64::new(0),
             }),
         }
@@ -239,6 +243,7 @@ impl EventBus {
             pattern,
             qos,
             capacity,
+            acknowledged: _,
         } = subscription;
         validate_pattern(pattern).map_err(|source| SubscribeError::Pattern {
             pattern: pattern.clone(),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::group::GroupConfig;
+
 /// What a full mailbox does, and in which order a subscriber's mailboxes are served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -48,6 +50,9 @@ pub struct BusConfig {
     pub default_ttl: u32,
     /// Topics that a publisher keeps routed; beyond, its cache starts anew.
     pub cached_topics: usize,
+    /// Limits of groups.
+    #[serde(skip)]
+    pub groups: GroupConfig,
 }
 
 impl Default for BusConfig {
@@ -59,6 +64,7 @@ impl Default for BusConfig {
             publish_wait_ms: Duration::from_secs(10),
             default_ttl: 64,
             cached_topics: 1024,
+            groups: GroupConfig::default(),
         }
     }
 }

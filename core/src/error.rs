@@ -49,6 +49,51 @@ pub enum SubscribeError {
         /// What is wrong with it.
         source: InvalidTopic,
     },
+    /// Name the group otherwise.
+    #[error("group {0:?} is not valid: use 1 to 128 letters, digits, _, . and -")]
+    GroupName(String),
+    /// Only what is kept can be delivered until it is handled.
+    #[error(
+        "no stream keeps events of {pattern:?}, so they cannot be acknowledged: declare one in loom.toml ([streams.<name>])"
+    )]
+    NoStream {
+        /// As it came.
+        pattern: String,
+    },
+    /// A group reads one stream.
+    #[error("{pattern:?} wants events of the streams {one} and {other}: subscribe to each of them")]
+    SeveralStreams {
+        /// As it came.
+        pattern: String,
+        /// A stream.
+        one: String,
+        /// Another one.
+        other: String,
+    },
+    /// Members of a group share the same events.
+    #[error(
+        "group {group} of stream {stream} wants {theirs:?}, not {pattern:?}: use the same pattern, or another group"
+    )]
+    OtherPattern {
+        /// Its name.
+        group: String,
+        /// Its stream.
+        stream: String,
+        /// Its pattern.
+        theirs: String,
+        /// As it came.
+        pattern: String,
+    },
+    /// How far it has come is not known.
+    #[error("how far group {group} of stream {stream} has come cannot be read: {source}")]
+    Cursor {
+        /// Its name.
+        group: String,
+        /// Its stream.
+        stream: String,
+        /// Why.
+        source: JournalError,
+    },
 }
 
 /// A call brought no result.
@@ -104,7 +149,12 @@ impl SubscribeError {
     /// The face on the wire.
     pub fn code(&self) -> Code {
         match self {
-            Self::Pattern { .. } => Code::InvalidSubscription,
+            Self::Pattern { .. }
+            | Self::GroupName(_)
+            | Self::NoStream { .. }
+            | Self::SeveralStreams { .. }
+            | Self::OtherPattern { .. } => Code::InvalidSubscription,
+            Self::Cursor { .. } => Code::Unavailable,
         }
     }
 }

@@ -34,6 +34,19 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// The disk failed.
     fn offset_at(&self, unix_nano: u64) -> Result<u64, JournalError>;
 
+    /// How far a group had come when it was last saved; `None` for a group that was not there before. Blocks for as long as
+    /// the disk takes.
+    ///
+    /// # Errors
+    /// The disk failed, or what it holds is damaged.
+    fn load_cursor(&self, group: &str) -> Result<Option<Cursor>, JournalError>;
+
+    /// Keeps how far a group has come, in place of what was kept before. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// The disk failed; what was kept before still is.
+    fn save_cursor(&self, group: &str, cursor: &Cursor) -> Result<(), JournalError>;
+
     /// Offset of the oldest event that is still there.
     fn begin(&self) -> u64;
 
@@ -70,6 +83,15 @@ pub struct JournalRead {
     pub released: u64,
     /// Where the next read goes on.
     pub next: u64,
+}
+
+/// How far a group has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// Every event before this offset is settled.
+    pub floor: u64,
+    /// What is settled beyond, in order and apart from each other.
+    pub settled: Vec<Range<u64>>,
 }
 
 /// An event was not kept, or cannot be read.

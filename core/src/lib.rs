@@ -7,6 +7,7 @@
 //! | [`mailbox`] | bounded, with the policy of its [`Qos`]; loss is counted, never silent |
 //! | [`subscriber`] | the receiving end of some mailboxes; ends them when dropped |
 //! | [`stream`], [`journal`] | topics whose events are kept; the trait of the log that keeps them |
+//! | [`group`] | agents that share the events of a stream, until one has handled each |
 //! | [`broker`] | [`ActionBroker::invoke`]: one provider, one deadline, one answer |
 //! | [`directory`] | which agents are connected |
 //! | [`event`], [`envelope`] | what travels |
@@ -22,6 +23,7 @@ pub mod directory;
 pub mod envelope;
 pub mod error;
 pub mod event;
+pub mod group;
 pub mod instrument;
 pub mod journal;
 pub mod ledger;
@@ -37,8 +39,11 @@ pub use directory::{AgentEntry, Directory, Presence};
 pub use envelope::{Envelope, Malformed};
 pub use error::{InvokeError, PublishError, SubscribeError};
 pub use event::{Event, EventError};
+pub use group::{
+    Acknowledged, Attempt, Group, GroupBooks, GroupConfig, GroupMember, GroupStart, Verdict,
+};
 pub use instrument::{HopSpan, Tracer};
-pub use journal::{Journal, JournalError, JournalProgress, JournalRead, Ticket};
+pub use journal::{Cursor, Journal, JournalError, JournalProgress, JournalRead, Ticket};
 pub use ledger::{DropReason, Ledger, LedgerSnapshot};
 pub use mailbox::Delivery;
 pub use stream::{Stored, Stream, StreamConfig, StreamError};

@@ -127,6 +127,11 @@ impl Stream {
         &self.config.name
     }
 
+    /// Topics and patterns of the events that it keeps.
+    pub fn topics(&self) -> &[String] {
+        &self.config.topics
+    }
+
     /// Where its events are.
     pub fn journal(&self) -> &Arc<dyn Journal> {
         &self.journal

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::bus::EventBus;
 use crate::config::Qos;
+use crate::group::Acknowledged;
 use crate::mailbox::{Delivery, Doorbell, Mailbox};
 
 /// What a subscriber wants.
@@ -17,6 +18,8 @@ pub struct Subscription {
     pub qos: Qos,
     /// Size of the mailbox in events; 0, or more than the class allows, means the class's own.
     pub capacity: usize,
+    /// Set: it is a share in a group ([`EventBus::join`]) and has no mailbox.
+    pub acknowledged: Option<Acknowledged>,
 }
 
 impl Subscription {

@@ -1,108 +1,18 @@
 //! Publishing on topics that a stream keeps, over a journal whose commits the test makes. It stands in for the crate
 //! `journal`, which has tests of its own.
 
+#[path = "common/held_journal.rs"]
+mod held_journal;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use held_journal::HeldJournal;
 use loom_core::bus::Progress;
 use loom_core::{
-    BusConfig, Event, EventBus, Journal, JournalError, JournalProgress, JournalRead, PublishError,
-    Published, Stored, Stream, StreamConfig, StreamError, Subscription, Ticket, Tracer,
+    BusConfig, Event, EventBus, Journal, JournalError, PublishError, Published, Stored, Stream,
+    StreamConfig, StreamError, Subscription, Tracer,
 };
-use parking_lot::Mutex;
-use tokio::sync::watch;
-
-/// Keeps events in memory; commits when it is told to.
-#[derive(Debug)]
-struct HeldJournal {
-    state: Mutex<State>,
-    progress: watch::Sender<JournalProgress>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    events: Vec<Event>,
-    /// How many of them may wait for a commit.
-    room: usize,
-    failed_epochs: u32,
-}
-
-impl HeldJournal {
-    fn new(room: usize) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(State {
-                room,
-                ..State::default()
-            }),
-            progress: watch::Sender::default(),
-        })
-    }
-
-    fn commit(&self) {
-        let committed = self.state.lock().events.len() as u64;
-        self.progress
-            .send_modify(|progress| progress.committed = committed);
-    }
-
-    fn fail(&self) {
-        let mut state = self.state.lock();
-        state.events.truncate(self.end() as usize);
-        state.failed_epochs += 1;
-        drop(state);
-        self.progress.send_modify(|progress| progress.epoch += 1);
-    }
-}
-
-impl Journal for HeldJournal {
-    fn append(&self, event: &Event) -> Result<Ticket, JournalError> {
-        let mut state = self.state.lock();
-        if state.events.len() - self.end() as usize >= state.room {
-            return Err(JournalError::Full);
-        }
-        state.events.push(event.clone());
-        Ok(Ticket {
-            epoch: state.failed_epochs,
-            offset: state.events.len() as u64 - 1,
-        })
-    }
-
-    fn outcome(&self, ticket: Ticket) -> Option<Result<(), JournalError>> {
-        let progress = *self.progress.borrow();
-        if ticket.epoch < progress.epoch {
-            return Some(Err(JournalError::Refused("the disk is full".to_owned())));
-        }
-        (ticket.offset < progress.committed).then_some(Ok(()))
-    }
-
-    fn progress(&self) -> watch::Receiver<JournalProgress> {
-        self.progress.subscribe()
-    }
-
-    fn read(&self, from: u64, _max_bytes: usize) -> Result<JournalRead, JournalError> {
-        let state = self.state.lock();
-        let events = (0..).zip(state.events.iter().cloned());
-        Ok(JournalRead {
-            events: events.skip(from as usize).collect(),
-            next: state.events.len() as u64,
-            ..JournalRead::default()
-        })
-    }
-
-    fn offset_at(&self, unix_nano: u64) -> Result<u64, JournalError> {
-        let state = self.state.lock();
-        Ok(state
-            .events
-            .partition_point(|event| event.published_unix_nano() < unix_nano) as u64)
-    }
-
-    fn begin(&self) -> u64 {
-        0
-    }
-
-    fn end(&self) -> u64 {
-        self.progress.borrow().committed
-    }
-}
 
 fn orders(journal: &Arc<HeldJournal>) -> Stream {
     let config = StreamConfig::new("orders", &["orders.>"]);

@@ -9,6 +9,7 @@ use crate::format::{BLOCK_HEADER, BLOCK_MAGIC, BlockHeader};
 
 /// How much is read at once; a block that is larger is read whole.
 const CHUNK: u64 = 256 * 1024;
+static ZEROS: [u8; CHUNK as usize] = [0; CHUNK as usize];
 
 /// What stands at a place of a segment.
 #[derive(Debug)]
@@ -67,13 +68,15 @@ impl<'a> Blocks<'a> {
             if chunk.is_empty() {
                 break;
             }
-            let here = (begin == at).into();
-            if let Some(found) = self.block_within(&chunk, here, at)? {
-                self.at = found;
-                return Ok(Some(Step::Hole));
-            }
-            if let Some(index) = chunk.iter().rposition(|byte| *byte != 0) {
-                last_written = Some(at + index as u64 + 1);
+            // Mostly it is room that was allocated and never written.
+            if chunk != ZEROS[..chunk.len()] {
+                let here = (begin == at).into();
+                if let Some(found) = self.block_within(&chunk, here, at)? {
+                    self.at = found;
+                    return Ok(Some(Step::Hole));
+                }
+                let written = chunk.iter().rposition(|byte| *byte != 0);
+                last_written = written.map_or(last_written, |index| Some(at + index as u64 + 1));
             }
             // A header may stand across the border of two chunks.
             let seen = chunk.len() as u64;

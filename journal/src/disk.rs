@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +38,18 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// # Errors
     /// There is none, or it cannot be removed.
     fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// A small file whole; `None` where there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// Puts a small file in the place of another, or of none: whatever happens, one of them is there whole.
+    ///
+    /// # Errors
+    /// The disk failed; the former file is there.
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
     /// Makes what was created and removed so far survive a loss of power.
     ///
@@ -148,6 +160,23 @@ impl Disk for Directory {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         std::fs::remove_file(self.path.join(name))
+    }
+
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match std::fs::read(self.path.join(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let new = self.path.join(format!("{name}.new"));
+        let mut file = File::create(&new)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        std::fs::rename(new, self.path.join(name))?;
+        Disk::sync(self)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -14,11 +14,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use loom_core::{Event, Journal, JournalError, JournalProgress, JournalRead, Ticket};
+use loom_core::{Cursor, Event, Journal, JournalError, JournalProgress, JournalRead, Ticket};
 use loom_proto::trace_context::{SpanId, TraceContext, TraceFlags, TraceId};
 use tokio::sync::watch;
 
 use crate::config::LogConfig;
+use crate::cursor;
 use crate::disk::Disk;
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::log::Log;
@@ -94,6 +95,27 @@ impl Journal for EventLog {
 
     fn offset_at(&self, unix_nano: u64) -> Result<u64, JournalError> {
         Ok(self.log.offset_at(unix_nano)?)
+    }
+
+    fn load_cursor(&self, group: &str) -> Result<Option<Cursor>, JournalError> {
+        let name = cursor::name(group);
+        let failed = |error: std::io::Error| JournalError::Refused(format!("{name}: {error}"));
+        let Some(bytes) = self.log.disk().read(&name).map_err(failed)? else {
+            return Ok(None);
+        };
+        let damaged = || {
+            JournalError::Refused(format!(
+                "{name} is damaged; remove it to let the group begin anew"
+            ))
+        };
+        cursor::decode(&bytes).ok_or_else(damaged).map(Some)
+    }
+
+    fn save_cursor(&self, group: &str, cursor: &Cursor) -> Result<(), JournalError> {
+        let name = cursor::name(group);
+        let failed = |error: std::io::Error| JournalError::Refused(format!("{name}: {error}"));
+        let bytes = cursor::encode(cursor);
+        self.log.disk().replace(&name, &bytes).map_err(failed)
     }
 
     fn begin(&self) -> u64 {

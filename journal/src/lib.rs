@@ -8,6 +8,7 @@
 //! | `writer` | the one thread that writes: one block and one sync for all that was appended meanwhile |
 //! | `recovery` | from the files of a directory to a journal that goes on where it ended |
 //! | `segment`, `blocks`, `format` | a file of blocks of records, each with a checksum |
+//! | `cursor` | how far a group has come |
 //! | [`disk`] | the few file operations that the rest is made of, so that a test can fail each of them |
 //!
 //! Record → open batch (memory) → block (one write, one sync) → segment (a file) → released as a whole by retention.
@@ -19,6 +20,7 @@ pub mod event_log;
 pub mod log;
 
 mod blocks;
+mod cursor;
 mod format;
 mod queue;
 mod recovery;

@@ -232,6 +232,11 @@ impl Log {
         self.begin()
     }
 
+    /// Where it is.
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.shared().disk
+    }
+
     /// Bytes on the disk.
     pub fn bytes(&self) -> u64 {
         let segments = self.shared().segments.read();

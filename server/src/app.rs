@@ -54,6 +54,7 @@ pub struct App {
 #[derive(Clone)]
 struct Parts {
     bridge: Bridge,
+    bus: EventBus,
     directory: Directory,
     journals: Journals,
     store: TraceStore,
@@ -154,7 +155,7 @@ impl App {
         let counters = pipeline.clone();
         let bridge = Bridge::new(
             config.bridge.to_config(token.as_ref()),
-            bus,
+            bus.clone(),
             broker,
             directory.clone(),
             tracer,
@@ -163,6 +164,7 @@ impl App {
 
         let parts = Parts {
             bridge,
+            bus,
             directory,
             journals,
             store,

@@ -6,6 +6,7 @@ mod commands;
 mod crash;
 mod documents;
 mod golden_tree;
+mod groups;
 mod load;
 mod rules;
 mod run;

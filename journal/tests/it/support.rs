@@ -234,6 +234,30 @@ impl Disk for MemoryDisk {
         removed.map(drop).ok_or(io::ErrorKind::NotFound.into())
     }
 
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let state = self.0.lock();
+        Ok(state
+            .files
+            .get(name)
+            .map(|file| file.content.lock().present.clone()))
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.synced()?;
+        let content = Content {
+            present: bytes.to_vec(),
+            durable: bytes.to_vec(),
+        };
+        let file = MemoryFile {
+            content: Arc::new(Mutex::new(content)),
+            disk: self.clone(),
+        };
+        let mut state = self.0.lock();
+        state.files.insert(name.to_owned(), file.clone());
+        state.durable_names.insert(name.to_owned(), file);
+        Ok(())
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.synced()?;
         let mut state = self.0.lock();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use loom_core::group::dead_letter::DEAD_LETTERS;
 use loom_core::{Journal, Stream, StreamError};
 use loom_journal::{EventLog, OpenError};
 use loom_telemetry::ids::now_unix_nano;
@@ -55,6 +56,11 @@ impl Journals {
         if sections.is_empty() {
             return Ok((Self::default(), Vec::new()));
         }
+        // What no agent of a group could handle must be kept too.
+        let mut sections = sections.clone();
+        if !sections.values().any(StreamSection::keeps_dead_letters) {
+            sections.insert(DEAD_LETTERS.to_owned(), StreamSection::of_dead_letters());
+        }
         let temporary = match data_dir {
             Some(_) => None,
             None => Some(Arc::new(
@@ -68,7 +74,7 @@ impl Journals {
         };
         let mut logs = Vec::new();
         let mut streams = Vec::new();
-        for (name, section) in sections {
+        for (name, section) in &sections {
             let log = open(name, section, &root.join(name), max_event)?;
             let journal = Arc::clone(&log) as Arc<dyn Journal>;
             streams.push(Stream::open(section.stream(name), journal)?);

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use loom_core::StreamConfig;
+use loom_core::group::dead_letter::DEAD_LETTERS;
 use loom_journal::{LogConfig, SyncPolicy};
 use loom_proto::topic::{is_inbox, overlap, validate_pattern};
 use serde::Deserialize;
@@ -98,6 +99,10 @@ pub(super) fn validate(streams: &BTreeMap<String, StreamSection>) -> Result<(), 
                 return Err(wrong(key, detail));
             }
         }
+        if name == DEAD_LETTERS && !stream.keeps_dead_letters() {
+            let detail = "this name belongs to the stream of dead letters: write [\"dlq.>\"], or use another name";
+            return Err(wrong(key, detail));
+        }
         if !(1 << 20..=1 << 30).contains(&stream.segment.0) {
             let key = format!("streams.{name}.segment");
             return Err(wrong(key, "a file holds between 1MiB and 1GiB"));
@@ -124,6 +129,25 @@ fn no_topic_twice(streams: &BTreeMap<String, StreamSection>) -> Result<(), Confi
 }
 
 impl StreamSection {
+    /// Every dead letter, for as long as any event.
+    pub(crate) fn of_dead_letters() -> Self {
+        Self {
+            topics: vec![format!("{DEAD_LETTERS}.>")],
+            max_age: a_week(),
+            max_size: some_gigabytes(),
+            sync: SyncChoice::default(),
+            segment: a_file(),
+            duplicate_window: two_minutes(),
+            duplicate_ids: some_ids(),
+        }
+    }
+
+    /// Whether it keeps some of them.
+    pub(crate) fn keeps_dead_letters(&self) -> bool {
+        let letters = format!("{DEAD_LETTERS}.>");
+        self.topics.iter().any(|topic| overlap(topic, &letters))
+    }
+
     /// How its events are kept, when one of them has at most this size.
     pub(crate) fn log(&self, max_event: ByteSize) -> LogConfig {
         const EVENTS_THAT_WAIT: u64 = 4;

@@ -1,0 +1,97 @@
+//! Which groups there are, and how an agent becomes a member of one.
+
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use loom_proto::topic::{is_valid_agent_id, overlap, validate_pattern};
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
+
+use super::EventBus;
+use crate::error::SubscribeError;
+use crate::group::{Acknowledged, Group, GroupMember};
+use crate::stream::Stream;
+
+/// The groups by stream and name. They are as many as agents have ever named, and stay.
+#[derive(Debug, Default)]
+pub(super) struct Groups(Mutex<FxHashMap<(String, String), Arc<Group>>>);
+
+impl EventBus {
+    /// Makes its caller a member of a group, which is opened where it was not open yet. `bell` rings when there may be
+    /// something to take.
+    ///
+    /// Must be called on a runtime: the group's task runs there.
+    ///
+    /// # Errors
+    /// No stream keeps such events, or more than one does, or the group wants others.
+    pub fn join(
+        &self,
+        pattern: &str,
+        wanted: &Acknowledged,
+        bell: &Arc<Notify>,
+    ) -> Result<GroupMember, SubscribeError> {
+        validate_pattern(pattern).map_err(|source| SubscribeError::Pattern {
+            pattern: pattern.to_owned(),
+            source,
+        })?;
+        // Agents give groups of their own their own id.
+        if !is_valid_agent_id(&wanted.group) {
+            return Err(SubscribeError::GroupName(wanted.group.clone()));
+        }
+        let stream = self.one_stream_for(pattern)?;
+        let key = (stream.name().to_owned(), wanted.group.clone());
+        let group = match self.shared.groups.0.lock().entry(key) {
+            Entry::Occupied(open) => Arc::clone(open.get()),
+            Entry::Vacant(new) => {
+                let opened = Group::open(pattern, stream, wanted, &self.shared.config.groups);
+                let group = opened.map_err(|source| SubscribeError::Cursor {
+                    group: wanted.group.clone(),
+                    stream: stream.name().to_owned(),
+                    source,
+                })?;
+                Arc::clone(new.insert(Arc::new(group)))
+            }
+        };
+        if group.pattern() != pattern {
+            return Err(SubscribeError::OtherPattern {
+                group: wanted.group.clone(),
+                stream: stream.name().to_owned(),
+                theirs: group.pattern().to_owned(),
+                pattern: pattern.to_owned(),
+            });
+        }
+        Ok(group.join(self, bell, wanted.max_in_flight))
+    }
+
+    /// The groups that have been open since the start.
+    pub fn groups(&self) -> Vec<Arc<Group>> {
+        self.shared.groups.0.lock().values().cloned().collect()
+    }
+
+    /// Saves how far each group has come. Blocks for as long as the disk takes.
+    pub fn save_groups(&self) {
+        for group in self.groups() {
+            if let Err(error) = group.save() {
+                tracing::error!(%error, group = group.name(), "how far a group has come cannot be saved");
+            }
+        }
+    }
+
+    fn one_stream_for(&self, pattern: &str) -> Result<&Arc<Stream>, SubscribeError> {
+        let mut streams = self.streams().iter().filter(|stream| {
+            let mut topics = stream.topics().iter();
+            topics.any(|topic| overlap(topic, pattern))
+        });
+        let pattern = || pattern.to_owned();
+        match (streams.next(), streams.next()) {
+            (Some(stream), None) => Ok(stream),
+            (None, _) => Err(SubscribeError::NoStream { pattern: pattern() }),
+            (Some(one), Some(other)) => Err(SubscribeError::SeveralStreams {
+                pattern: pattern(),
+                one: one.name().to_owned(),
+                other: other.name().to_owned(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! A group: agents that share the events of a stream, until one of them has handled each.
+//!
+//! Members take events when they have room, and say what became of them. One task per group reads ahead in the journal,
+//! watches the time, keeps dead letters, and saves how far the group has come; it ends with the last member. What is in
+//! hand stands in `window`, which knows no time and no task.
+
+use std::hash::{Hash, Hasher};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loom_proto::topic;
+use loom_proto::wire::EventHead;
+use parking_lot::Mutex;
+use rustc_hash::{FxHashMap, FxHasher};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::bus::EventBus;
+use crate::event::Event;
+use crate::journal::{Cursor, JournalError, JournalRead};
+use crate::stream::Stream;
+
+pub mod dead_letter;
+mod feeder;
+mod window;
+
+pub use window::{Attempt, Verdict};
+
+use dead_letter::DeadLetter;
+use window::{Patience, Settled, Window};
+
+/// A share in a group, as a subscription asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Name of the group.
+    pub group: String,
+    /// Events that this member may have in hand; 0 means the default.
+    pub max_in_flight: usize,
+    /// Attempts after which an event is dead; 0 means the default. What the first member says counts for its group.
+    pub max_attempts: u32,
+    /// How long an attempt may take; zero means the default. What the first member says counts for its group.
+    pub timeout: Duration,
+    /// Where a group begins that was not there before.
+    pub start: GroupStart,
+}
+
+/// Where a group begins that was not there before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupStart {
+    /// With the oldest event of the stream.
+    #[default]
+    Oldest,
+    /// With the next event that is published.
+    Next,
+}
+
+/// Limits of groups, and what counts where a member does not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// Events that a member may have in hand.
+    pub max_in_flight: usize,
+    /// Attempts after which an event is dead.
+    pub max_attempts: u32,
+    /// How long an attempt may take.
+    pub timeout: Duration,
+    /// How long an event rests after its first attempt; it doubles with each further one.
+    pub first_rest: Duration,
+    /// How long it rests at most.
+    pub longest_rest: Duration,
+    /// Events that a group has in memory at most: in hand, resting, or read ahead.
+    pub open_events: usize,
+    /// Offsets beyond the oldest event that is not settled which a group remembers. A group whose oldest event is tried
+    /// again and again goes no further than this.
+    pub remembered: usize,
+    /// How often a group saves how far it has come.
+    pub save_interval: Duration,
+}
+
+impl Default for GroupConfig {
+    fn default() -> Self {
+        Self {
+            max_in_flight: 256,
+            max_attempts: 5,
+            timeout: Duration::from_secs(30),
+            first_rest: Duration::from_millis(500),
+            longest_rest: Duration::from_secs(30),
+            open_events: 8192,
+            remembered: 65_536,
+            save_interval: Duration::from_millis(100),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Group {
+    name: String,
+    pattern: String,
+    stream: Arc<Stream>,
+    config: GroupConfig,
+    state: Mutex<State>,
+    /// The feeder has something to do.
+    work: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    window: Window,
+    /// What was settled beyond the floor when the group was loaded.
+    settled_before: Vec<Range<u64>>,
+    members: FxHashMap<u64, Member>,
+    last_member: u64,
+    dead: Vec<DeadLetter>,
+    is_fed: bool,
+    /// The feeder waits for room.
+    wants_room: bool,
+    has_changed: bool,
+    books: GroupBooks,
+}
+
+#[derive(Debug)]
+struct Member {
+    bell: Arc<Notify>,
+    in_hand: usize,
+    max_in_flight: usize,
+    /// It wanted more than there was.
+    is_hungry: bool,
+}
+
+/// What a group has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupBooks {
+    /// Events of its pattern that it has read.
+    pub read: u64,
+    /// Handled.
+    pub acked: u64,
+    /// Given up; each has a dead letter.
+    pub dead: u64,
+    /// Events in memory: in hand, resting or read ahead.
+    pub open: u64,
+    /// Attempts that are to be made again.
+    pub retried: u64,
+    /// Attempts that took too long.
+    pub timed_out: u64,
+    /// Verdicts on attempts that were over.
+    pub stale: u64,
+    /// Offsets that cannot be read any more.
+    pub damaged: u64,
+    /// Offsets that retention had released before they were read.
+    pub expired: u64,
+}
+
+/// One agent's share in a group. Dropping it gives back what it has in hand.
+#[derive(Debug)]
+pub struct GroupMember {
+    group: Arc<Group>,
+    id: u64,
+}
+
+impl Group {
+    /// A group that goes on where it was saved.
+    pub(crate) fn open(
+        pattern: &str,
+        stream: &Arc<Stream>,
+        wanted: &Acknowledged,
+        config: &GroupConfig,
+    ) -> Result<Self, JournalError> {
+        let journal = stream.journal();
+        let cursor = journal
+            .load_cursor(&wanted.group)?
+            .unwrap_or_else(|| Cursor {
+                floor: match wanted.start {
+                    GroupStart::Oldest => journal.begin(),
+                    GroupStart::Next => journal.end(),
+                },
+                settled: Vec::new(),
+            });
+        let or = |wanted: Duration, default: Duration| {
+            if wanted.is_zero() { default } else { wanted }
+        };
+        let patience = Patience {
+            max_attempts: match wanted.max_attempts {
+                0 => config.max_attempts,
+                attempts => attempts,
+            },
+            timeout: or(wanted.timeout, config.timeout),
+            first_rest: config.first_rest,
+            longest_rest: config.longest_rest,
+        };
+        Ok(Self {
+            name: wanted.group.clone(),
+            pattern: pattern.to_owned(),
+            stream: Arc::clone(stream),
+            config: config.clone(),
+            state: Mutex::new(State {
+                window: Window::new(cursor.floor, patience),
+                settled_before: cursor.settled,
+                members: FxHashMap::default(),
+                last_member: 0,
+                dead: Vec::new(),
+                is_fed: false,
+                wants_room: false,
+                // A new group is known from its first member on, not from its first event.
+                has_changed: true,
+                books: GroupBooks::default(),
+            }),
+            work: Notify::new(),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Topics of the events that it wants.
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Where they are kept.
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// What it has done.
+    pub fn books(&self) -> GroupBooks {
+        let state = self.state.lock();
+        let (_, open) = state.window.size();
+        GroupBooks {
+            open: open as u64,
+            ..state.books
+        }
+    }
+
+    /// Adds a member, whose `bell` rings when there may be something for it. Starts the feeder, on the runtime of the caller.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        bus: &EventBus,
+        bell: &Arc<Notify>,
+        max_in_flight: usize,
+    ) -> GroupMember {
+        let mut state = self.state.lock();
+        state.last_member += 1;
+        let id = state.last_member;
+        let member = Member {
+            bell: Arc::clone(bell),
+            in_hand: 0,
+            max_in_flight: match max_in_flight {
+                0 => self.config.max_in_flight,
+                wanted => wanted.min(self.config.open_events),
+            },
+            is_hungry: true,
+        };
+        state.members.insert(id, member);
+        state.wake_members();
+        if !std::mem::replace(&mut state.is_fed, true) {
+            drop(tokio::spawn(feeder::run(Arc::clone(self), bus.clone())));
+        }
+        GroupMember {
+            group: Arc::clone(self),
+            id,
+        }
+    }
+
+    /// Saves how far it has come, if that has changed. Blocks for as long as the disk takes.
+    pub(crate) fn save(&self) -> Result<(), JournalError> {
+        let cursor = {
+            let mut state = self.state.lock();
+            if !std::mem::take(&mut state.has_changed) {
+                return Ok(());
+            }
+            state.cursor()
+        };
+        let saved = self.stream.journal().save_cursor(&self.name, &cursor);
+        if saved.is_err() {
+            self.state.lock().has_changed = true;
+        }
+        saved
+    }
+
+    /// Takes what was read from the journal into the window.
+    fn fill(&self, read: JournalRead) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let next = state.window.next();
+        if read.released > next {
+            state.books.expired += read.released - next;
+            state.window.jump(read.released);
+        }
+        let unreadable = read.damaged.iter().map(|range| range.end - range.start);
+        state.books.damaged += unreadable.sum::<u64>();
+        for (offset, event) in read.events {
+            while state.window.next() < offset {
+                state.window.skip();
+            }
+            if state.window.next() > offset {
+                continue;
+            }
+            let was_settled = state
+                .settled_before
+                .iter()
+                .any(|range| range.contains(&offset));
+            if was_settled || !topic::matches(&self.pattern, event.topic()) {
+                state.window.skip();
+                continue;
+            }
+            state.books.read += 1;
+            let thread = thread_of(&event);
+            state.window.push(Arc::new(event), thread);
+        }
+        while state.window.next() < read.next {
+            state.window.skip();
+        }
+        let floor = state.window.floor();
+        state.settled_before.retain(|range| range.end > floor);
+        state.has_changed = true;
+        state.wake_members();
+    }
+
+    fn buried(&self, offset: u64) {
+        let mut state = self.state.lock();
+        state.window.buried(offset);
+        state.books.dead += 1;
+        state.has_changed = true;
+        state.wake_members();
+    }
+}
+
+impl State {
+    fn cursor(&self) -> Cursor {
+        let mut settled = self.window.settled_ranges();
+        // What lies beyond the window was not read again yet.
+        let next = self.window.next();
+        let beyond = self.settled_before.iter().filter(|range| range.end > next);
+        settled.extend(beyond.map(|range| range.start.max(next)..range.end));
+        Cursor {
+            floor: self.window.floor(),
+            settled,
+        }
+    }
+
+    /// Rings for those who wanted more than there was.
+    fn wake_members(&mut self) {
+        if self.window.ready() == 0 {
+            return;
+        }
+        for member in self.members.values_mut() {
+            if std::mem::take(&mut member.is_hungry) {
+                member.bell.notify_one();
+            }
+        }
+    }
+
+    /// Books what came of an attempt.
+    fn book(&mut self, settled: Settled, error: impl FnOnce() -> String) {
+        match settled {
+            Settled::Stale => self.books.stale += 1,
+            Settled::Done => self.books.acked += 1,
+            Settled::Again => self.books.retried += 1,
+            Settled::Dead(last) => self.dead.push(DeadLetter {
+                last,
+                error: error(),
+            }),
+        }
+        self.has_changed = true;
+    }
+}
+
+impl GroupMember {
+    /// Takes up to `max` events, or as many as may be in its hand; its bell rings when there may be more.
+    pub fn take(&self, max: usize, into: &mut Vec<Attempt>) -> usize {
+        let before = into.len();
+        let mut state = self.group.state.lock();
+        let state = &mut *state;
+        let Some(member) = state.members.get_mut(&self.id) else {
+            return 0;
+        };
+        let room = max.min(member.max_in_flight - member.in_hand);
+        state.window.take(self.id, room, Instant::now(), into);
+        let taken = into.len() - before;
+        member.in_hand += taken;
+        member.is_hungry = taken < max;
+        taken
+    }
+
+    /// Says what became of an attempt, and why if it failed. An attempt that is over already is counted and changes nothing.
+    pub fn settle(
+        &self,
+        offset: u64,
+        attempt: u32,
+        verdict: Verdict,
+        error: impl FnOnce() -> String,
+    ) {
+        let wants_feeder = {
+            let mut state = self.group.state.lock();
+            let state = &mut *state;
+            let now = Instant::now();
+            let settled = state.window.settle(self.id, offset, attempt, verdict, now);
+            let was_in_hand = !matches!(settled, Settled::Stale);
+            let is_over = matches!(settled, Settled::Done);
+            state.book(settled, error);
+            if was_in_hand && let Some(member) = state.members.get_mut(&self.id) {
+                member.in_hand -= 1;
+            }
+            state.wake_members();
+            !is_over || std::mem::take(&mut state.wants_room)
+        };
+        if wants_feeder {
+            self.group.work.notify_one();
+        }
+    }
+}
+
+impl Drop for GroupMember {
+    fn drop(&mut self) {
+        {
+            let mut state = self.group.state.lock();
+            state.members.remove(&self.id);
+            for settled in state.window.leave(self.id) {
+                state.book(settled, || "the agent was lost".to_owned());
+            }
+            state.wake_members();
+        }
+        self.group.work.notify_one();
+    }
+}
+
+/// Hash of an event's thread id; 0 without one. Two threads with one hash wait for each other, and lose nothing by it.
+fn thread_of(event: &Event) -> u64 {
+    match EventHead::scan(event.wire()) {
+        Ok(head) if !head.envelope.thread_id.is_empty() => {
+            let mut hasher = FxHasher::default();
+            head.envelope.thread_id.hash(&mut hasher);
+            hasher.finish().max(1)
+        }
+        _ => 0,
+    }
+}

@@ -1,0 +1,468 @@
+//! The events of a stream that a group is about, each in one state, from the oldest that is not settled on.
+//!
+//! | state | leaves it by |
+//! | --- | --- |
+//! | ready | being taken by a member: in hand |
+//! | behind | the event before it in its thread being settled: ready |
+//! | in hand | its outcome, its member's leaving, or its time being up: settled, resting, ready or buried |
+//! | resting | time: ready |
+//! | buried | its dead letter being kept: settled |
+//! | settled | all before it being settled: forgotten |
+//!
+//! Order: of the events with one `thread_id` only the oldest that is not settled is ever ready or in hand. Other threads, and
+//! events without one, do not wait for it.
+//!
+//! Nothing here waits, reads or tells the time: callers say what happens, and when.
+
+use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
+use std::collections::{BinaryHeap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+use tokio::time::Instant;
+
+use crate::event::Event;
+
+/// How often and how long an event is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience {
+    pub(crate) max_attempts: u32,
+    pub(crate) timeout: Duration,
+    /// Rest after the first attempt; it doubles with each further one.
+    pub(crate) first_rest: Duration,
+    pub(crate) longest_rest: Duration,
+}
+
+/// What a member says of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Handled.
+    Ack,
+    /// To be tried again after this time, or after the group's own rest.
+    Retry(Option<Duration>),
+    /// Not to be tried again.
+    Reject,
+}
+
+/// An attempt to have an event handled.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Place of the event in its stream.
+    pub offset: u64,
+    /// From 1.
+    pub number: u32,
+    /// What is to be handled.
+    pub event: Arc<Event>,
+}
+
+/// What came of a verdict, of a lost member, or of time.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    /// It was not this attempt's to decide any more.
+    Stale,
+    /// The event is handled.
+    Done,
+    /// It will be tried again.
+    Again,
+    /// It will not; its dead letter is to be kept, and then [`Window::buried`] is to be called.
+    Dead(Attempt),
+}
+
+/// An attempt that has taken too long.
+#[derive(Debug)]
+pub(crate) struct Late {
+    /// Who had it in hand.
+    pub(crate) member: u64,
+    pub(crate) offset: u64,
+    pub(crate) attempt: u32,
+    pub(crate) settled: Settled,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Window {
+    patience: Patience,
+    floor: u64,
+    slots: VecDeque<Slot>,
+    /// Slots with an event that is not settled.
+    open: usize,
+    ready: VecDeque<u64>,
+    /// Threads with an event that is not settled, and the offsets that are behind it.
+    threads: FxHashMap<u64, VecDeque<u64>>,
+    /// When attempts in hand have taken too long. The time is the same for all, so this is in order.
+    deadlines: VecDeque<Timer>,
+    rests: BinaryHeap<Reverse<Timer>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Timer {
+    at: Instant,
+    offset: u64,
+    attempt: u32,
+}
+
+#[derive(Debug)]
+struct Slot {
+    state: State,
+    /// Hash of its thread id; 0 without one.
+    thread: u64,
+    /// Attempts begun.
+    attempts: u32,
+    event: Option<Arc<Event>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    Behind,
+    InHand { member: u64 },
+    Resting,
+    Buried,
+    Settled,
+}
+
+impl Window {
+    /// A window whose first event is the one at `floor`.
+    pub(crate) fn new(floor: u64, patience: Patience) -> Self {
+        Self {
+            patience,
+            floor,
+            slots: VecDeque::new(),
+            open: 0,
+            ready: VecDeque::new(),
+            threads: FxHashMap::default(),
+            deadlines: VecDeque::new(),
+            rests: BinaryHeap::new(),
+        }
+    }
+
+    /// Offset of the oldest event that is not settled.
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// Offset of the event that is to be pushed next.
+    pub(crate) fn next(&self) -> u64 {
+        self.floor + self.slots.len() as u64
+    }
+
+    /// Offsets that it remembers, and how many of them have events.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.slots.len(), self.open)
+    }
+
+    /// Events that could be taken now.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// The next event of the stream. `thread` is the hash of its thread id, 0 without one.
+    pub(crate) fn push(&mut self, event: Arc<Event>, thread: u64) {
+        let offset = self.next();
+        let mut state = State::Ready;
+        if thread != 0 {
+            match self.threads.entry(thread) {
+                Entry::Occupied(mut older) => {
+                    older.get_mut().push_back(offset);
+                    state = State::Behind;
+                }
+                Entry::Vacant(none) => {
+                    none.insert(VecDeque::new());
+                }
+            }
+        }
+        if state == State::Ready {
+            self.ready.push_back(offset);
+        }
+        self.open += 1;
+        self.slots.push_back(Slot {
+            state,
+            thread,
+            attempts: 0,
+            event: Some(event),
+        });
+    }
+
+    /// The next event of the stream is the one at `offset`; those before are not there any more. Only while nothing is open.
+    pub(crate) fn jump(&mut self, offset: u64) {
+        if self.slots.is_empty() {
+            self.floor = self.floor.max(offset);
+        }
+    }
+
+    /// The next offset of the stream is nothing for this group.
+    pub(crate) fn skip(&mut self) {
+        self.slots.push_back(Slot {
+            state: State::Settled,
+            thread: 0,
+            attempts: 0,
+            event: None,
+        });
+        self.advance();
+    }
+
+    /// Gives up to `max` events into a member's hand.
+    pub(crate) fn take(&mut self, member: u64, max: usize, now: Instant, into: &mut Vec<Attempt>) {
+        for _ in 0..max {
+            let Some(offset) = self.ready.pop_front() else {
+                break;
+            };
+            let Some(slot) = slot(&mut self.slots, self.floor, offset) else {
+                continue;
+            };
+            let Some(event) = &slot.event else { continue };
+            slot.state = State::InHand { member };
+            slot.attempts += 1;
+            self.deadlines.push_back(Timer {
+                at: now + self.patience.timeout,
+                offset,
+                attempt: slot.attempts,
+            });
+            into.push(Attempt {
+                offset,
+                number: slot.attempts,
+                event: Arc::clone(event),
+            });
+        }
+        self.prune();
+    }
+
+    /// A member says what became of an attempt.
+    pub(crate) fn settle(
+        &mut self,
+        member: u64,
+        offset: u64,
+        attempt: u32,
+        verdict: Verdict,
+        now: Instant,
+    ) -> Settled {
+        let Some(slot) = slot(&mut self.slots, self.floor, offset) else {
+            return Settled::Stale;
+        };
+        if slot.state != (State::InHand { member }) || slot.attempts != attempt {
+            return Settled::Stale;
+        }
+        match verdict {
+            Verdict::Ack => {
+                self.done(offset);
+                Settled::Done
+            }
+            Verdict::Retry(rest) => {
+                let rest = rest.unwrap_or_else(|| self.patience.rest(offset, attempt));
+                self.again(offset, now + rest)
+            }
+            Verdict::Reject => self.bury(offset),
+        }
+    }
+
+    /// A member is gone: what it had in hand is tried again at once.
+    pub(crate) fn leave(&mut self, member: u64) -> Vec<Settled> {
+        let in_hand: Vec<u64> = (self.floor..)
+            .zip(&self.slots)
+            .filter(|(_, slot)| slot.state == State::InHand { member })
+            .map(|(offset, _)| offset)
+            .collect();
+        // The oldest first in line again.
+        in_hand
+            .into_iter()
+            .rev()
+            .map(|offset| self.at_once(offset))
+            .collect()
+    }
+
+    /// The dead letter of an event is kept.
+    pub(crate) fn buried(&mut self, offset: u64) {
+        if slot(&mut self.slots, self.floor, offset).is_some_and(|slot| slot.state == State::Buried)
+        {
+            self.done(offset);
+        }
+    }
+
+    /// Time has come to `now`: returns the attempts that have taken too long, and what became of them.
+    pub(crate) fn pass(&mut self, now: Instant) -> Vec<Late> {
+        while let Some(Reverse(timer)) = self.rests.peek().copied()
+            && timer.at <= now
+        {
+            self.rests.pop();
+            if let Some(slot) = slot(&mut self.slots, self.floor, timer.offset)
+                && slot.state == State::Resting
+                && slot.attempts == timer.attempt
+            {
+                slot.state = State::Ready;
+                self.ready.push_back(timer.offset);
+            }
+        }
+        let mut late = Vec::new();
+        while let Some(timer) = self.deadlines.front().copied()
+            && timer.at <= now
+        {
+            self.deadlines.pop_front();
+            if let Some(member) = self.holder(&timer) {
+                let rest = self.patience.rest(timer.offset, timer.attempt);
+                late.push(Late {
+                    member,
+                    offset: timer.offset,
+                    attempt: timer.attempt,
+                    settled: self.again(timer.offset, now + rest),
+                });
+            }
+        }
+        late
+    }
+
+    /// When [`pass`](Self::pass) may have something to do next.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let rest = self.rests.peek().map(|Reverse(timer)| timer.at);
+        let deadline = self.deadlines.front().map(|timer| timer.at);
+        rest.into_iter().chain(deadline).min()
+    }
+
+    /// What is settled above the floor, as ranges of offsets.
+    pub(crate) fn settled_ranges(&self) -> Vec<Range<u64>> {
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for (offset, slot) in (self.floor..).zip(&self.slots) {
+            if slot.state != State::Settled {
+                continue;
+            }
+            match ranges.last_mut() {
+                Some(range) if range.end == offset => range.end += 1,
+                _ => ranges.push(offset..offset + 1),
+            }
+        }
+        ranges
+    }
+
+    /// Who has the attempt of a timer in hand.
+    fn holder(&mut self, timer: &Timer) -> Option<u64> {
+        let slot = slot(&mut self.slots, self.floor, timer.offset)?;
+        match slot.state {
+            State::InHand { member } if slot.attempts == timer.attempt => Some(member),
+            _ => None,
+        }
+    }
+
+    /// Forgets deadlines of attempts that are over. Only a first one that is still in hand keeps the others.
+    fn prune(&mut self) {
+        while let Some(timer) = self.deadlines.front().copied()
+            && self.holder(&timer).is_none()
+        {
+            self.deadlines.pop_front();
+        }
+        let most = 2 * self.slots.len() + 64;
+        if self.deadlines.len() > most {
+            let mut deadlines = std::mem::take(&mut self.deadlines);
+            deadlines.retain(|timer| self.holder(timer).is_some());
+            self.deadlines = deadlines;
+        }
+    }
+
+    fn again(&mut self, offset: u64, at: Instant) -> Settled {
+        let max_attempts = self.patience.max_attempts;
+        let Some(slot) = slot(&mut self.slots, self.floor, offset) else {
+            return Settled::Stale;
+        };
+        if slot.attempts >= max_attempts {
+            return self.bury(offset);
+        }
+        slot.state = State::Resting;
+        self.rests.push(Reverse(Timer {
+            at,
+            offset,
+            attempt: slot.attempts,
+        }));
+        Settled::Again
+    }
+
+    fn at_once(&mut self, offset: u64) -> Settled {
+        let max_attempts = self.patience.max_attempts;
+        let Some(slot) = slot(&mut self.slots, self.floor, offset) else {
+            return Settled::Stale;
+        };
+        if slot.attempts >= max_attempts {
+            return self.bury(offset);
+        }
+        slot.state = State::Ready;
+        self.ready.push_front(offset);
+        Settled::Again
+    }
+
+    fn bury(&mut self, offset: u64) -> Settled {
+        let Some(slot) = slot(&mut self.slots, self.floor, offset) else {
+            return Settled::Stale;
+        };
+        let Some(event) = slot.event.clone() else {
+            return Settled::Stale;
+        };
+        slot.state = State::Buried;
+        Settled::Dead(Attempt {
+            offset,
+            number: slot.attempts,
+            event,
+        })
+    }
+
+    fn done(&mut self, offset: u64) {
+        let Some(done) = slot(&mut self.slots, self.floor, offset) else {
+            return;
+        };
+        done.state = State::Settled;
+        done.event = None;
+        let thread = done.thread;
+        self.open -= 1;
+        if thread != 0 {
+            let next = self.threads.get_mut(&thread).and_then(VecDeque::pop_front);
+            match next {
+                Some(next) => {
+                    if let Some(slot) = slot(&mut self.slots, self.floor, next) {
+                        slot.state = State::Ready;
+                        self.ready.push_back(next);
+                    }
+                }
+                None => {
+                    self.threads.remove(&thread);
+                }
+            }
+        }
+        self.advance();
+    }
+
+    fn advance(&mut self) {
+        while self
+            .slots
+            .front()
+            .is_some_and(|slot| slot.state == State::Settled)
+        {
+            self.slots.pop_front();
+            self.floor += 1;
+        }
+    }
+}
+
+/// The slot of an offset; `None` below the floor and above what was pushed.
+fn slot(slots: &mut VecDeque<Slot>, floor: u64, offset: u64) -> Option<&mut Slot> {
+    slots.get_mut(usize::try_from(offset.checked_sub(floor)?).ok()?)
+}
+
+impl Patience {
+    /// How long an event rests after an attempt: twice as long after each, with a fifth more or less, so that what failed
+    /// together does not come again together.
+    fn rest(&self, offset: u64, attempt: u32) -> Duration {
+        const SPREAD: f64 = 0.2;
+        let doublings = attempt.saturating_sub(1).min(20);
+        let rest = self
+            .first_rest
+            .saturating_mul(1 << doublings)
+            .min(self.longest_rest);
+        // Any well-mixed bits do.
+        let bits = (offset ^ u64::from(attempt) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+        let spread = 2.0 * bits as f64 / f64::from(u16::MAX) - 1.0;
+        rest.mul_f64(1.0 + SPREAD * spread)
+    }
+}
+
+#[cfg(test)]
+#[path = "window_tests.rs"]
+mod tests;

@@ -1,0 +1,274 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const PATIENCE: Patience = Patience {
+    max_attempts: 3,
+    timeout: Duration::from_secs(30),
+    first_rest: Duration::from_secs(1),
+    longest_rest: Duration::from_secs(10),
+};
+
+fn event() -> Arc<Event> {
+    Arc::new(Event::on("orders.new", "x").expect("valid"))
+}
+
+fn offsets(attempts: &[Attempt]) -> Vec<(u64, u32)> {
+    attempts
+        .iter()
+        .map(|attempt| (attempt.offset, attempt.number))
+        .collect()
+}
+
+fn take(window: &mut Window, member: u64, max: usize, now: Instant) -> Vec<(u64, u32)> {
+    let mut taken = Vec::new();
+    window.take(member, max, now, &mut taken);
+    offsets(&taken)
+}
+
+#[test]
+fn a_thread_waits_for_its_oldest_event_and_nobody_else_does() {
+    let now = Instant::now();
+    let mut window = Window::new(10, PATIENCE);
+    for thread in [7, 7, 0, 8, 7] {
+        window.push(event(), thread);
+    }
+    assert_eq!(take(&mut window, 1, 9, now), [(10, 1), (12, 1), (13, 1)]);
+    assert!(matches!(
+        window.settle(1, 10, 1, Verdict::Retry(None), now),
+        Settled::Again
+    ));
+    assert_eq!(take(&mut window, 1, 9, now), [], "its thread rests with it");
+    let later = now + Duration::from_secs(2);
+    assert!(window.due().expect("it rests") <= later);
+    window.pass(later);
+    assert_eq!(take(&mut window, 2, 9, later), [(10, 2)]);
+    window.settle(2, 10, 2, Verdict::Ack, later);
+    assert_eq!(take(&mut window, 1, 9, later), [(11, 1)]);
+    assert_eq!(window.floor(), 11);
+    window.settle(1, 12, 1, Verdict::Ack, later);
+    window.settle(1, 13, 1, Verdict::Ack, later);
+    assert_eq!(window.settled_ranges(), std::slice::from_ref(&(12..14)));
+    window.settle(1, 11, 1, Verdict::Ack, later);
+    assert_eq!((window.floor(), window.settled_ranges()), (14, vec![]));
+}
+
+#[test]
+fn after_the_last_attempt_or_a_reject_it_is_dead_until_it_is_buried() {
+    let now = Instant::now();
+    let mut window = Window::new(0, PATIENCE);
+    window.push(event(), 1);
+    window.push(event(), 1);
+    window.push(event(), 0);
+    take(&mut window, 1, 9, now);
+    assert!(
+        matches!(window.settle(1, 2, 1, Verdict::Reject, now), Settled::Dead(dead) if dead.number == 1)
+    );
+    for attempt in 1..PATIENCE.max_attempts {
+        let retry = Verdict::Retry(Some(Duration::ZERO));
+        assert!(matches!(
+            window.settle(1, 0, attempt, retry, now),
+            Settled::Again
+        ));
+        window.pass(now);
+        assert_eq!(take(&mut window, 1, 9, now), [(0, attempt + 1)]);
+    }
+    let last = PATIENCE.max_attempts;
+    assert!(
+        matches!(window.settle(1, 0, last, Verdict::Retry(None), now), Settled::Dead(dead) if dead.number == last)
+    );
+    assert_eq!(
+        take(&mut window, 1, 9, now),
+        [],
+        "its thread waits for the dead letter"
+    );
+    assert_eq!(window.floor(), 0);
+    window.buried(0);
+    window.buried(0);
+    assert_eq!(take(&mut window, 1, 9, now), [(1, 1)]);
+    assert_eq!(window.floor(), 1);
+}
+
+#[test]
+fn a_member_that_leaves_gives_back_and_its_late_words_are_stale() {
+    let now = Instant::now();
+    let mut window = Window::new(0, PATIENCE);
+    (0..4).for_each(|_| window.push(event(), 0));
+    assert_eq!(take(&mut window, 1, 2, now), [(0, 1), (1, 1)]);
+    assert_eq!(take(&mut window, 2, 1, now), [(2, 1)]);
+    assert_eq!(window.leave(1).len(), 2);
+    assert!(matches!(
+        window.settle(1, 0, 1, Verdict::Ack, now),
+        Settled::Stale
+    ));
+    assert_eq!(take(&mut window, 2, 9, now), [(0, 2), (1, 2), (3, 1)]);
+    assert!(
+        matches!(window.settle(2, 0, 1, Verdict::Ack, now), Settled::Stale),
+        "another attempt"
+    );
+    assert!(matches!(
+        window.settle(2, 0, 2, Verdict::Ack, now),
+        Settled::Done
+    ));
+    assert!(
+        matches!(window.settle(2, 0, 2, Verdict::Ack, now), Settled::Stale),
+        "twice"
+    );
+    assert!(
+        matches!(window.settle(2, 99, 1, Verdict::Ack, now), Settled::Stale),
+        "never there"
+    );
+}
+
+#[test]
+fn an_attempt_that_takes_too_long_is_over() {
+    let now = Instant::now();
+    let mut window = Window::new(0, PATIENCE);
+    window.push(event(), 0);
+    take(&mut window, 1, 1, now);
+    assert!(window.pass(now + Duration::from_secs(29)).is_empty());
+    let late = window.pass(now + Duration::from_secs(30));
+    assert!(
+        matches!(
+            &late[..],
+            [Late {
+                member: 1,
+                offset: 0,
+                attempt: 1,
+                settled: Settled::Again
+            }]
+        ),
+        "{late:?}"
+    );
+    assert!(matches!(
+        window.settle(1, 0, 1, Verdict::Ack, now),
+        Settled::Stale
+    ));
+}
+
+#[test]
+fn rests_double_and_have_an_end() {
+    let rest = |attempt| PATIENCE.rest(5, attempt).as_secs_f64();
+    for (attempt, expected) in [(1, 1.0), (2, 2.0), (3, 4.0), (9, 10.0), (u32::MAX, 10.0)] {
+        let rest = rest(attempt);
+        assert!(
+            (expected * 0.8..=expected * 1.2).contains(&rest),
+            "{attempt}: {rest}"
+        );
+    }
+    let rests: BTreeSet<_> = (0..50).map(|offset| PATIENCE.rest(offset, 1)).collect();
+    assert!(rests.len() > 40, "they are spread");
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push(u64),
+    Skip,
+    Take { member: u64, max: usize },
+    Settle { which: usize, verdict: u8 },
+    Leave(u64),
+    Pass(u64),
+    Bury,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..4_u64).prop_map(Step::Push),
+        1 => Just(Step::Skip),
+        4 => (1..4_u64, 0..4_usize).prop_map(|(member, max)| Step::Take { member, max }),
+        5 => (any::<usize>(), 0..4_u8).prop_map(|(which, verdict)| Step::Settle { which, verdict }),
+        1 => (1..4_u64).prop_map(Step::Leave),
+        2 => (0..40_u64).prop_map(Step::Pass),
+        2 => Just(Step::Bury),
+    ]
+}
+
+proptest! {
+    /// Whatever happens in whatever order: nothing is forgotten or in two hands, threads keep their order, and in the end
+    /// everything can be settled.
+    #[test]
+    fn every_event_is_settled_once_and_in_the_order_of_its_thread(steps in prop::collection::vec(step(), 0..120)) {
+        let mut now = Instant::now();
+        let mut window = Window::new(0, PATIENCE);
+        let mut threads: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut in_hand: BTreeMap<u64, (u64, u32)> = BTreeMap::new();
+        let mut dead: Vec<u64> = Vec::new();
+        let mut settled: BTreeSet<u64> = BTreeSet::new();
+        let note = |outcome: Settled, offset: u64, dead: &mut Vec<u64>, settled: &mut BTreeSet<u64>| match outcome {
+            Settled::Done => assert!(settled.insert(offset), "{offset} twice"),
+            Settled::Dead(attempt) => dead.push(attempt.offset),
+            Settled::Again | Settled::Stale => {}
+        };
+        // At the end: everybody takes, acknowledges and buries until nothing is left.
+        let end = (0..400).flat_map(|_| [
+            Step::Pass(40),
+            Step::Take { member: 1, max: 9 },
+            Step::Settle { which: 0, verdict: 0 },
+            Step::Bury,
+        ]);
+        for step in steps.into_iter().chain(end) {
+            match step {
+                Step::Push(thread) => {
+                    threads.insert(window.next(), thread);
+                    window.push(event(), thread);
+                }
+                Step::Skip => {
+                    settled.insert(window.next());
+                    window.skip();
+                }
+                Step::Take { member, max } => {
+                    let mut taken = Vec::new();
+                    window.take(member, max, now, &mut taken);
+                    prop_assert!(taken.len() <= max);
+                    for attempt in taken {
+                        let thread = threads[&attempt.offset];
+                        let older = threads.range(..attempt.offset).filter(|(_, of)| **of == thread);
+                        if thread != 0 {
+                            for (offset, _) in older {
+                                prop_assert!(settled.contains(offset), "{offset} is before {}", attempt.offset);
+                            }
+                        }
+                        prop_assert!((1..=PATIENCE.max_attempts).contains(&attempt.number));
+                        prop_assert_eq!(in_hand.insert(attempt.offset, (member, attempt.number)), None);
+                    }
+                }
+                Step::Settle { which, verdict } => {
+                    let Some((offset, (member, attempt))) = (!in_hand.is_empty())
+                        .then(|| in_hand.iter().nth(which % in_hand.len()).map(|(o, m)| (*o, *m)))
+                        .flatten() else { continue };
+                    let verdict = [Verdict::Ack, Verdict::Ack, Verdict::Retry(None), Verdict::Reject][usize::from(verdict)];
+                    in_hand.remove(&offset);
+                    let outcome = window.settle(member, offset, attempt, verdict, now);
+                    prop_assert!(!matches!(outcome, Settled::Stale));
+                    note(outcome, offset, &mut dead, &mut settled);
+                }
+                Step::Leave(member) => {
+                    in_hand.retain(|_, (of, _)| *of != member);
+                    for outcome in window.leave(member) {
+                        note(outcome, u64::MAX, &mut dead, &mut settled);
+                    }
+                }
+                Step::Pass(seconds) => {
+                    now += Duration::from_secs(seconds);
+                    for Late { member, offset, attempt, settled: outcome } in window.pass(now) {
+                        prop_assert_eq!(in_hand.remove(&offset), Some((member, attempt)));
+                        note(outcome, offset, &mut dead, &mut settled);
+                    }
+                }
+                Step::Bury => if let Some(offset) = dead.pop() {
+                    window.buried(offset);
+                    prop_assert!(settled.insert(offset));
+                }
+            }
+            let floor = (0..window.next()).find(|offset| !settled.contains(offset)).unwrap_or(window.next());
+            prop_assert_eq!(window.floor(), floor);
+            let above: BTreeSet<u64> = window.settled_ranges().into_iter().flatten().collect();
+            prop_assert_eq!(above, settled.range(floor..).copied().collect::<BTreeSet<_>>());
+            prop_assert!(window.deadlines.len() <= 2 * window.slots.len() + 64);
+        }
+        prop_assert_eq!(window.floor(), window.next(), "everything came to its end");
+        prop_assert_eq!((window.size(), window.threads.len(), window.ready.len()), ((0, 0), 0, 0));
+    }
+}

@@ -1,0 +1,317 @@
+//! Groups: each event of a stream is handled by one of their members, in the order of its thread, or becomes a dead letter.
+
+#[path = "common/held_journal.rs"]
+mod held_journal;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use held_journal::HeldJournal;
+use loom_core::group::dead_letter::header;
+use loom_core::{
+    Acknowledged, Attempt, BusConfig, Event, EventBus, GroupConfig, GroupMember, GroupStart,
+    Journal, Stream, StreamConfig, SubscribeError, Subscription, Tracer, Verdict,
+};
+use loom_proto::v1;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const NO_REST: Verdict = Verdict::Retry(Some(Duration::ZERO));
+
+/// A bus whose journal commits at once when it is told to publish.
+struct Shop {
+    bus: EventBus,
+    orders: Arc<HeldJournal>,
+    dead: Arc<HeldJournal>,
+}
+
+struct Worker {
+    member: GroupMember,
+    bell: Arc<Notify>,
+}
+
+impl Shop {
+    fn open() -> Self {
+        Self::over(HeldJournal::new(10_000))
+    }
+
+    fn over(orders: Arc<HeldJournal>) -> Self {
+        let dead = HeldJournal::new(10_000);
+        let stream = |name: &str, topic: &str, journal: &Arc<HeldJournal>| {
+            let config = StreamConfig::new(name, &[topic]);
+            Stream::open(config, Arc::clone(journal) as Arc<dyn Journal>).expect("valid")
+        };
+        let streams = vec![
+            stream("orders", "orders.>", &orders),
+            stream("dlq", "dlq.>", &dead),
+        ];
+        let config = BusConfig {
+            groups: GroupConfig {
+                first_rest: Duration::from_millis(1),
+                save_interval: Duration::from_millis(1),
+                ..GroupConfig::default()
+            },
+            ..BusConfig::default()
+        };
+        let bus = EventBus::with_streams(config, Tracer::off(), streams).expect("apart");
+        Self { bus, orders, dead }
+    }
+
+    async fn order(&self, topic: &str, thread_id: &str, payload: &str) {
+        let event = v1::Event {
+            topic: topic.to_owned(),
+            payload: payload.to_owned().into(),
+            envelope: Some(v1::Envelope {
+                thread_id: thread_id.to_owned(),
+                ..v1::Envelope::default()
+            }),
+            ..v1::Event::default()
+        };
+        let published = self
+            .bus
+            .publish(Event::new(event).expect("valid"))
+            .await
+            .expect("taken");
+        self.orders.commit();
+        published
+            .stored
+            .expect("it is kept")
+            .committed()
+            .await
+            .expect("committed");
+    }
+
+    fn worker_in(&self, group: &str, pattern: &str) -> Result<Worker, SubscribeError> {
+        let wanted = Acknowledged {
+            group: group.to_owned(),
+            max_attempts: 3,
+            ..Acknowledged::default()
+        };
+        self.worker_as(&wanted, pattern)
+    }
+
+    fn worker_as(&self, wanted: &Acknowledged, pattern: &str) -> Result<Worker, SubscribeError> {
+        let bell = Arc::new(Notify::new());
+        let member = self.bus.join(pattern, wanted, &bell)?;
+        Ok(Worker { member, bell })
+    }
+
+    fn worker(&self) -> Worker {
+        self.worker_in("workers", "orders.>").expect("a member")
+    }
+}
+
+impl Worker {
+    /// Waits until it has so many in hand.
+    async fn takes(&mut self, count: usize) -> Vec<Attempt> {
+        let mut taken = Vec::new();
+        timeout(PATIENCE, async {
+            loop {
+                self.member.take(count - taken.len(), &mut taken);
+                if taken.len() == count {
+                    return;
+                }
+                self.bell.notified().await;
+            }
+        })
+        .await
+        .unwrap_or_else(|_| panic!("only {} of {count}", taken.len()));
+        taken
+    }
+
+    async fn takes_one(&mut self) -> Attempt {
+        self.takes(1).await.remove(0)
+    }
+
+    fn settle(&self, attempt: &Attempt, verdict: Verdict) {
+        let why = || "no stock".to_owned();
+        self.member
+            .settle(attempt.offset, attempt.number, verdict, why);
+    }
+}
+
+fn text(attempt: &Attempt) -> String {
+    let payload = attempt.event.decode().expect("valid").payload;
+    String::from_utf8(payload.to_vec()).expect("text")
+}
+
+#[tokio::test]
+async fn members_share_the_events_and_each_is_handled_once() {
+    let shop = Shop::open();
+    let (mut one, mut other) = (shop.worker(), shop.worker());
+    for number in 0..10 {
+        shop.order("orders.new", "", &number.to_string()).await;
+    }
+    let (first, second) = (one.takes(5).await, other.takes(5).await);
+    let mut all: Vec<_> = first.iter().chain(&second).map(text).collect();
+    all.sort();
+    assert_eq!(all, (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
+    for attempt in &first {
+        one.settle(attempt, Verdict::Ack);
+    }
+    drop(other);
+    // What the lost one had in hand is tried again.
+    let again = one.takes(5).await;
+    assert!(again.iter().all(|attempt| attempt.number == 2), "{again:?}");
+}
+
+#[tokio::test]
+async fn groups_do_not_share_and_get_what_they_want() {
+    let shop = Shop::open();
+    shop.order("orders.new", "", "a").await;
+    shop.order("orders.old", "", "b").await;
+    let mut all = shop.worker();
+    let mut old = shop.worker_in("archive", "orders.old").expect("a member");
+    assert_eq!(all.takes(2).await.len(), 2);
+    assert_eq!(text(&old.takes_one().await), "b");
+    let next = Acknowledged {
+        group: "next".to_owned(),
+        start: GroupStart::Next,
+        ..Acknowledged::default()
+    };
+    let mut next = shop.worker_as(&next, "orders.>").expect("a member");
+    shop.order("orders.new", "", "c").await;
+    assert_eq!(text(&next.takes_one().await), "c");
+}
+
+#[tokio::test]
+async fn a_group_goes_on_where_it_was_saved() {
+    let shop = Shop::open();
+    let mut worker = shop.worker();
+    for number in 0..5 {
+        shop.order("orders.new", "", &number.to_string()).await;
+    }
+    let taken = worker.takes(5).await;
+    for attempt in [&taken[0], &taken[1], &taken[3]] {
+        worker.settle(attempt, Verdict::Ack);
+    }
+    shop.bus.save_groups();
+    let shop = Shop::over(Arc::clone(&shop.orders));
+    let mut worker = shop.worker();
+    let left: Vec<_> = worker.takes(2).await.iter().map(text).collect();
+    assert_eq!(left, ["2", "4"]);
+}
+
+#[tokio::test]
+async fn what_nobody_can_handle_becomes_a_dead_letter_and_its_thread_goes_on() {
+    let shop = Shop::open();
+    let mut graveyard = shop
+        .bus
+        .subscribe(&[Subscription::to("dlq.>")])
+        .expect("valid");
+    let mut worker = shop.worker();
+    shop.order("orders.new", "customer", "first").await;
+    shop.order("orders.new", "customer", "second").await;
+    for number in 1..=3 {
+        let attempt = worker.takes_one().await;
+        assert_eq!(
+            (text(&attempt), attempt.number),
+            ("first".to_owned(), number)
+        );
+        worker.settle(&attempt, NO_REST);
+    }
+    let letter = timeout(PATIENCE, graveyard.recv()).await.expect("it comes");
+    // The group holds on to it until its letter is committed.
+    let mut none = Vec::new();
+    assert_eq!(worker.member.take(9, &mut none), 0);
+    shop.dead.commit();
+    assert_eq!(text(&worker.takes_one().await), "second");
+
+    let letter = letter.event.decode().expect("valid");
+    assert_eq!(letter.topic, "dlq.orders.workers");
+    assert_eq!(letter.payload, "first");
+    for (key, value) in [
+        (header::TOPIC, "orders.new"),
+        (header::STREAM, "orders"),
+        (header::OFFSET, "0"),
+        (header::GROUP, "workers"),
+        (header::ATTEMPTS, "3"),
+        (header::ERROR, "no stock"),
+    ] {
+        assert_eq!(
+            letter.metadata.get(key).map(String::as_str),
+            Some(value),
+            "{key}"
+        );
+    }
+    let books = shop.bus.groups()[0].books();
+    assert_eq!(
+        (books.read, books.dead, books.retried, books.open),
+        (2, 1, 2, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_rejected_event_is_not_tried_again() {
+    let shop = Shop::open();
+    let mut worker = shop.worker();
+    shop.order("orders.new", "", "bad").await;
+    let attempt = worker.takes_one().await;
+    worker.settle(&attempt, Verdict::Reject);
+    worker.settle(&attempt, Verdict::Ack);
+    assert_eq!(shop.bus.groups()[0].books().stale, 1);
+    timeout(PATIENCE, async {
+        while shop.dead.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("its letter is written");
+    shop.dead.commit();
+    shop.order("orders.new", "", "good").await;
+    assert_eq!(text(&worker.takes_one().await), "good");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_takes_too_long_is_made_again_elsewhere() {
+    let shop = Shop::open();
+    let hasty = Acknowledged {
+        group: "workers".to_owned(),
+        timeout: PATIENCE / 4,
+        ..Acknowledged::default()
+    };
+    let mut worker = shop.worker_as(&hasty, "orders.>").expect("a member");
+    shop.order("orders.new", "", "slow").await;
+    let slow = worker.takes_one().await;
+    let again = worker.takes_one().await;
+    assert_eq!(again.number, 2);
+    worker.settle(&slow, Verdict::Ack);
+    worker.settle(&again, Verdict::Ack);
+    let books = shop.bus.groups()[0].books();
+    assert_eq!((books.timed_out, books.stale, books.acked), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn a_member_has_no_more_in_hand_than_it_may() {
+    let shop = Shop::open();
+    let narrow = Acknowledged {
+        group: "workers".to_owned(),
+        max_in_flight: 2,
+        ..Acknowledged::default()
+    };
+    let mut worker = shop.worker_as(&narrow, "orders.>").expect("a member");
+    for number in 0..3 {
+        shop.order("orders.new", "", &number.to_string()).await;
+    }
+    let taken = worker.takes(2).await;
+    let mut more = Vec::new();
+    assert_eq!(worker.member.take(9, &mut more), 0);
+    worker.settle(&taken[1], Verdict::Ack);
+    assert_eq!(text(&worker.takes_one().await), "2");
+}
+
+#[tokio::test]
+async fn what_cannot_be_joined_is_said() {
+    let shop = Shop::open();
+    let _member = shop.worker();
+    let refused = |group: &str, pattern: &str| {
+        let refused = shop.worker_in(group, pattern);
+        refused.map(|_| ()).expect_err("refused").to_string()
+    };
+    assert!(refused("workers", "orders.new").contains("orders.>"));
+    assert!(refused("workers", "elsewhere.>").contains("no stream"));
+    assert!(refused("workers", ">").contains("orders and dlq"));
+    assert!(refused("a b", "orders.>").contains("\"a b\""));
+    assert!(refused("workers", "orders..x").contains("segment 2"));
+}

@@ -1,0 +1,184 @@
+//! Groups over the wire: who takes an event says what became of it, whatever is killed meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use loom_proto::v1;
+use loom_tests::agent::{RawAgent, event, hello};
+use loom_tests::server::{Options, TestServer};
+
+const ORDERS: &str = "[streams.orders]\ntopics = [\"orders.>\"]\n";
+
+fn keeping(data_dir: &Path) -> TestServer {
+    TestServer::with(Options {
+        settings: ORDERS.to_owned(),
+        data_dir: Some(data_dir.to_owned()),
+        ..Options::default()
+    })
+}
+
+/// A Hello of a member of the group `workers`.
+fn worker(agent_id: &str, max_in_flight: u32) -> v1::Hello {
+    let mut hello = hello(agent_id, &["orders.>"]);
+    hello.subscriptions[0].acknowledged = Some(v1::Acknowledged {
+        group: "workers".to_owned(),
+        max_in_flight,
+        ..v1::Acknowledged::default()
+    });
+    hello
+}
+
+fn order(number: u32) -> v1::Event {
+    v1::Event {
+        payload: number.to_string().into(),
+        ..event("orders.new", "")
+    }
+}
+
+fn number_of(delivery: &v1::Delivery) -> u32 {
+    let event = delivery.event.as_ref().expect("it has one");
+    let text = std::str::from_utf8(&event.payload).expect("text");
+    text.parse().expect("a number")
+}
+
+fn outcome(delivery: &v1::Delivery, verdict: v1::Verdict) -> v1::Outcome {
+    v1::Outcome {
+        subscription: delivery.subscription,
+        offset: delivery.offset,
+        attempt: delivery.attempt,
+        verdict: verdict.into(),
+        ..v1::Outcome::default()
+    }
+}
+
+async fn say(agent: &RawAgent, outcome: v1::Outcome) {
+    agent
+        .send(v1::ClientEvent {
+            outcome: vec![outcome],
+            ..v1::ClientEvent::default()
+        })
+        .await;
+}
+
+async fn publish(server: &TestServer, numbers: std::ops::Range<u32>) {
+    let mut shop = RawAgent::connect(server.bridge_addr(), hello("shop", &[])).await;
+    shop.publish(numbers.map(order).collect()).await;
+    assert!(shop.ack().await.rejected.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_lost_agent_had_in_hand_goes_to_another() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = keeping(directory.path());
+    publish(&server, 0..10).await;
+    let mut one = RawAgent::connect(server.bridge_addr(), worker("one", 4)).await;
+    let mut first = BTreeSet::new();
+    for _ in 0..4 {
+        let delivery = one.delivery().await;
+        assert_eq!(delivery.attempt, 1);
+        first.insert(number_of(&delivery));
+    }
+    let mut other = RawAgent::connect(server.bridge_addr(), worker("other", 100)).await;
+    let mut attempts = BTreeMap::new();
+    let take = async |agent: &mut RawAgent, attempts: &mut BTreeMap<u32, u32>| {
+        let delivery = agent.delivery().await;
+        say(agent, outcome(&delivery, v1::Verdict::Ack)).await;
+        attempts.insert(number_of(&delivery), delivery.attempt);
+    };
+    for _ in 0..6 {
+        take(&mut other, &mut attempts).await;
+    }
+    drop(one);
+    for _ in 0..4 {
+        take(&mut other, &mut attempts).await;
+    }
+    for number in 0..10 {
+        let expected = if first.contains(&number) { 2 } else { 1 };
+        assert_eq!(attempts.get(&number), Some(&expected), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_goes_on_after_kill_9_of_the_server() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = keeping(directory.path());
+    publish(&server, 0..100).await;
+    let mut worker_agent = RawAgent::connect(server.bridge_addr(), worker("one", 10)).await;
+    let mut handled = BTreeSet::new();
+    for _ in 0..30 {
+        let delivery = worker_agent.delivery().await;
+        say(&worker_agent, outcome(&delivery, v1::Verdict::Ack)).await;
+        handled.insert(number_of(&delivery));
+    }
+    server.kill();
+
+    let server = keeping(directory.path());
+    let mut worker_agent = RawAgent::connect(server.bridge_addr(), worker("one", 10)).await;
+    while handled.len() < 100 {
+        let delivery = worker_agent.delivery().await;
+        say(&worker_agent, outcome(&delivery, v1::Verdict::Ack)).await;
+        handled.insert(number_of(&delivery));
+    }
+    // A server that is stopped knows exactly where to go on. It has heard the outcomes when it answers what came after them.
+    worker_agent.publish(vec![event("elsewhere", "")]).await;
+    worker_agent.ack().await;
+    drop(worker_agent);
+    server.has_not_agent("one").await;
+    let (status, log) = server.stop();
+    assert!(status.success(), "{log}");
+    let server = keeping(directory.path());
+    publish(&server, 100..101).await;
+    let mut worker_agent = RawAgent::connect(server.bridge_addr(), worker("one", 10)).await;
+    assert_eq!(number_of(&worker_agent.delivery().await), 100);
+}
+
+#[tokio::test]
+async fn a_rejected_event_is_a_dead_letter_with_its_story() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = keeping(directory.path());
+    let mut undertaker = RawAgent::connect(server.bridge_addr(), hello("u", &["dlq.>"])).await;
+    publish(&server, 7..8).await;
+    let mut worker_agent = RawAgent::connect(server.bridge_addr(), worker("one", 10)).await;
+    let delivery = worker_agent.delivery().await;
+    let because = v1::Error::new(loom_proto::Code::HandlerFailed, "ValueError: no such thing");
+    let rejected = v1::Outcome {
+        error: Some(because),
+        ..outcome(&delivery, v1::Verdict::Reject)
+    };
+    say(&worker_agent, rejected).await;
+    let letter = undertaker.delivery().await;
+    let trace_of = |delivery: &v1::Delivery| delivery.traceparent[3..35].to_owned();
+    assert_eq!(trace_of(&letter), trace_of(&delivery), "its trace goes on");
+    let letter = letter.event.expect("it has one");
+    assert_eq!(
+        (letter.topic.as_str(), &letter.payload[..]),
+        ("dlq.orders.workers", &b"7"[..])
+    );
+    assert_eq!(
+        letter.metadata["loom-dead-error"],
+        "ValueError: no such thing"
+    );
+    assert_eq!(letter.metadata["loom-dead-attempts"], "1");
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_refused_by_name() {
+    let server = TestServer::start();
+    let refused = RawAgent::try_connect(server.bridge_addr(), worker("one", 1)).await;
+    let status = refused.expect_err("nothing is kept here");
+    assert!(
+        status.message().contains("no stream keeps events"),
+        "{status}"
+    );
+
+    let mut agent = RawAgent::connect(server.bridge_addr(), hello("plain", &["a"])).await;
+    agent.publish(vec![event("a", "")]).await;
+    let delivery = agent.delivery().await;
+    say(&agent, outcome(&delivery, v1::Verdict::Ack)).await;
+    let status = agent.ended().await.expect_err("it has no share in a group");
+    assert!(status.message().contains("not acknowledged"), "{status}");
+    assert_eq!(
+        status.metadata().get("loom-field").expect("named"),
+        "outcome.subscription"
+    );
+}
