@@ -57,8 +57,9 @@ def acknowledged(
         if names := [name for name, value in given.items() if value not in (None, 0)]:
             raise _invalid(f"{', '.join(names)} given without ack=True: nobody acknowledges these events")
         return None
-    if group is not None and not group:
-        raise _invalid("group is empty: name it, or leave it out for a group of this agent alone")
+    if group is not None and not _native.is_valid_agent_id(group):
+        # An empty one would be taken for none.
+        raise _invalid(f"group {group!r} is not valid: use 1 to 128 letters, digits, _, . and -")
     if not 0 <= max_attempts <= _MAX_UINT32:
         raise _invalid(f"max_attempts is {max_attempts}: it is 1 or more, or 0 for the server's default")
     if not (math.isfinite(timeout) and 0 <= timeout * 1000 <= _MAX_UINT32):
