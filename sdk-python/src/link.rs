@@ -33,6 +33,8 @@ pub(crate) struct Link {
     pub(crate) outbox: Outbox,
     pub(crate) inbox: Inbox,
     credit: Mutex<Credit>,
+    /// Deliveries that the server lets this agent have without an outcome.
+    max_unanswered: usize,
     max_event_bytes: AtomicU32,
     connections: AtomicU64,
     /// Somebody waits for the buffers of spans and will wake the loop.
@@ -48,7 +50,7 @@ pub(crate) struct Link {
 /// Where the credit is: what the configuration allows is at the server, waits in the inbox, is held, or is released.
 #[derive(Debug, Default)]
 struct Credit {
-    /// Deliveries handed to the agent and not handled yet, or whose outcome has not been sent yet.
+    /// Deliveries handed to the agent and not handled yet, or whose outcome keeps their credit.
     held: u32,
     /// Handled, and not granted anew yet.
     released: u32,
@@ -58,7 +60,13 @@ struct Credit {
 
 impl Link {
     pub(crate) fn new(config: LinkConfig, outbox: Outbox, inbox: Inbox) -> Self {
+        let shares = config.hello.subscriptions.iter();
+        let max_unanswered = shares
+            .filter_map(|subscription| subscription.acknowledged.as_ref())
+            .map(|share| share.max_in_flight as usize)
+            .sum();
         Self {
+            max_unanswered,
             config,
             outbox,
             inbox,
@@ -159,10 +167,10 @@ impl Link {
         }
     }
 
-    /// The agent has handled a delivery that came on `stream`, and says how. Its credit comes back when the outcome has been
-    /// sent: that bounds the outcomes.
+    /// The agent has handled a delivery that came on `stream`, and says how. Its credit comes back at once, unless more
+    /// outcomes wait than the server has reason to wait for: that bounds them.
     pub(crate) fn answer(&self, stream: u64, outcome: &v1::Outcome) {
-        if !self.outbox.answer(stream, outcome) {
+        if self.outbox.answer(stream, outcome, self.max_unanswered) {
             self.release(1);
         }
     }

@@ -185,22 +185,23 @@ impl Outbox {
         result
     }
 
-    /// Takes the outcome of a delivery that came on `stream`; it goes out when all that was taken so far is settled. False:
-    /// that stream is gone, and the server delivers again.
+    /// Takes the outcome of a delivery that came on `stream`; it goes out when all that was taken so far is settled. Where
+    /// that stream is gone it is dropped, and the server delivers again. True: the delivery's credit may come back at once,
+    /// since there are at most `free` outcomes; else it comes with [`Outbox::take_left_outcomes`].
     #[must_use]
-    pub(crate) fn answer(&self, stream: u64, outcome: &v1::Outcome) -> bool {
+    pub(crate) fn answer(&self, stream: u64, outcome: &v1::Outcome, free: usize) -> bool {
         let mut state = self.state.lock();
         if !state.is_open(stream) {
             state.outcomes.count_late();
-            return false;
+            return true;
         }
         let after = state.assigned;
-        state.outcomes.put(after, outcome);
+        let is_free = state.outcomes.put(after, outcome, free);
         state.ask |= after > state.settled;
         let waker = state.take_waker();
         drop(state);
         wake(waker);
-        true
+        is_free
     }
 
     /// Whether outcomes of deliveries that came on `stream` can reach the server.
@@ -208,7 +209,7 @@ impl Outbox {
         self.state.lock().is_open(stream)
     }
 
-    /// How many outcomes were sent or dropped since the last look.
+    /// How many outcomes that kept credit were sent or dropped since the last look.
     pub(crate) fn take_left_outcomes(&self) -> u32 {
         self.state.lock().outcomes.take_left()
     }

@@ -420,6 +420,24 @@ async def test_an_outcome_comes_after_what_its_handler_emitted(bus: Bus) -> None
     assert [payload for payload, _ in seen.attempts] == [str(number) for number in range(200)]
 
 
+async def test_an_agent_may_emit_to_itself(bus: Bus) -> None:
+    """Outcomes wait for events, which wait for room in a mailbox, which waits for credit: outcomes must not hold it."""
+    topic, own = bus.names.kept("self"), bus.names.topic("own")
+    agent, seen = bus.agent(credit=1, max_in_flight=1), Worker()
+    agent.on(own, capacity=1)(seen)
+
+    @agent.on(topic, ack=True)
+    async def handle(ctx: Context, topic: str, event: Event) -> None:
+        for _ in range(3):
+            await ctx.emit(own)
+
+    await agent.start()
+    for _ in range(10):
+        await agent.emit(topic)
+    await acked(agent, 10)
+    await eventually(lambda: len(seen.events) == 30)
+
+
 async def test_what_no_stream_keeps_cannot_be_acknowledged(bus: Bus) -> None:
     with pytest.raises(loom.InvalidAgent, match="no stream keeps"):
         await bus.started(topics=[bus.names.topic("passing")], on_event=Worker(), ack=True)

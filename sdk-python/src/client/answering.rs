@@ -13,7 +13,7 @@ pub(super) type Failure = (i32, u32, String);
 const MESSAGE_BYTES: usize = 1024;
 
 impl Client {
-    /// Gives the delivery's credit back, with its outcome where one is awaited. Without a failure it was handled; a failure
+    /// Gives the delivery's credit back, and its outcome where one is awaited. Without a failure it was handled; a failure
     /// without a verdict has no outcome, and the server delivers again.
     pub(super) fn answer_delivery(&self, event: &Event, failure: Option<Failure>) {
         if self.generation != runtime::generation() {

@@ -4,8 +4,10 @@
 //! from then on, so what its handler emitted must be safe by then, whoever crashes. An outcome belongs to the stream that
 //! brought its delivery: when that is lost the outcome is dropped and counted, and the server delivers again.
 //!
-//! Bound: a delivery has one outcome, and its credit comes back when that has left the queue. There are never more outcomes
-//! here than the agent has credit.
+//! Bound: the server lets an agent have so many deliveries in hand without an outcome, `max_in_flight` of each subscription.
+//! So many outcomes wait here for free. A further one, as there may be when attempts took too long, keeps the credit of its
+//! delivery until it has left. There are never more outcomes here than both together. That outcomes wait for free matters to
+//! an agent that emits to itself: the events that they wait for may need just this credit to be settled.
 
 use std::collections::VecDeque;
 
@@ -34,7 +36,7 @@ pub(super) struct Outcomes {
     encoded: Vec<u8>,
     /// What `encoded` consists of.
     waiting: VecDeque<Waiting>,
-    /// Outcomes that were sent or dropped since the last [`Outcomes::take_left`].
+    /// Outcomes with credit that were sent or dropped since the last [`Outcomes::take_left`].
     left: u32,
     stats: OutcomeStats,
 }
@@ -45,18 +47,24 @@ struct Waiting {
     after: u64,
     length: usize,
     verdict: Verdict,
+    /// It keeps the credit of its delivery.
+    has_credit: bool,
 }
 
 impl Outcomes {
-    /// Takes an outcome that may go out when event `after` is settled.
-    pub(super) fn put(&mut self, after: u64, outcome: &v1::Outcome) {
+    /// Takes an outcome that may go out when event `after` is settled, beside `free` others that keep no credit. True: it
+    /// keeps none either.
+    pub(super) fn put(&mut self, after: u64, outcome: &v1::Outcome, free: usize) -> bool {
+        let has_credit = self.waiting.len() >= free;
         let before = self.encoded.len();
         wire::put_message_field(&mut self.encoded, number::OUTCOME, outcome);
         self.waiting.push_back(Waiting {
             after,
             length: self.encoded.len() - before,
             verdict: outcome.verdict(),
+            has_credit,
         });
+        !has_credit
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -86,11 +94,10 @@ impl Outcomes {
 
     /// Forgets all of them: their stream is gone.
     pub(super) fn drop_all(&mut self) {
-        let dropped = self.waiting.len();
-        self.waiting.clear();
+        self.stats.dropped += self.waiting.len() as u64;
+        let with_credit = self.waiting.drain(..).filter(|waiting| waiting.has_credit);
+        self.left += with_credit.count() as u32;
         self.encoded.clear();
-        self.left += dropped as u32;
-        self.stats.dropped += dropped as u64;
     }
 
     /// Counts one whose stream was gone before it came.
@@ -98,7 +105,7 @@ impl Outcomes {
         self.stats.dropped += 1;
     }
 
-    /// How many have left the queue since the last look.
+    /// How many with credit have left the queue since the last look.
     pub(super) fn take_left(&mut self) -> u32 {
         std::mem::take(&mut self.left)
     }
@@ -120,7 +127,7 @@ impl Outcomes {
                 Verdict::Retry => self.stats.retried += 1,
                 Verdict::Reject | Verdict::Unspecified => self.stats.rejected += 1,
             }
-            self.left += 1;
+            self.left += u32::from(next.has_credit);
             self.waiting.pop_front();
         }
         if length == 0 {
