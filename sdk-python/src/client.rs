@@ -22,10 +22,14 @@ use crate::span::{Span, run_end_hook, run_start_hook};
 use crate::wake::Wake;
 use crate::{logs, runtime, session};
 
+mod answering;
+mod definition;
 mod handling;
 mod notice;
 mod publishing;
 
+use answering::Failure;
+use definition::{Capability, Subscription};
 use publishing::{Emit, Extra, text};
 
 /// Topics whose Python strings are kept; an agent that hears more of them at a time makes each anew.
@@ -112,9 +116,9 @@ impl Client {
         instance_id: &str,
         address: &str,
         token: &str,
-        subscriptions: Vec<(u32, String, i32, u32)>,
+        subscriptions: Vec<Subscription>,
         reply_subscription: u32,
-        capabilities: Vec<(String, String, String)>,
+        capabilities: Vec<Capability>,
         credit: u32,
         byte_limit: usize,
         source: Option<&Bound<'_, SpanSource>>,
@@ -124,23 +128,11 @@ impl Client {
             .iter()
             .map(|(id, pattern, ..)| (*id, pattern.as_str().into()))
             .collect();
-        let subscriptions = subscriptions
-            .into_iter()
-            .map(|(id, pattern, qos, capacity)| v1::Subscription {
-                id,
-                pattern,
-                qos,
-                capacity,
-                acknowledged: None,
-            })
-            .collect();
-        let capabilities = capabilities
-            .into_iter()
-            .map(|(name, description, input_schema)| v1::Capability {
-                name,
-                description,
-                input_schema,
-            })
+        let subscriptions = definition::subscriptions(subscriptions);
+        let acknowledged: Vec<u32> = subscriptions
+            .iter()
+            .filter(|subscription| subscription.acknowledged.is_some())
+            .map(|subscription| subscription.id)
             .collect();
         let config = LinkConfig {
             address: address.to_owned(),
@@ -149,7 +141,7 @@ impl Client {
                 instance_id: instance_id.to_owned(),
                 token: token.to_owned(),
                 subscriptions,
-                capabilities,
+                capabilities: definition::capabilities(capabilities),
                 credit: 0,
                 client: client.to_owned(),
             },
@@ -157,7 +149,8 @@ impl Client {
         };
         // Credit is exact: the server has never sent more than fits.
         let capacity = config.credit as usize;
-        let inbox = Inbox::new(Wake::new()?, capacity, reply_subscription);
+        let inbox =
+            Inbox::new(Wake::new()?, capacity, reply_subscription).acknowledging(acknowledged);
         Ok(Self {
             link: Arc::new(Link::new(config, Outbox::new(byte_limit), inbox)),
             agent_id: agent_id.into(),
@@ -187,7 +180,8 @@ impl Client {
         self.link.inbox.wake.clear();
     }
 
-    /// Takes up to `max` events and all notices. Each event counts against the credit until `finish` or `release`.
+    /// Takes up to `max` events and all notices. Each event counts against the credit until `finish` or
+    /// `release`.
     fn take<'py>(
         &self,
         py: Python<'py>,
@@ -266,14 +260,32 @@ impl Client {
         Ok(span)
     }
 
-    /// The handler of one delivery has ended: ends its span and gives its credit back.
-    fn finish(&self, span: &Bound<'_, Span>) -> PyResult<()> {
-        self.release(1);
+    /// The handler of one delivery has ended: ends its native span, if it has one, gives its credit back, and answers the
+    /// delivery where its subscription is acknowledged: handled, unless there is a failure. A failure whose verdict is 0
+    /// answers nothing.
+    #[pyo3(signature = (span, event, failure=None, /))]
+    fn finish(
+        &self,
+        span: Option<&Bound<'_, Span>>,
+        event: &Bound<'_, Event>,
+        failure: Option<Failure>,
+    ) -> PyResult<()> {
+        self.answer_delivery(event.get(), failure);
+        let Some(span) = span else {
+            return Ok(());
+        };
         let native = span.get();
         if native.source().is_some() && native.finish(None) {
             return run_end_hook(span);
         }
         Ok(())
+    }
+
+    /// Whether the connection that brought an acknowledged delivery is gone: the server delivers again.
+    fn is_withdrawn(&self, event: &Bound<'_, Event>) -> bool {
+        let due = event.get().delivery.due;
+        self.generation == runtime::generation()
+            && due.is_some_and(|due| !self.link.outbox.is_open(due.stream))
     }
 
     /// The span under which a call is served: child of `broker.invoke`, whose context stands in the headers.
@@ -293,7 +305,7 @@ impl Client {
         Ok(span)
     }
 
-    /// Deliveries were handled that had no native span.
+    /// Deliveries will not be handled: gives their credit back.
     fn release(&self, deliveries: u32) {
         if self.generation == runtime::generation() {
             self.link.release(deliveries);
@@ -399,7 +411,10 @@ impl Client {
         if self.generation != runtime::generation() {
             return (0, 0);
         }
-        let lost = (self.link.outbox.abandon(), self.link.inbox.discard());
+        let unconfirmed = self.link.outbox.abandon();
+        // What is delivered again is not lost.
+        self.link.inbox.withdraw();
+        let lost = (unconfirmed, self.link.inbox.discard());
         self.link.abandon();
         lost
     }
@@ -407,6 +422,8 @@ impl Client {
     /// The counters, by name.
     fn stats(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, u64)>> {
         self.check(py)?;
+        // First: whoever sees an outcome as sent sees the events before it as settled.
+        let outcomes = self.link.outbox.outcome_stats();
         let outbox = self.link.outbox.stats();
         let inbox = self.link.inbox.stats();
         Ok(vec![
@@ -418,6 +435,10 @@ impl Client {
             ("waiting", inbox.waiting),
             ("malformed", inbox.malformed),
             ("overflowed", inbox.overflowed),
+            ("acked", outcomes.acked),
+            ("retried", outcomes.retried),
+            ("rejected_deliveries", outcomes.rejected),
+            ("outcomes_dropped", outcomes.dropped),
             ("connections", self.link.connections()),
         ])
     }

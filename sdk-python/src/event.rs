@@ -237,6 +237,12 @@ impl Event {
         self.delivery.attempt.max(1)
     }
 
+    /// Its place in the stream that keeps it; None where the subscription is not acknowledged.
+    #[getter]
+    fn offset(&self) -> Option<u64> {
+        self.delivery.due.map(|due| due.offset)
+    }
+
     /// Id of the subscription that it was delivered to.
     #[getter]
     fn subscription(&self) -> u32 {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use loom_proto::v1;
 use loom_proto::wire::DeliveryHead;
 use parking_lot::Mutex;
+use rustc_hash::FxHashSet;
 
 use crate::wake::Wake;
 
@@ -31,6 +32,17 @@ pub(crate) struct Delivery {
     pub(crate) attempt: u32,
     pub(crate) event: Bytes,
     pub(crate) layout: EventLayout,
+    /// Set: the subscription is acknowledged, and the server awaits an outcome.
+    pub(crate) due: Option<Due>,
+}
+
+/// What an outcome must know of its delivery, beside subscription and attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// The connection's stream that brought the delivery; on a later one the server delivers again.
+    pub(crate) stream: u64,
+    /// Its place in the stream that keeps it.
+    pub(crate) offset: u64,
 }
 
 /// Everything that is not a delivery to a handler.
@@ -81,6 +93,10 @@ pub(crate) struct Inbox {
     capacity: usize,
     /// Subscription on which replies to this agent's requests come.
     reply_subscription: u32,
+    /// Subscriptions whose deliveries are answered by outcomes.
+    acknowledged: FxHashSet<u32>,
+    /// The connection's stream of this moment.
+    stream: AtomicU64,
     received: AtomicU64,
     malformed: AtomicU64,
     overflowed: AtomicU64,
@@ -99,10 +115,23 @@ impl Inbox {
             wake,
             capacity,
             reply_subscription,
+            acknowledged: FxHashSet::default(),
+            stream: AtomicU64::new(0),
             received: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
         }
+    }
+
+    /// The same inbox, where deliveries to these subscriptions are answered by outcomes.
+    pub(crate) fn acknowledging(mut self, subscriptions: impl IntoIterator<Item = u32>) -> Self {
+        self.acknowledged.extend(subscriptions);
+        self
+    }
+
+    /// What is read from now on came on this stream.
+    pub(crate) fn begin(&self, stream: u64) {
+        self.stream.store(stream, Ordering::Relaxed);
     }
 
     /// Reads one encoded `Delivery` of `frame`. `None`: it is malformed, and counted.
@@ -114,11 +143,17 @@ impl Inbox {
             self.count_malformed();
             return None;
         };
+        // By the subscription and not by the offset: the first event of a stream has offset 0.
+        let is_acknowledged = self.acknowledged.contains(&head.subscription);
         Some(Delivery {
             subscription: head.subscription,
             attempt: head.attempt,
             event: frame.slice_ref(head.event),
             layout,
+            due: is_acknowledged.then(|| Due {
+                stream: self.stream.load(Ordering::Relaxed),
+                offset: head.offset,
+            }),
         })
     }
 
@@ -198,6 +233,12 @@ impl Inbox {
     /// Deliveries that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.queues.lock().deliveries.len()
+    }
+
+    /// Throws away what waits for a handler and will be delivered again: the stream that brought it is gone.
+    pub(crate) fn withdraw(&self) {
+        let mut queues = self.queues.lock();
+        queues.deliveries.retain(|delivery| delivery.due.is_none());
     }
 
     /// Throws away what waits for a handler; returns how many deliveries that were. The client is closing.

@@ -1,6 +1,7 @@
 //! What the Python side and the connection of one client share.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Poll, Waker};
 
 use loom_proto::frame::Frame;
 use loom_proto::v1;
@@ -32,6 +33,8 @@ pub(crate) struct Link {
     pub(crate) outbox: Outbox,
     pub(crate) inbox: Inbox,
     credit: Mutex<Credit>,
+    /// Deliveries that the server lets this agent have without an outcome.
+    max_unanswered: usize,
     max_event_bytes: AtomicU32,
     connections: AtomicU64,
     /// Somebody waits for the buffers of spans and will wake the loop.
@@ -47,7 +50,7 @@ pub(crate) struct Link {
 /// Where the credit is: what the configuration allows is at the server, waits in the inbox, is held, or is released.
 #[derive(Debug, Default)]
 struct Credit {
-    /// Deliveries handed to the agent and not handled yet.
+    /// Deliveries handed to the agent and not handled yet, or whose outcome keeps their credit.
     held: u32,
     /// Handled, and not granted anew yet.
     released: u32,
@@ -57,7 +60,13 @@ struct Credit {
 
 impl Link {
     pub(crate) fn new(config: LinkConfig, outbox: Outbox, inbox: Inbox) -> Self {
+        let shares = config.hello.subscriptions.iter();
+        let max_unanswered = shares
+            .filter_map(|subscription| subscription.acknowledged.as_ref())
+            .map(|share| share.max_in_flight as usize)
+            .sum();
         Self {
+            max_unanswered,
             config,
             outbox,
             inbox,
@@ -79,6 +88,9 @@ impl Link {
     pub(crate) fn greet(&self) -> (u64, Frame) {
         let mut credit = self.credit.lock();
         let stream = self.outbox.greet();
+        self.inbox.begin(stream);
+        let left = self.outbox.take_left_outcomes();
+        credit.held = credit.held.saturating_sub(left);
         credit.released = 0;
         let granted = if credit.frozen {
             0
@@ -113,6 +125,22 @@ impl Link {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// The stream is gone. What the server will deliver again is not handled any more.
+    pub(crate) fn disconnected(&self) {
+        self.outbox.disconnected();
+        self.inbox.withdraw();
+    }
+
+    /// The next frame of a stream; `None` ends it.
+    pub(crate) fn poll_frame(&self, stream: u64, waker: &Waker) -> Poll<Option<Frame>> {
+        let frame = self.outbox.poll_frame(stream, waker);
+        let answered = self.outbox.take_left_outcomes();
+        if answered > 0 {
+            self.release(answered);
+        }
+        frame
+    }
+
     // ---- credit ----
 
     /// Hands up to `max` deliveries and all notices to the agent. The deliveries are held from this moment on: a stream that
@@ -136,6 +164,14 @@ impl Link {
         if credit.released * 2 >= self.config.credit && credit.released > 0 && !credit.frozen {
             let more = std::mem::take(&mut credit.released);
             self.outbox.control(|control| control.credit(more));
+        }
+    }
+
+    /// The agent has handled a delivery that came on `stream`, and says how. Its credit comes back at once, unless more
+    /// outcomes wait than the server has reason to wait for: that bounds them.
+    pub(crate) fn answer(&self, stream: u64, outcome: &v1::Outcome) {
+        if self.outbox.answer(stream, outcome, self.max_unanswered) {
+            self.release(1);
         }
     }
 

@@ -3,7 +3,8 @@
 //! [`Outbox::publish`] writes the event straight into the open batch; the connection takes whole batches as frames. Every
 //! event has a number, counted from 1 over the life of the client. On a stream the server counts from 1 again, so the
 //! outbox remembers how many were settled when the stream began. What was sent and is not acknowledged stays here and
-//! goes out again on the next stream under the same event ids: delivery to the bus is at least once.
+//! goes out again on the next stream under the same event ids: delivery to the bus is at least once. Outcomes of
+//! acknowledged deliveries stand behind the events that were published before them, see `outcomes`.
 //!
 //! Bounds: events and bytes that are not settled. Beyond them `publish` says so and the caller waits for room.
 
@@ -12,12 +13,18 @@ use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use loom_proto::frame::{BATCH_BYTES, Frame};
-use loom_proto::wire::{self, EventParts, Fields, number};
+use loom_proto::v1;
+use loom_proto::wire::{self, EventParts, number};
 use parking_lot::Mutex;
 
+mod batch;
 mod control;
+mod outcomes;
 
+use batch::Batch;
 pub(crate) use control::Control;
+pub(crate) use outcomes::OutcomeStats;
+use outcomes::Outcomes;
 
 /// Events that may be without acknowledgement until the server's Welcome says otherwise.
 const FIRST_WINDOW: u64 = 4096;
@@ -62,13 +69,6 @@ pub(crate) struct Outbox {
     byte_limit: usize,
 }
 
-/// Events that were numbered and encoded together.
-#[derive(Clone, Debug)]
-struct Batch {
-    bytes: Bytes,
-    events: u64,
-}
-
 #[derive(Debug)]
 struct State {
     /// Being filled.
@@ -92,6 +92,7 @@ struct State {
     stream: u64,
     window: u64,
     control: Control,
+    outcomes: Outcomes,
     connection: Connection,
     is_closed: bool,
     somebody_waits: bool,
@@ -131,6 +132,7 @@ impl Outbox {
                 stream: 0,
                 window: FIRST_WINDOW,
                 control: Control::default(),
+                outcomes: Outcomes::default(),
                 connection: Connection::Down,
                 is_closed: false,
                 somebody_waits: false,
@@ -183,6 +185,35 @@ impl Outbox {
         result
     }
 
+    /// Takes the outcome of a delivery that came on `stream`; it goes out when all that was taken so far is settled. Where
+    /// that stream is gone it is dropped, and the server delivers again. True: the delivery's credit may come back at once,
+    /// since there are at most `free` outcomes; else it comes with [`Outbox::take_left_outcomes`].
+    #[must_use]
+    pub(crate) fn answer(&self, stream: u64, outcome: &v1::Outcome, free: usize) -> bool {
+        let mut state = self.state.lock();
+        if !state.is_open(stream) {
+            state.outcomes.count_late();
+            return true;
+        }
+        let after = state.assigned;
+        let is_free = state.outcomes.put(after, outcome, free);
+        state.ask |= after > state.settled;
+        let waker = state.take_waker();
+        drop(state);
+        wake(waker);
+        is_free
+    }
+
+    /// Whether outcomes of deliveries that came on `stream` can reach the server.
+    pub(crate) fn is_open(&self, stream: u64) -> bool {
+        self.state.lock().is_open(stream)
+    }
+
+    /// How many outcomes that kept credit were sent or dropped since the last look.
+    pub(crate) fn take_left_outcomes(&self) -> u32 {
+        self.state.lock().outcomes.take_left()
+    }
+
     /// Asks for [`Settled::confirmed`] when all that was taken so far is settled. `None`: it is already.
     pub(crate) fn confirm_all(&self) -> Option<u64> {
         let mut state = self.state.lock();
@@ -203,6 +234,7 @@ impl Outbox {
     pub(crate) fn greet(&self) -> u64 {
         let mut state = self.state.lock();
         state.control = Control::default();
+        state.outcomes.drop_all();
         state.connection = Connection::Greeting(None);
         state.stream += 1;
         state.stream
@@ -226,11 +258,16 @@ impl Outbox {
         wake(waker);
     }
 
-    /// The stream is gone, and with it what was said beside events.
+    /// The stream is gone, and with it what was said beside events. Its task is woken to find that out: else the request
+    /// would stay open, and the server would wait for it until the agent has been silent for too long.
     pub(crate) fn disconnected(&self) {
         let mut state = self.state.lock();
+        let waker = state.take_waker();
         state.connection = Connection::Down;
+        state.outcomes.drop_all();
         state.control = Control::default();
+        drop(state);
+        wake(waker);
     }
 
     /// The stream shall end when all has been sent.
@@ -251,6 +288,8 @@ impl Outbox {
         let lost = state.assigned - state.settled;
         state.unconfirmed += lost;
         state.settled = state.assigned;
+        state.outcomes.drop_all();
+        let waker = state.take_waker();
         state.connection = Connection::Down;
         state.open = Vec::new();
         state.open_events = 0;
@@ -258,6 +297,8 @@ impl Outbox {
         state.sent.clear();
         state.in_flight = 0;
         state.bytes = 0;
+        drop(state);
+        wake(waker);
         lost
     }
 
@@ -265,6 +306,7 @@ impl Outbox {
     /// A number beyond what was sent settles what was sent.
     pub(crate) fn acknowledged(&self, through: u64) -> Settled {
         let mut state = self.state.lock();
+        let before = state.settled;
         let through = state.number_of(through);
         while state.settled < through {
             let Some(mut batch) = state.sent.pop_front() else {
@@ -292,9 +334,12 @@ impl Outbox {
             state.somebody_waits = false;
         }
         // What somebody waits for may have been behind the window when the server was asked last.
-        state.ask |= !state.confirms.is_empty() || state.somebody_waits;
+        state.ask |= !state.confirms.is_empty()
+            || state.somebody_waits
+            // The server answers for the disk by itself; asking after each answer without news would be a busy wait.
+            || (state.settled > before && state.outcomes.has_unready(state.settled));
         // Batches may wait for the window rather than for events.
-        let has_work = state.ask || state.has_sendable();
+        let has_work = state.ask || state.has_sendable() || state.outcomes.has_ready(state.settled);
         let waker = has_work.then(|| state.take_waker()).flatten();
         drop(state);
         wake(waker);
@@ -311,7 +356,8 @@ impl Outbox {
 
     /// The next frame of a stream; `None` ends it.
     pub(crate) fn poll_frame(&self, stream: u64, waker: &Waker) -> Poll<Option<Frame>> {
-        let mut state = self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         if state.stream != stream {
             return Poll::Ready(None);
         }
@@ -326,7 +372,8 @@ impl Outbox {
         if let Some(bytes) = state.control.take() {
             return Poll::Ready(Some(Frame(bytes)));
         }
-        if let Some(bytes) = state.next_batch() {
+        let batch = state.next_batch();
+        if let Some(bytes) = state.outcomes.frame(batch, state.settled) {
             return Poll::Ready(Some(Frame(bytes)));
         }
         // After the events that it is about.
@@ -335,7 +382,7 @@ impl Outbox {
             wire::put_varint_field(&mut ask, number::ACK_NOW, 1);
             return Poll::Ready(Some(Frame(ask.into())));
         }
-        let is_done = state.ready.is_empty() && state.open_events == 0;
+        let is_done = state.ready.is_empty() && state.open_events == 0 && state.outcomes.is_empty();
         match &mut state.connection {
             Connection::Leaving(_) if is_done => {
                 state.connection = Connection::Down;
@@ -361,6 +408,11 @@ impl Outbox {
             unconfirmed: state.unconfirmed,
         }
     }
+
+    /// The counters of the outcomes of this moment.
+    pub(crate) fn outcome_stats(&self) -> OutcomeStats {
+        self.state.lock().outcomes.stats()
+    }
 }
 
 fn wake(waker: Option<Waker>) {
@@ -376,6 +428,12 @@ impl State {
 
     fn number_of(&self, on_stream: u64) -> u64 {
         self.stream_base.saturating_add(on_stream)
+    }
+
+    /// Whether `stream` is the one of this moment, and was welcomed.
+    fn is_open(&self, stream: u64) -> bool {
+        let is_up = matches!(self.connection, Connection::Up(_) | Connection::Leaving(_));
+        is_up && self.stream == stream
     }
 
     fn has_sendable(&self) -> bool {
@@ -426,31 +484,5 @@ impl State {
         self.in_flight += batch.events;
         self.sent.push_back(batch);
         Some(bytes)
-    }
-}
-
-impl Batch {
-    /// Cuts after `events`.
-    fn split(self, events: u64) -> (Self, Self) {
-        let rest = self.clone().without_first(events);
-        let first = Self {
-            bytes: self.bytes.slice(..self.bytes.len() - rest.bytes.len()),
-            events,
-        };
-        (first, rest)
-    }
-
-    fn without_first(mut self, events: u64) -> Self {
-        let mut fields = Fields::of(&self.bytes);
-        for _ in 0..events {
-            // The batch holds as many fields as it says: this module wrote it.
-            if fields.next().is_none() {
-                break;
-            }
-        }
-        let rest = fields.rest().len();
-        self.bytes = self.bytes.slice(self.bytes.len() - rest..);
-        self.events -= events;
-        self
     }
 }

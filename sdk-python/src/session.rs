@@ -64,7 +64,7 @@ pub(crate) async fn run(link: Arc<Link>) {
             end = connect_and_serve(&link, &mut backoff) => end,
             () = link.abandoned() => End::Left,
         };
-        link.outbox.disconnected();
+        link.disconnected();
         match end {
             End::Left => break,
             End::Refused(error) => {
@@ -338,6 +338,6 @@ impl Stream for Outbound {
         if let Some(hello) = self.hello.take() {
             return Poll::Ready(Some(hello));
         }
-        self.link.outbox.poll_frame(self.stream, context.waker())
+        self.link.poll_frame(self.stream, context.waker())
     }
 }

@@ -23,6 +23,11 @@ import pytest
 from loom.testing import LoomServer
 
 ROOT = Path(__file__).resolve().parents[2]
+STREAMS = """
+[streams.test]
+topics = ["test.>"]
+"""
+"""Settings of the server: topics below ``test`` are kept."""
 PATIENCE = 15.0
 """Seconds after which what did not happen will not happen."""
 
@@ -33,7 +38,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[LoomServer]:
-    with LoomServer() as running:
+    with LoomServer(settings=STREAMS) as running:
         # The process' own pipeline can be set up once: it exports to this server, whichever test comes first.
         loom.init_telemetry(endpoint=f"http://{running.otlp_grpc}")
         yield running
@@ -51,6 +56,10 @@ class Names:
 
     def topic(self, *segments: str) -> str:
         return ".".join((self._prefix, *segments))
+
+    def kept(self, *segments: str) -> str:
+        """Name a topic of the stream ``test``."""
+        return ".".join(("test", self._prefix, *segments))
 
 
 @pytest.fixture

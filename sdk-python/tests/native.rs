@@ -21,5 +21,6 @@ use src::{inbox, link, outbox, wake};
 mod native {
     mod credit;
     mod mailbox;
+    mod outcomes;
     mod outgoing;
 }

@@ -289,6 +289,11 @@ async def test_loops_without_add_reader_are_served_by_a_thread(bus: Bus, monkeyp
     await eventually(lambda: not [t for t in threading.enumerate() if t.name == "loom-wake"])
 
 
+def test_the_server_of_tests_takes_settings() -> None:
+    with pytest.raises(RuntimeError, match="no_such_section"):
+        LoomServer(settings="[no_such_section]\nkey = 1\n")
+
+
 def test_the_server_of_tests_says_why_it_did_not_start() -> None:
     with pytest.raises(RuntimeError, match="unexpected argument"):
         LoomServer("--no-such-flag")

@@ -43,6 +43,7 @@ from loom.exceptions import (
     ProviderGone,
     UnknownCapability,
 )
+from loom.signals import Reject, Retry
 from loom.telemetry import (
     TelemetryReport,
     TracerProvider,
@@ -74,6 +75,8 @@ __all__ = [
     "ProtocolError",
     "ProviderGone",
     "Qos",
+    "Reject",
+    "Retry",
     "TelemetryReport",
     "TracerProvider",
     "UnknownCapability",

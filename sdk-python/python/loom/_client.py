@@ -55,6 +55,7 @@ class Connection:
         self._address = address
         self._on_error = on_error
         self._call_handler: CallHandler | None = None
+        self._on_lost: Callable[[], None] | None = None
         self._is_connected = False
         self._was_connected = False
         self._has_told_of_loss = False
@@ -67,6 +68,10 @@ class Connection:
     def serve_calls(self, handler: CallHandler) -> None:
         """Hand calls of other agents to this one."""
         self._call_handler = handler
+
+    def when_lost(self, withdraw: Callable[[], None]) -> None:
+        """Call this when a stream was lost."""
+        self._on_lost = withdraw
 
     @property
     def is_connected(self) -> bool:
@@ -150,6 +155,8 @@ class Connection:
             self.calls.fail_all(error)
             if self._call_handler is not None:
                 self._call_handler.disconnected()
+            if self._on_lost is not None:
+                self._on_lost()
         if self._has_told_of_loss:
             _log.debug("agent %s is still not connected to %s: %s", self._agent_id, self._address, reason)
             return

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
+    from loom._outcome import Failure
+
 __all__ = ["ForeignSpans", "NativeSpans", "Spans", "spans_for"]
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class Spans(Protocol):
-    """The spans around handlers. Every ``begin`` has one ``finish``, which also gives the delivery's credit back."""
+    """The spans around handlers. Every ``begin`` has one ``finish``, which also answers the delivery."""
 
     source: _native.SpanSource | None
     makes_producers: bool
@@ -37,8 +39,8 @@ class Spans(Protocol):
         """Start ``agent.on_event``."""
         ...
 
-    def finish(self, span: trace.Span) -> None:
-        """End it."""
+    def finish(self, span: trace.Span, event: _native.Event, failure: Failure | None = None, /) -> None:
+        """End it; the event was handled, unless there is a failure."""
         ...
 
     def begin_call(self, capability: str, caller: str, headers: Mapping[str, str]) -> trace.Span:
@@ -90,7 +92,7 @@ class ForeignSpans:
     def begin(self, event: _native.Event) -> trace.Span:
         """Start ``agent.on_event``."""
         envelope = event.envelope
-        attributes = {
+        attributes: dict[str, str | int] = {
             attribute.AGENT: self._agent_id,
             attribute.EVENT: event.id,
             attribute.EVENT_TYPE: event.type,
@@ -108,6 +110,8 @@ class ForeignSpans:
             attribute.GEN_AI_AGENT_ID: self._agent_id,
             attribute.GEN_AI_AGENT_NAME: self._agent_id,
         }
+        if event.attempt > 1:
+            attributes[attribute.MESSAGING_DELIVERY_ATTEMPT] = event.attempt
         return self._tracer.start_span(
             span.ON_EVENT,
             context=_remote(envelope.extract_trace_context()),
@@ -115,9 +119,9 @@ class ForeignSpans:
             attributes={key: value for key, value in attributes.items() if value},
         )
 
-    def finish(self, span: trace.Span) -> None:
-        """End it."""
-        self._client.release(1)
+    def finish(self, span: trace.Span, event: _native.Event, failure: Failure | None = None, /) -> None:
+        """End it; the event was handled, unless there is a failure."""
+        self._client.finish(None, event, failure)
         span.end()
 
     def begin_call(self, capability: str, caller: str, headers: Mapping[str, str]) -> trace.Span:

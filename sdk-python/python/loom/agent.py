@@ -21,6 +21,7 @@ from loom.config import Qos, Settings
 from loom.context import Emitter, Outgoing
 from loom.dispatch import Dispatcher, Handler
 from loom.exceptions import InvalidAgent, LoomError
+from loom.subscription import Subscription, acknowledged, check_pattern
 from loom.telemetry import forward_logs
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from loom.context import Context
+    from loom.subscription import Start
 
     EventHandler = Callable[[Context, str, _native.Event], Any]
     ActionHandler = Callable[[Context, Any], Any]
@@ -73,6 +75,11 @@ class Agent(Outgoing):
         topics: Iterable[str] = (),
         on_event: EventHandler | None = None,
         qos: Qos | str = Qos.BATCHED,
+        ack: bool = False,
+        group: str | None = None,
+        max_attempts: int = 0,
+        timeout: float = 0.0,
+        start: Start | None = None,
         address: str | None = None,
         token: str | None = None,
         max_in_flight: int = 64,
@@ -97,7 +104,7 @@ class Agent(Outgoing):
             emit_timeout=emit_timeout,
             stop_timeout=stop_timeout,
         )
-        self._subscriptions: list[tuple[str, Qos, int, Handler]] = []
+        self._subscriptions: list[Subscription] = []
         self._capabilities: dict[str, Capability] = {}
         self._on_error = on_error
         self._event = None
@@ -112,31 +119,55 @@ class Agent(Outgoing):
         if on_event is not None and not patterns:
             raise InvalidAgent("on_event was given without topics: which events shall it handle?")
         if on_event is not None:
-            self.on(*patterns, qos=qos)(on_event)
+            self.on(*patterns, qos=qos, ack=ack, group=group, max_attempts=max_attempts, timeout=timeout, start=start)(
+                on_event
+            )
+        elif ack or group or max_attempts or timeout or start:
+            raise InvalidAgent("ack or its options were given without topics: which events are meant?")
 
     # ---- definition ----
 
-    def on(self, *patterns: str, qos: Qos | str = Qos.BATCHED, capacity: int = 0) -> Callable[[H], H]:
+    def on(
+        self,
+        *patterns: str,
+        qos: Qos | str = Qos.BATCHED,
+        capacity: int = 0,
+        ack: bool = False,
+        group: str | None = None,
+        max_attempts: int = 0,
+        timeout: float = 0.0,
+        start: Start | None = None,
+    ) -> Callable[[H], H]:
         """Subscribe a handler to topics or patterns (``*`` is one segment, a last ``>`` one or more).
 
         ``capacity`` is the size of the mailbox on the server, in events; 0 means the default of the QoS. An event that
         two subscriptions of an agent want is delivered twice.
+
+        With ``ack`` the events come from the stream that keeps them, and come again until a handler has handled them:
+        it acknowledges by returning. ``raise loom.Retry(delay=seconds)``, or any other exception, asks for another
+        attempt, ``raise loom.Reject("why")`` for none. ``qos`` and ``capacity`` do not apply.
+
+        Agents that name the same ``group`` share the events; without one the agent has all of them for itself. After
+        ``max_attempts`` attempts an event is a dead letter; an attempt may take ``timeout`` seconds; 0 means the
+        server's default. A group that has not been there before begins with ``start``: with ``"all"`` that the stream
+        has, or with what is ``"new"``.
         """
         self._check_not_started("subscriptions")
         kind = Qos.of(qos)
         for pattern in patterns:
-            _native.validate_pattern(pattern)
-            if pattern.startswith("_inbox."):
-                # The server sends what comes there without credit, and a handler's bound is its credit.
-                raise InvalidAgent(
-                    f"{pattern} cannot be subscribed: topics below _inbox. are for the replies to requests",
-                    code="invalid_subscription",
-                    field="hello.subscriptions",
-                )
+            check_pattern(pattern)
+        share = acknowledged(
+            ack=ack,
+            group=group,
+            max_attempts=max_attempts,
+            timeout=timeout,
+            start=start,
+            max_in_flight=self._settings.max_in_flight,
+        )
 
         def register(function: H) -> H:
             handler = _handler(function)
-            self._subscriptions.extend((pattern, kind, capacity, handler) for pattern in patterns)
+            self._subscriptions.extend(Subscription(pattern, kind, capacity, share, handler) for pattern in patterns)
             return function
 
         return register
@@ -178,13 +209,13 @@ class Agent(Outgoing):
         loop = asyncio.get_running_loop()
         inbox_id = len(self._subscriptions) + 1
         inbox = f"_inbox.{self.instance_id}"
-        subscriptions = [
-            (number, pattern, int(qos), capacity)
-            for number, (pattern, qos, capacity, _) in enumerate(self._subscriptions, start=1)
+        subscriptions: list[tuple[int, str, int, int, tuple[str, int, int, int, int] | None]] = [
+            (number, wanted.pattern, int(wanted.qos), wanted.capacity, wanted.acknowledged)
+            for number, wanted in enumerate(self._subscriptions, start=1)
         ]
         # What stands below _inbox. needs no credit: replies overtake the events whose handlers wait for them. Realtime,
         # because nobody who replies shall wait for an agent that does not take its replies.
-        subscriptions.append((inbox_id, inbox, int(Qos.REALTIME), _INBOX_CAPACITY))
+        subscriptions.append((inbox_id, inbox, int(Qos.REALTIME), _INBOX_CAPACITY, None))
         client = _native.Client(
             agent_id=self.agent_id,
             instance_id=self.instance_id,
@@ -203,7 +234,7 @@ class Agent(Outgoing):
             client, loop, agent_id=self.agent_id, address=self._settings.address, on_error=self._report_error
         )
         emitter = Emitter(connection, self._spans, inbox=inbox, emit_timeout=self._settings.emit_timeout)
-        handlers = {number: entry[3] for number, entry in enumerate(self._subscriptions, start=1)}
+        handlers = {number: wanted.handler for number, wanted in enumerate(self._subscriptions, start=1)}
         dispatcher = Dispatcher(connection, handlers, self._spans, emitter, max_in_flight=self._settings.max_in_flight)
         actions = ActionServer(self._capabilities, dispatcher, self._spans, emitter)
         connection.serve_calls(actions)
@@ -246,6 +277,7 @@ class Agent(Outgoing):
         await actions.stop()
         await dispatcher.stop()
         unconfirmed, unhandled = connection.client.abandon()
+        dispatcher.withdraw()
         unhandled += dispatcher.queued
         connection.fail_all(LoomError("the agent has been stopped", code="unavailable"))
         dispatcher.close()

@@ -27,8 +27,10 @@ from opentelemetry.context import Context as OtelContext
 from opentelemetry.trace import StatusCode
 
 from loom._otel import SPAN_KEY, context_of, set_current
+from loom._outcome import UNDECIDED, failure_of
 from loom.context import Context as HandlerContext
 from loom.semconv import attribute
+from loom.signals import Retry
 from loom.telemetry import forward_logs
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from loom import _native
     from loom._client import Connection
+    from loom._outcome import Failure
     from loom._spans import Spans
     from loom.context import Emitter
 
@@ -99,7 +102,8 @@ class Dispatcher:
     # ---- start and end ----
 
     def start(self) -> None:
-        """Watch the wake descriptor."""
+        """Watch the wake descriptor, and the connection."""
+        self._connection.when_lost(self.withdraw)
         descriptor = self._client.fileno()
         try:
             self._loop.add_reader(descriptor, self._on_wake)
@@ -130,6 +134,15 @@ class Dispatcher:
     def close(self) -> None:
         """Stop watching the descriptor."""
         self._stop_watching()
+
+    def withdraw(self) -> None:
+        """Forget what waits here and will be delivered again, since the connection that brought it is gone."""
+        queue = self._queue
+        kept = [event for event in queue if not self._client.is_withdrawn(event)]
+        self._client.release(len(queue) - len(kept))
+        # The same object: workers hold it.
+        queue.clear()
+        queue.extend(kept)
 
     @property
     def queued(self) -> int:
@@ -207,26 +220,29 @@ class Dispatcher:
         try:
             suspended = run(_start, handler.function, arguments, otel)
         except BaseException as error:  # noqa: BLE001 - see _failed
+            failure = UNDECIDED
             try:
-                self._failed(span, error, event)
+                failure = self._failed(span, error, event)
             finally:
-                self._spans.finish(span)
+                self._spans.finish(span, event, failure)
             return None
         if suspended is None:
             self.handled += 1
-            self._spans.finish(span)
+            self._spans.finish(span, event)
             return None
         return self._rest_of(event, span, _resume(run, *suspended))
 
     async def _rest_of(self, event: _native.Event, span: trace.Span, running: Awaitable[object]) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
+        failure: Failure | None = UNDECIDED
         try:
             await running
             self.handled += 1
+            failure = None
         except BaseException as error:  # noqa: BLE001 - see _failed
-            self._failed(span, error, event)
+            failure = self._failed(span, error, event)
         finally:
-            self._spans.finish(span)
+            self._spans.finish(span, event, failure)
             self._uncancel(task)
 
     def _uncancel(self, task: asyncio.Task[None]) -> None:
@@ -268,8 +284,11 @@ class Dispatcher:
             return await _resume_from_start(run, Work(Handler(lambda: result, is_async=True), (), work.otel))
         return result
 
-    def _failed(self, span: trace.Span, error: BaseException, event: _native.Event) -> None:
-        """Tell of a handler's failure, which is its own; raise again what is meant for the agent or the process."""
+    def _failed(self, span: trace.Span, error: BaseException, event: _native.Event) -> Failure:
+        """Tell of a handler's failure, which is its own; raise again what is meant for the agent or the process.
+
+        What is raised again decides nothing about the delivery.
+        """
         self.failed += 1
         record_failure(span, error)
         is_cancelled = isinstance(error, asyncio.CancelledError)
@@ -280,7 +299,10 @@ class Dispatcher:
             raise error
         context = span.get_span_context()
         trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
-        _log.error(
+        # Where somebody delivers again, a Retry is the handler's plan: it needs no traceback.
+        is_planned = isinstance(error, Retry) and event.offset is not None
+        _log.log(
+            logging.INFO if is_planned else logging.ERROR,
             "the handler of %s failed on event %s: %s: %s [trace_id=%s span_id=%s]",
             event.topic,
             event.id,
@@ -288,9 +310,10 @@ class Dispatcher:
             error,
             trace_id,
             span_id,
-            exc_info=error,
+            exc_info=None if is_planned else error,
             extra={"trace_id": trace_id, "span_id": span_id},
         )
+        return failure_of(error)
 
 
 def record_failure(span: trace.Span, error: BaseException) -> None:

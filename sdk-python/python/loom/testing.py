@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
+    from typing import IO
 
 __all__ = ["LoomServer"]
 
@@ -29,13 +30,15 @@ BINARY = "LOOM_BIN"
 class LoomServer:
     """``loom up`` on this machine. Its addresses are known when the constructor returns.
 
-    ``ports`` fixes ports by listener (``{"bridge": 50051}``); all others are free ones.
+    ``ports`` fixes ports by listener (``{"bridge": 50051}``); all others are free ones. ``settings`` is the text of a
+    ``loom.toml``; without it the server reads the one of this directory, as ``loom up`` does.
     """
 
     def __init__(
         self,
         *arguments: str,
         ports: Mapping[str, int] | None = None,
+        settings: str | None = None,
         environment: Mapping[str, str] | None = None,
         start_timeout: float = 30.0,
     ) -> None:
@@ -46,6 +49,9 @@ class LoomServer:
         command = [binary, "up", "--json", "--ephemeral"]
         for name in ("bridge", "otlp_grpc", "otlp_http", "http"):
             command += [f"--{name.replace('_', '-')}-addr", f"127.0.0.1:{fixed.get(name, 0)}"]
+        self._settings = None if settings is None else _file(settings)
+        if self._settings is not None:
+            command += ["--config", self._settings.name]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(  # noqa: S603 - the binary is the caller's choice
             [*command, *arguments],
@@ -114,6 +120,8 @@ class LoomServer:
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._log.close()
+        if self._settings is not None:
+            self._settings.close()
 
     def __enter__(self) -> Self:
         return self
@@ -123,3 +131,11 @@ class LoomServer:
     ) -> None:
         if self._process.poll() is None:
             self.stop()
+
+
+def _file(text: str) -> IO[str]:
+    """Make a file that is gone when it is closed."""
+    file = tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="loom-", suffix=".toml")  # noqa: SIM115 - see above
+    file.write(text)
+    file.flush()
+    return file

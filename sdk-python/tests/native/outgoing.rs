@@ -1,7 +1,9 @@
 //! Every event is settled once, whatever happens to streams.
 
 use std::collections::VecDeque;
-use std::task::{Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Poll, Wake, Waker};
 
 use loom_proto::Frame;
 use loom_proto::frame::BATCH_BYTES;
@@ -232,6 +234,35 @@ fn what_is_given_up_is_counted() {
         (5, 2, 3)
     );
     assert_eq!(publish(&outbox, 6), Publish::Closed);
+}
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Bell(AtomicUsize);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_stream_that_is_given_up_is_woken_to_end() {
+    for give_up in [
+        |outbox: &Outbox| outbox.disconnected(),
+        |outbox: &Outbox| {
+            outbox.abandon();
+        },
+    ] {
+        let outbox = Outbox::new(BYTES);
+        let stream = open(&outbox, 10);
+        let bell = Arc::new(Bell::default());
+        let waker = Waker::from(Arc::clone(&bell));
+        assert!(outbox.poll_frame(stream, &waker).is_pending());
+        give_up(&outbox);
+        assert_eq!(bell.0.load(Ordering::Relaxed), 1);
+        assert!(matches!(poll(&outbox, stream), Poll::Ready(None)));
+    }
 }
 
 #[test]
