@@ -37,8 +37,12 @@ test-python: sdk build ## The Python SDK against the real server
 
 # libFuzzer needs coverage counters, which a stable compiler gives too; a build of its own keeps them out of the rest.
 FUZZ_SECONDS ?= 10
+CHAOS_KILLS ?= 200
 FUZZ_HOST   = $(shell rustc -vV | sed -n 's/^host: //p')
 FUZZ_FLAGS := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
+
+chaos: sdk build ## Kill any process of a topology on streams, again and again (CHAOS_KILLS=200)
+	LOOM_KILLS=$(CHAOS_KILLS) cargo test --package loom-tests --test it kill_loop -- --nocapture
 
 fuzz: ## Arbitrary bytes into the decoders of wire and journal, each for a while (FUZZ_SECONDS=10)
 	RUSTFLAGS='$(FUZZ_FLAGS) --cfg fuzzing' cargo build --release --manifest-path fuzz/Cargo.toml --target $(FUZZ_HOST) --target-dir $(CARGO_TARGET_DIR)/fuzz

@@ -7,6 +7,7 @@ mod crash;
 mod documents;
 mod golden_tree;
 mod groups;
+mod kill_loop;
 mod load;
 mod rules;
 mod run;

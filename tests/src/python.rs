@@ -58,6 +58,12 @@ impl PythonAgent {
         self.process.wait()
     }
 
+    /// SIGKILL: it says nothing and flushes nothing.
+    pub fn kill(mut self) {
+        self.process.signal(rustix::process::Signal::KILL);
+        self.process.wait();
+    }
+
     /// SIGTERM: the agent drains and flushes.
     ///
     /// # Panics
