@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import threading
 from pathlib import Path
@@ -99,6 +100,10 @@ async def test_what_was_sent_and_not_acknowledged_is_sent_again(bus: Bus, server
 
     task = asyncio.create_task(emit())
     await eventually(lambda: sender.stats()["settled"] > 2000)
+    # Frozen before it is killed: what is sent from now on is never acknowledged.
+    os.kill(server.pid, signal.SIGSTOP)
+    unsettled = sender.stats()["published"] - sender.stats()["settled"]
+    await eventually(lambda: sender.stats()["published"] - sender.stats()["settled"] > unsettled + 1000)
     server.kill()
     server = servers.start()
     await bus.started("receiver", topics=[topic], on_event=handle, address=servers.address)
