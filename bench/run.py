@@ -46,10 +46,12 @@ class Row:
 ROWS = (
     Row("**loom**", "loom"),
     Row("**loom**, every span recorded", "loom-recorded"),
+    Row("**loom**, kept and acknowledged", "loom-stream"),
     Row("**loom** without uvloop", "loom-asyncio"),
     Row("nats", "nats"),
     Row("nats without uvloop", "nats-asyncio"),
     Row("nats, traced by hand", "nats", traced=True),
+    Row("nats JetStream, pull and acknowledge", "jetstream"),
     Row("zenoh, channel", "zenoh"),
     Row("zenoh, callback", "zenoh-callback"),
     Row("zenoh, traced by hand", "zenoh", traced=True),

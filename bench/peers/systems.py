@@ -19,9 +19,11 @@ SYSTEMS = {
     "loom": System("loom_bus", {}, {"W1": 1_000_000, "W3": 300_000}),
     "loom-asyncio": System("loom_bus", {"uvloop": False}, {"W1": 1_000_000, "W3": 300_000}),
     "loom-recorded": System("loom_bus", {"recorded": True}, {"W1": 500_000}),
+    "loom-stream": System("loom_bus", {"kept": True}),
     # peers
     "nats": System("nats_bus"),
     "nats-asyncio": System("nats_bus", {"uvloop": False}),
+    "jetstream": System("jetstream"),
     "zenoh": System("zenoh_bus", {}, {"W1": 500_000}),
     "zenoh-callback": System("zenoh_bus", {"channel": False}),
     "zmq": System("zmq_bus"),

@@ -1,6 +1,7 @@
 """Loom: `loom up` in the middle, an `Agent` in each role.
 
-`recorded` traces every event, agents and server alike, into the server's own store; otherwise nothing is sampled.
+`recorded` traces every event, agents and server alike, into the server's own store; otherwise nothing is sampled. `kept` puts
+every topic into a stream with a sync before each acknowledgement, and subscribers acknowledge what they have handled.
 """
 
 import json
@@ -15,6 +16,7 @@ from ..count import Callback, Handler, Session
 from ..load import Source
 from . import BENCH, HAVE_UVLOOP, Adapter
 
+STREAM = '[streams.bench]\ntopics = ["bench.>"]\n'
 START_LIMIT = 20.0
 """Seconds until `loom up` has to be ready."""
 
@@ -24,10 +26,13 @@ def binary() -> str:
     return os.environ.get("LOOM_BIN") or str(BENCH.parent / "target/release/loom")
 
 
-def up(folder: str, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
+def up(folder: str, environment: dict[str, str], settings: str = "") -> tuple[subprocess.Popen[bytes], dict[str, str]]:
     """Starts a server on free ports; returns it with its addresses when it is ready."""
     doors = ("--bridge-addr", "--otlp-grpc-addr", "--otlp-http-addr", "--http-addr")
-    argv = [binary(), "up", "--ephemeral", "--json", *(word for door in doors for word in (door, "127.0.0.1:0"))]
+    config = Path(folder, "loom.toml")
+    config.write_text(settings)
+    argv = [binary(), "up", "--json", "--config", str(config), "--data-dir", str(Path(folder, "data"))]
+    argv += [word for door in doors for word in (door, "127.0.0.1:0")]
     log = Path(folder, "loom.log")
     with log.open("wb") as errors:
         process = subprocess.Popen(
@@ -54,6 +59,7 @@ class Client(Adapter):
     graceful = True
     uvloop = HAVE_UVLOOP
     recorded = False
+    kept = False
     address: str
 
     def missing(self) -> list[str]:
@@ -63,7 +69,7 @@ class Client(Adapter):
 
     def start_broker(self, folder: str) -> None:
         sampler = {"OTEL_TRACES_SAMPLER": "always_on" if self.recorded else "always_off"}
-        process, addresses = up(folder, sampler)
+        process, addresses = up(folder, sampler, STREAM if self.kept else "")
         self.processes.append(process)
         self.address, self.http = addresses["bridge"], addresses["http"]
         self.environment = {**sampler, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{addresses['otlp_grpc']}"}
@@ -99,7 +105,7 @@ class Client(Adapter):
                 callback(event.payload, None)
 
             name = f"bench-subscriber-{os.getpid()}-{number}"
-            agents.append(Agent(name, topics=[topic], on_event=receive, address=self.address))
+            agents.append(Agent(name, topics=[topic], on_event=receive, address=self.address, ack=self.kept))
         await self._serve(agents, session)
 
     async def bridge(self, topic: str, out_topic: str, handler: Handler, session: Session) -> None:
@@ -109,7 +115,8 @@ class Client(Adapter):
             for payload, _ in handler(event.payload, None):
                 await ctx.emit(out_topic, type="bench", payload=payload)
 
-        await self._serve([Agent("bench-processor", topics=[topic], on_event=receive, address=self.address)], session)
+        processor = Agent("bench-processor", topics=[topic], on_event=receive, address=self.address, ack=self.kept)
+        await self._serve([processor], session)
 
     async def idle(self, count: int, session: Session) -> None:
         from loom import Agent
