@@ -1,7 +1,8 @@
 """Loom: `loom up` in the middle, an `Agent` in each role.
 
-`recorded` traces every event, agents and server alike, into the server's own store; otherwise nothing is sampled. `kept` puts
-every topic into a stream with a sync before each acknowledgement, and subscribers acknowledge what they have handled.
+`recorded` traces every event, agents and server alike, into the server's own store; otherwise nothing is sampled.
+`kept` puts every topic into a stream with a sync before each acknowledgement, and subscribers acknowledge what they
+have handled.
 """
 
 import json
