@@ -46,6 +46,11 @@ impl<'a> Outgoing<'a> {
             event: &attempt.event,
         }
     }
+
+    /// Size of its encoded event.
+    pub(crate) fn wire_len(&self) -> usize {
+        self.event.wire().len()
+    }
 }
 
 impl Forward {

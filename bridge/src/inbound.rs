@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use loom_core::directory::Presence;
-use loom_core::{PublishError, Published, Registration, Stored};
+use loom_core::{PublishError, Published, Registration};
 use loom_proto::wire::{Field, Fields, Value, number};
 use loom_proto::{Code, Frame, v1};
 use prost::Message;
@@ -106,22 +106,6 @@ impl State {
     }
 }
 
-/// Waits until the disk has answered for an event; `None` where none waits for it.
-async fn answered(published: Option<&Published>) -> Option<()> {
-    let stored = published?.stored.as_ref()?;
-    // Which answer it is, is asked for when it is settled.
-    drop(stored.committed().await);
-    Some(())
-}
-
-/// Whether the disk has an event.
-pub(crate) async fn kept(published: &Published) -> Result<(), PublishError> {
-    match &published.stored {
-        Some(stored) => stored.committed().await,
-        None => Ok(()),
-    }
-}
-
 impl Inbound {
     /// Reads until the agent leaves.
     pub(crate) async fn run(mut self) {
@@ -168,7 +152,7 @@ impl Inbound {
         // Nobody is there to be told, but the spans of what is being kept must come to their end.
         while let Some(storing) = self.state.storing.pop_front() {
             let Storing { hop, published, .. } = storing;
-            let kept = kept(&published).await;
+            let kept = published.committed().await;
             self.publish.kept(hop, published, kept);
         }
     }
@@ -178,7 +162,8 @@ impl Inbound {
         let deadline = tokio::time::Instant::now() + silence;
         loop {
             let storing = self.state.storing.front();
-            let published = storing.map(|storing| storing.published.clone());
+            let stored = storing.and_then(|storing| storing.published.stored.clone());
+            let answered = async { Some(stored?.committed().await) };
             tokio::select! {
                 frame = tokio::time::timeout_at(deadline, self.frames.message()) => return match frame {
                     Ok(Ok(Some(frame))) => Ok(frame),
@@ -192,7 +177,8 @@ impl Inbound {
                 ))),
                 () = self.link.ended() => return Err(Ended::Lost("the connection broke".to_owned())),
                 () = self.closing.cancelled() => return Err(Ended::Clean),
-                Some(()) = answered(published.as_ref()) => self.settle_stored(),
+                // Which answer it is, is asked for when it is settled.
+                Some(_) = answered => self.settle_stored(),
             }
         }
     }
@@ -317,7 +303,7 @@ impl Inbound {
     /// Settles what the disk has answered for, and says so at once: the producer waits for just this.
     fn settle_stored(&mut self) {
         while let Some(storing) = self.state.storing.pop_front() {
-            let Some(kept) = storing.published.stored.as_ref().and_then(Stored::outcome) else {
+            let Some(kept) = storing.published.outcome() else {
                 self.state.storing.push_front(storing);
                 break;
             };

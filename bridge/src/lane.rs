@@ -9,30 +9,83 @@ use loom_proto::frame::BATCH_BYTES;
 use crate::forward::{Forward, Outgoing};
 use crate::shares::Shares;
 
-/// Deliveries taken out of the mailboxes at once.
+/// Deliveries taken out of a source at once.
 const TAKE: usize = 256;
+
+/// Some of the agent's subscriptions.
+pub(crate) struct Lane<S: Source> {
+    source: S,
+    /// Deliveries that have left their source and did not fit into the last frame.
+    taken: VecDeque<S::Item>,
+}
+
+/// Where deliveries come from.
+pub(crate) trait Source {
+    type Item;
+
+    /// Moves up to `max` deliveries to the end of `into`.
+    fn take(&mut self, max: usize, into: &mut VecDeque<Self::Item>);
+
+    /// Waits until there may be something. Cancel safe.
+    async fn ready(&self);
+
+    fn outgoing(item: &Self::Item) -> Outgoing<'_>;
+}
 
 /// Subscriptions with mailboxes.
 pub(crate) struct Mailboxes {
     subscriber: Subscriber,
-    /// Deliveries that have left their mailbox and did not fit into the last frame.
-    taken: VecDeque<Delivery>,
     scratch: Vec<Delivery>,
-}
-
-/// Subscriptions that are shares in groups.
-pub(crate) struct Attempts {
-    shares: Arc<Shares>,
-    /// Attempts that are in the agent's hand and did not fit into the last frame.
-    taken: VecDeque<(u32, Attempt)>,
 }
 
 impl Mailboxes {
     pub(crate) fn new(subscriber: Subscriber) -> Self {
         Self {
             subscriber,
-            taken: VecDeque::new(),
             scratch: Vec::new(),
+        }
+    }
+}
+
+impl Source for Mailboxes {
+    type Item = Delivery;
+
+    fn take(&mut self, max: usize, into: &mut VecDeque<Delivery>) {
+        self.subscriber.try_recv_many(&mut self.scratch, max);
+        into.extend(self.scratch.drain(..));
+    }
+
+    async fn ready(&self) {
+        self.subscriber.ready().await;
+    }
+
+    fn outgoing(delivery: &Delivery) -> Outgoing<'_> {
+        Outgoing::first(delivery.subscription, &delivery.event)
+    }
+}
+
+/// Subscriptions that are shares in groups.
+impl Source for Arc<Shares> {
+    type Item = (u32, Attempt);
+
+    fn take(&mut self, max: usize, into: &mut VecDeque<(u32, Attempt)>) {
+        Shares::take(self, max, into);
+    }
+
+    async fn ready(&self) {
+        Shares::ready(self).await;
+    }
+
+    fn outgoing((subscription, attempt): &(u32, Attempt)) -> Outgoing<'_> {
+        Outgoing::attempt(*subscription, attempt)
+    }
+}
+
+impl<S: Source> Lane<S> {
+    pub(crate) fn new(source: S) -> Self {
+        Self {
+            source,
+            taken: VecDeque::new(),
         }
     }
 
@@ -46,19 +99,17 @@ impl Mailboxes {
     ) {
         while *quota > 0 && frame.len() < limit {
             if self.taken.is_empty() {
-                let most = TAKE.min(*quota as usize);
-                if self.subscriber.try_recv_many(&mut self.scratch, most) == 0 {
+                self.source.take(TAKE.min(*quota as usize), &mut self.taken);
+                if self.taken.is_empty() {
                     break;
                 }
-                self.taken.extend(self.scratch.drain(..));
                 frame.reserve(BATCH_BYTES.min(self.taken_bytes()));
             }
             while *quota > 0 && frame.len() < limit {
-                let Some(delivery) = self.taken.pop_front() else {
+                let Some(item) = self.taken.pop_front() else {
                     break;
                 };
-                let outgoing = Outgoing::first(delivery.subscription, &delivery.event);
-                forward.delivery(&outgoing, frame);
+                forward.delivery(&S::outgoing(&item), frame);
                 *quota -= 1;
             }
         }
@@ -66,7 +117,7 @@ impl Mailboxes {
 
     /// Waits until there may be something. Cancel safe.
     pub(crate) async fn ready(&self) {
-        self.subscriber.ready().await;
+        self.source.ready().await;
     }
 
     /// Deliveries that will not arrive if the agent is gone now.
@@ -79,46 +130,7 @@ impl Mailboxes {
         const AROUND: usize = 80;
         self.taken
             .iter()
-            .map(|delivery| delivery.event.wire().len() + AROUND)
+            .map(|item| S::outgoing(item).wire_len() + AROUND)
             .sum()
-    }
-}
-
-impl Attempts {
-    pub(crate) fn new(shares: Arc<Shares>) -> Self {
-        Self {
-            shares,
-            taken: VecDeque::new(),
-        }
-    }
-
-    /// Fills the frame until it has `limit` bytes, or one event more, with at most `quota` deliveries.
-    pub(crate) fn put(
-        &mut self,
-        forward: &Forward,
-        frame: &mut Vec<u8>,
-        limit: usize,
-        quota: &mut u32,
-    ) {
-        while *quota > 0 && frame.len() < limit {
-            if self.taken.is_empty() {
-                self.shares.take(TAKE.min(*quota as usize), &mut self.taken);
-                if self.taken.is_empty() {
-                    break;
-                }
-            }
-            while *quota > 0 && frame.len() < limit {
-                let Some((subscription, attempt)) = self.taken.pop_front() else {
-                    break;
-                };
-                forward.delivery(&Outgoing::attempt(subscription, &attempt), frame);
-                *quota -= 1;
-            }
-        }
-    }
-
-    /// Waits until there may be something. Cancel safe.
-    pub(crate) async fn ready(&self) {
-        self.shares.ready().await;
     }
 }

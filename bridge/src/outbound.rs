@@ -13,8 +13,9 @@ use loom_proto::{Frame, v1};
 use tonic::Status;
 
 use crate::forward::Forward;
-use crate::lane::{Attempts, Mailboxes};
+use crate::lane::{Lane, Mailboxes};
 use crate::link::{Control, End, Link};
+use crate::shares::Shares;
 
 /// The sending half of one agent. Dropping it ends the agent's subscriptions.
 pub(crate) struct Outbound {
@@ -22,11 +23,11 @@ pub(crate) struct Outbound {
     pub(crate) bus: EventBus,
     pub(crate) forward: Forward,
     /// Subscriptions below `_inbox.`, which need no credit: the handlers that hold all of it may wait for just these.
-    pub(crate) replies: Mailboxes,
+    pub(crate) replies: Lane<Mailboxes>,
     /// The other subscriptions with mailboxes.
-    pub(crate) work: Mailboxes,
+    pub(crate) work: Lane<Mailboxes>,
     /// Shares in groups.
-    pub(crate) attempts: Attempts,
+    pub(crate) attempts: Lane<Arc<Shares>>,
     /// Whose turn it is to fill a frame first: one large event fills it, and must not keep the other lanes out for ever.
     pub(crate) turn: usize,
 }
@@ -158,15 +159,17 @@ mod tests {
     use rustc_hash::FxHashMap;
 
     use super::*;
-    use crate::shares::Shares;
 
     const EACH: u32 = 10;
 
     /// An agent for which `EACH` events of work and as many replies wait, of this size.
     async fn outbound(size: usize) -> Outbound {
         let bus = EventBus::new(BusConfig::default(), Tracer::off());
-        let lane =
-            |topic| Mailboxes::new(bus.subscribe(&[Subscription::to(topic)]).expect("valid"));
+        let lane = |topic| {
+            Lane::new(Mailboxes::new(
+                bus.subscribe(&[Subscription::to(topic)]).expect("valid"),
+            ))
+        };
         let shares = Shares::join(&bus, &[]).expect("none");
         let outbound = Outbound {
             link: Arc::new(Link::new(0)),
@@ -174,7 +177,7 @@ mod tests {
             forward: Forward::new(Tracer::off(), "agent".into(), FxHashMap::default()),
             work: lane("work"),
             replies: lane("_inbox.agent"),
-            attempts: Attempts::new(Arc::new(shares)),
+            attempts: Lane::new(Arc::new(shares)),
             turn: 0,
         };
         for topic in ["work", "_inbox.agent"] {

@@ -22,8 +22,8 @@ use crate::config::BridgeConfig;
 use crate::counters::{Counters, counted};
 use crate::forward::Forward;
 use crate::hello::{self, Hello};
-use crate::inbound::{self, Inbound, State};
-use crate::lane::{Attempts, Mailboxes};
+use crate::inbound::{Inbound, State};
+use crate::lane::{Lane, Mailboxes};
 use crate::link::Link;
 use crate::outbound::Outbound;
 use crate::publish::{Outcome, Publish};
@@ -172,7 +172,7 @@ impl Bridge {
         let mailboxes = |subscriptions: &[Subscription]| {
             let subscriber = shared.bus.subscribe(subscriptions);
             subscriber
-                .map(Mailboxes::new)
+                .map(|subscriber| Lane::new(Mailboxes::new(subscriber)))
                 .map_err(|error| subscribe_error(&error))
         };
         let (replies, work) = (mailboxes(&replies)?, mailboxes(&work)?);
@@ -219,7 +219,7 @@ impl Bridge {
             forward: Forward::new(shared.tracer.clone(), agent, patterns),
             replies,
             work,
-            attempts: Attempts::new(shares),
+            attempts: Lane::new(shares),
             turn: 0,
         })
     }
@@ -346,7 +346,7 @@ impl BridgeRpc for Bridge {
             outcome = match outcome {
                 Outcome::Waiting(hop, waiting) => publish.waited(hop, waiting.finish().await),
                 Outcome::Storing(hop, published) => {
-                    let kept = inbound::kept(&published).await;
+                    let kept = published.committed().await;
                     publish.kept(hop, published, kept)
                 }
                 Outcome::Published(published, event_id) => {

@@ -63,6 +63,27 @@ pub struct Published {
     pub stored: Option<Stored>,
 }
 
+impl Published {
+    /// Whether it counts: at once where no stream keeps it, else when the disk has answered. `None` while that is open.
+    pub fn outcome(&self) -> Option<Result<(), PublishError>> {
+        self.stored.as_ref().map_or(Some(Ok(())), Stored::outcome)
+    }
+
+    /// Waits until it counts.
+    ///
+    /// # Errors
+    /// The stream that should keep it could not.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn committed(&self) -> Result<(), PublishError> {
+        match &self.stored {
+            Some(stored) => stored.committed().await,
+            None => Ok(()),
+        }
+    }
+}
+
 /// Publishes for one producer. It remembers the route of each topic, so that a steady stream of events is not routed
 /// anew each time.
 #[derive(Debug)]

@@ -5,16 +5,12 @@ use std::path::Path;
 
 use loom_proto::v1;
 use loom_tests::agent::{RawAgent, event, hello};
-use loom_tests::server::{Options, TestServer};
+use loom_tests::server::TestServer;
 
 const ORDERS: &str = "[streams.orders]\ntopics = [\"orders.>\"]\n";
 
 fn keeping(data_dir: &Path) -> TestServer {
-    TestServer::with(Options {
-        settings: ORDERS.to_owned(),
-        data_dir: Some(data_dir.to_owned()),
-        ..Options::default()
-    })
+    TestServer::keeping(ORDERS, data_dir)
 }
 
 /// A Hello of a member of the group `workers`.

@@ -7,16 +7,12 @@ use loom_journal::{EventLog, LogConfig};
 use loom_proto::EventId;
 use loom_tests::agent::{RawAgent, event, hello};
 use loom_tests::cli::run;
-use loom_tests::server::{Options, TestServer};
+use loom_tests::server::TestServer;
 
 const ORDERS: &str = "[streams.orders]\ntopics = [\"orders.>\"]\n";
 
 fn keeping(data_dir: &Path) -> TestServer {
-    TestServer::with(Options {
-        settings: ORDERS.to_owned(),
-        data_dir: Some(data_dir.to_owned()),
-        ..Options::default()
-    })
+    TestServer::keeping(ORDERS, data_dir)
 }
 
 /// The ids that the journal of a stopped server holds, in their order.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use loom_proto::v1;
@@ -45,6 +45,15 @@ impl TestServer {
     /// A server with the defaults.
     pub fn start() -> Self {
         Self::with(Options::default())
+    }
+
+    /// A server with these settings, on a data directory that outlives it.
+    pub fn keeping(settings: &str, data_dir: &Path) -> Self {
+        Self::with(Options {
+            settings: settings.to_owned(),
+            data_dir: Some(data_dir.to_owned()),
+            ..Options::default()
+        })
     }
 
     /// A server that was told something.

@@ -189,16 +189,7 @@ async fn save(group: &Arc<Group>) -> bool {
 /// Keeps a dead letter. Its event stays with the group until that is done.
 async fn bury(group: &Group, bus: &EventBus, letter: DeadLetter) -> bool {
     let offset = letter.last.offset;
-    let kept = match letter.event(group.stream.name(), &group.name) {
-        Ok(event) => match bus.publish(event).await {
-            Ok(published) => match &published.stored {
-                Some(stored) => stored.committed().await.map_err(|error| error.to_string()),
-                None => Ok(()),
-            },
-            Err(error) => Err(error.to_string()),
-        },
-        Err(error) => Err(error.to_string()),
-    };
+    let kept = keep(group, bus, &letter).await;
     match kept {
         Ok(()) => {
             tracing::warn!(
@@ -218,4 +209,14 @@ async fn bury(group: &Group, bus: &EventBus, letter: DeadLetter) -> bool {
             false
         }
     }
+}
+
+async fn keep(group: &Group, bus: &EventBus, letter: &DeadLetter) -> Result<(), String> {
+    let event = letter.event(group.stream.name(), &group.name);
+    let published = bus.publish(event.map_err(|error| error.to_string())?).await;
+    let published = published.map_err(|error| error.to_string())?;
+    published
+        .committed()
+        .await
+        .map_err(|error| error.to_string())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 /// The journals, and where they are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Journals {
-    logs: Vec<(String, Arc<EventLog>)>,
+    logs: Vec<Arc<EventLog>>,
     /// Goes with the server.
     _temporary: Option<Arc<TempDir>>,
 }
@@ -61,16 +61,12 @@ impl Journals {
         if !sections.values().any(StreamSection::keeps_dead_letters) {
             sections.insert(DEAD_LETTERS.to_owned(), StreamSection::of_dead_letters());
         }
-        let temporary = match data_dir {
-            Some(_) => None,
-            None => Some(Arc::new(
-                tempfile::Builder::new().prefix("loom-").tempdir()?,
-            )),
-        };
-        let root = match (data_dir, &temporary) {
-            (Some(data_dir), _) => data_dir.join("streams"),
-            (None, Some(temporary)) => temporary.path().join("streams"),
-            (None, None) => PathBuf::from("streams"),
+        let mut temporary = None;
+        let root = if let Some(data_dir) = data_dir {
+            data_dir.join("streams")
+        } else {
+            let directory = tempfile::Builder::new().prefix("loom-").tempdir()?;
+            temporary.insert(Arc::new(directory)).path().join("streams")
         };
         let mut logs = Vec::new();
         let mut streams = Vec::new();
@@ -78,7 +74,7 @@ impl Journals {
             let log = open(name, section, &root.join(name), max_event)?;
             let journal = Arc::clone(&log) as Arc<dyn Journal>;
             streams.push(Stream::open(section.stream(name), journal)?);
-            logs.push((name.clone(), log));
+            logs.push(log);
         }
         let journals = Self {
             logs,
@@ -94,7 +90,7 @@ impl Journals {
         while end.run_until_cancelled(due.tick()).await.is_some() {
             let logs = self.logs.clone();
             let retained = tokio::task::spawn_blocking(move || {
-                for (_, journal) in &logs {
+                for journal in &logs {
                     journal.log().retain(now_unix_nano());
                 }
             });
