@@ -10,6 +10,7 @@ mod http;
 mod http1;
 mod listeners;
 mod metrics;
+mod retelling;
 mod serve;
 mod shutdown;
 mod streams;
@@ -59,6 +60,7 @@ struct Parts {
     journals: Journals,
     store: TraceStore,
     pipeline: Pipeline,
+    tracer: Tracer,
     started: SystemTime,
 }
 
@@ -158,7 +160,7 @@ impl App {
             bus.clone(),
             broker,
             directory.clone(),
-            tracer,
+            tracer.clone(),
             Arc::new(move || metrics::span_stats(&counters.stats())),
         );
 
@@ -169,6 +171,7 @@ impl App {
             journals,
             store,
             pipeline,
+            tracer,
             started: SystemTime::now(),
         };
         let doors = serve::open(
