@@ -14,6 +14,7 @@ mod retelling;
 mod serve;
 mod shutdown;
 mod streams;
+mod verification;
 
 pub use addresses::Addresses;
 pub use listeners::{BindError, Listeners};
