@@ -9,6 +9,7 @@ mod auth;
 mod http;
 mod http1;
 mod listeners;
+mod mending;
 mod metrics;
 mod retelling;
 mod serve;
