@@ -117,6 +117,7 @@ impl Forward {
                     event_id: event.id(),
                     error: None,
                     link: previous.map(Box::new),
+                    is_stand_in: false,
                 })
             });
         recorded.map(|context| context.span_id)

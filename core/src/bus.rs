@@ -405,6 +405,7 @@ impl EventBus {
                     event_id: event.id(),
                     error: lost.then_some(DropReason::Backpressure.as_str()),
                     link: None,
+                    is_stand_in: false,
                 })
             });
     }

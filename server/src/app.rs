@@ -10,9 +10,11 @@ mod http;
 mod http1;
 mod listeners;
 mod metrics;
+mod retelling;
 mod serve;
 mod shutdown;
 mod streams;
+mod verification;
 
 pub use addresses::Addresses;
 pub use listeners::{BindError, Listeners};
@@ -59,6 +61,7 @@ struct Parts {
     journals: Journals,
     store: TraceStore,
     pipeline: Pipeline,
+    tracer: Tracer,
     started: SystemTime,
 }
 
@@ -158,7 +161,7 @@ impl App {
             bus.clone(),
             broker,
             directory.clone(),
-            tracer,
+            tracer.clone(),
             Arc::new(move || metrics::span_stats(&counters.stats())),
         );
 
@@ -169,6 +172,7 @@ impl App {
             journals,
             store,
             pipeline,
+            tracer,
             started: SystemTime::now(),
         };
         let doors = serve::open(

@@ -39,6 +39,7 @@ fn hop(topic: &Arc<str>, agent: &Arc<str>) -> SpanRecord {
             event_id: EventId([7; 16]),
             error: None,
             link: None,
+            is_stand_in: false,
         }),
     }
 }

@@ -80,6 +80,8 @@ pub struct MessageDetail {
     pub error: Option<&'static str>,
     /// Another span that this one has to do with: the attempt before. Boxed, since hardly a span has one.
     pub link: Option<Box<TraceContext>>,
+    /// It stands in the place of the span that was lost with its process.
+    pub is_stand_in: bool,
 }
 
 /// The hops, each with what only it knows.

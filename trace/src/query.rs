@@ -29,6 +29,14 @@ impl Query {
         Self { pool }
     }
 
+    /// Reads whatever `work` wants.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        self.pool.read(work).await
+    }
+
     /// The trace of that id with at most `max_spans` spans by start time; `None` if no span of it is known.
     pub async fn trace(&self, id: TraceId, max_spans: usize) -> Result<Option<Trace>, QueryError> {
         self.pool

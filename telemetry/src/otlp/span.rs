@@ -3,7 +3,7 @@
 use loom_proto::semconv::{attribute, span as name};
 use loom_proto::trace_context::TraceContext;
 
-use super::attributes::{self, write_int, write_text};
+use super::attributes::{self, write_int, write_text, write_truth};
 use super::wire::{SHORT, TINY, Writer};
 use crate::record::{
     FreeDetail, MessageDetail, MessageOperation, SpanDetail, SpanEvent, SpanRecord, SpanStatus,
@@ -118,6 +118,9 @@ fn write_message(writer: &mut Writer, span: &SpanRecord, detail: &MessageDetail)
         text(attribute::ERROR_TYPE, error.as_bytes());
     }
 
+    if detail.is_stand_in {
+        write_truth(writer, field::ATTRIBUTES, attribute::STAND_IN);
+    }
     let mut int = |key, value: u32| write_int(writer, field::ATTRIBUTES, key, i64::from(value));
     match detail.operation {
         MessageOperation::BridgePublish { body_size } => {
