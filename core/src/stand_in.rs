@@ -74,6 +74,7 @@ fn span(
             event_id: event.id(),
             error: None,
             is_stand_in: true,
+            link: None,
         }),
     }
 }
