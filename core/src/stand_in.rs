@@ -73,8 +73,8 @@ fn span(
             topic: Arc::clone(event.topic()),
             event_id: event.id(),
             error: None,
-            is_stand_in: true,
             link: None,
+            is_stand_in: true,
         }),
     }
 }
@@ -112,6 +112,7 @@ impl Lost {
             topic,
             event_id,
             error: None,
+            link: None,
             is_stand_in: true,
         };
         self.record(SpanKind::Producer, SpanDetail::Message(detail))
