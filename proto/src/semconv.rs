@@ -106,6 +106,8 @@ names! {
         PROVIDER = "loom.broker.provider";
         /// Agent that calls a capability.
         CALLER = "loom.broker.caller";
+        /// True on the link to the event that came last of those which the work of a span has joined.
+        JOIN_LAST = "loom.join.last";
         /// Why an operation failed: a code of Loom, or the class of an exception.
         ERROR_TYPE = "error.type";
         /// `invoke_agent` on handlers, `execute_tool` on capability calls.

@@ -22,8 +22,9 @@ import os
 from loom import _native
 from loom._native import Event
 from loom.agent import Agent
+from loom.blocking import BlockingContext
 from loom.config import Qos
-from loom.context import BlockingContext, Context
+from loom.context import Context
 from loom.envelope import Envelope
 from loom.exceptions import (
     AgentIdInUse,
@@ -43,6 +44,7 @@ from loom.exceptions import (
     ProviderGone,
     UnknownCapability,
 )
+from loom.replies import FanOut, Replies
 from loom.signals import Reject, Retry
 from loom.telemetry import (
     TelemetryReport,
@@ -65,6 +67,7 @@ __all__ = [
     "Event",
     "EventExpired",
     "EventTooLarge",
+    "FanOut",
     "HandlerFailed",
     "InvalidAgent",
     "InvalidEvent",
@@ -76,6 +79,7 @@ __all__ = [
     "ProviderGone",
     "Qos",
     "Reject",
+    "Replies",
     "Retry",
     "TelemetryReport",
     "TracerProvider",

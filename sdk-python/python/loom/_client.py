@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from loom.exceptions import ConnectionLost, LoomError, Overloaded
+from loom._answers import OpenAnswers
+from loom.exceptions import ConnectionLost, LoomError
 
 if TYPE_CHECKING:
     import asyncio
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["CallHandler", "Connection"]
 
 _log = logging.getLogger("loom")
-
-MAX_OPEN_REQUESTS = 4096
-"""Requests of one agent that may wait for a reply at once, and the same for calls."""
 
 
 class CallHandler(Protocol):
@@ -64,6 +62,7 @@ class Connection:
         self._confirms: dict[int, list[asyncio.Future[None]]] = {}
         self._flushes: dict[int, list[asyncio.Future[None]]] = {}
         self.rejected = 0
+        self.replies_dropped = 0
 
     def serve_calls(self, handler: CallHandler) -> None:
         """Hand calls of other agents to this one."""
@@ -204,7 +203,8 @@ class Connection:
 
     def _on_reply(self, event: _native.Event) -> None:
         if not self.requests.resolve(event.correlation_id, event):
-            _log.debug("a reply came too late: correlation id %s", event.correlation_id)
+            self.replies_dropped += 1
+            _log.debug("nobody waits for a reply of %s: correlation id %s", event.sender, event.correlation_id)
 
     def _on_call(self, *call: Any) -> None:
         if self._call_handler is not None:
@@ -235,48 +235,6 @@ class Connection:
         self._flushes.clear()
         self.calls.fail_all(error)
         self.requests.fail_all(error)
-
-
-class OpenAnswers:
-    """Answers that somebody waits for, by id; bounded, and emptied by whoever waits."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._open: dict[int | str, asyncio.Future[Any]] = {}
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def open(self, key: int | str, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
-        """Wait for an answer; ``close`` it whatever happens."""
-        if len(self._open) >= MAX_OPEN_REQUESTS:
-            raise Overloaded(f"{len(self._open)} {self._what} of this agent are open already; wait for answers")
-        future: asyncio.Future[Any] = loop.create_future()
-        self._open[key] = future
-        return future
-
-    def close(self, key: int | str) -> None:
-        """Nobody waits any more."""
-        self._open.pop(key, None)
-
-    def resolve(self, key: int | str, answer: object) -> bool:
-        """Give the answer; False when nobody waits for it."""
-        future = self._open.get(key)
-        if future is None or future.done():
-            return False
-        future.set_result(answer)
-        return True
-
-    def fail(self, key: int | str, error: LoomError) -> None:
-        """Give an error for an answer."""
-        future = self._open.get(key)
-        if future is not None and not future.done():
-            future.set_exception(error)
-
-    def fail_all(self, error: LoomError) -> None:
-        """Give everybody an error."""
-        for key in tuple(self._open):
-            self.fail(key, error)
 
 
 def _resolve(waiting: list[asyncio.Future[None]], error: LoomError | None = None) -> None:

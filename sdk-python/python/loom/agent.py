@@ -376,6 +376,7 @@ class Agent(Outgoing):
         _, dispatcher, _ = self._parts()
         counted = dict(connection.client.stats())
         counted["rejected"] = connection.rejected
+        counted["replies_dropped"] = connection.replies_dropped
         counted["handled"] = dispatcher.handled
         counted["failed"] = dispatcher.failed
         return counted

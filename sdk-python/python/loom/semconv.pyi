@@ -28,6 +28,7 @@ class attribute:
     CAPABILITY: Final = "loom.broker.capability"
     PROVIDER: Final = "loom.broker.provider"
     CALLER: Final = "loom.broker.caller"
+    JOIN_LAST: Final = "loom.join.last"
     ERROR_TYPE: Final = "error.type"
     GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
     GEN_AI_AGENT_ID: Final = "gen_ai.agent.id"
