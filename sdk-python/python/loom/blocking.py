@@ -39,6 +39,10 @@ class BlockingContext:
         """See ``Context.fan_out``."""
         return self._run(_awaited(self._context.fan_out(topic, payload, **options)))
 
+    def barrier(self, name: str, parties: int, **options: Any) -> int:
+        """See ``Context.barrier``."""
+        return self._run(self._context.barrier(name, parties, **options))
+
     def reply(self, payload: Any = b"", **options: Any) -> str:
         """See ``Context.reply``."""
         return self._run(self._context.reply(payload, **options))

@@ -14,6 +14,7 @@ from loom._joining import link
 from loom._otel import SPAN_KEY, baggage_header, get_current
 from loom._payload import decode, encode, encode_json, is_binary
 from loom._spans import trace_headers
+from loom.barrier import meet
 from loom.blocking import BlockingContext
 from loom.exceptions import DeadlineExceeded, InvalidEvent, LoomError
 from loom.replies import FanOut
@@ -236,6 +237,19 @@ class Outgoing:
             )
 
         return FanOut(emitter.connection.requests, send, self._joining_span, n=n, timeout=timeout)
+
+    async def barrier(self, name: str, parties: int, *, timeout: float = DEFAULT_TIMEOUT) -> int:
+        """Wait until so many parties have come to the barrier of this name; return how many had come before this one.
+
+        All go on when the last has come, and the next one to come begins the next round. Who dies, is cancelled or
+        gives up while it waits has not come.
+
+        Raises:
+            DeadlineExceeded: Too few came within ``timeout`` seconds; the message says how many.
+            InvalidEvent: The others wait for another number of parties.
+
+        """
+        return await meet(self._emitter, self.invoke, name, parties, timeout)
 
     @property
     def _joining_span(self) -> Any:
