@@ -109,6 +109,7 @@ impl Forward {
                     topic: Arc::clone(event.topic()),
                     event_id: event.id(),
                     error: None,
+                    is_stand_in: false,
                 })
             });
     }

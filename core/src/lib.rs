@@ -14,6 +14,7 @@
 //! | [`event`], [`envelope`] | what travels |
 //! | [`ledger`] | the counters that must add up |
 //! | [`instrument`] | the only file that opens spans |
+//! | [`stand_in`] | spans in the place of those that were lost with their process |
 //!
 //! Order: what one publisher publishes on one topic reaches a mailbox in that order. Between publishers there is none.
 
@@ -31,6 +32,7 @@ pub mod journal;
 pub mod ledger;
 pub mod mailbox;
 pub mod routing;
+pub mod stand_in;
 pub mod stream;
 pub mod subscriber;
 
@@ -41,7 +43,7 @@ pub use config::{BrokerConfig, BusConfig, Qos};
 pub use directory::{AgentEntry, Directory, Presence};
 pub use envelope::{Envelope, Malformed};
 pub use error::{InvokeError, PublishError, SubscribeError};
-pub use event::{Event, EventError};
+pub use event::{Came, Event, EventError, Lineage};
 pub use group::{
     Acknowledged, Attempt, Group, GroupBooks, GroupConfig, GroupMember, GroupStart, Verdict,
 };

@@ -110,6 +110,8 @@ names! {
         JOIN_LAST = "loom.join.last";
         /// Why an operation failed: a code of Loom, or the class of an exception.
         ERROR_TYPE = "error.type";
+        /// True on a span that the runtime wrote in the place of one that was lost with its process.
+        STAND_IN = "loom.stand_in";
         /// `invoke_agent` on handlers, `execute_tool` on capability calls.
         GEN_AI_OPERATION_NAME = "gen_ai.operation.name";
         /// Agent, as the GenAI convention names it.

@@ -10,6 +10,7 @@ mod http;
 mod http1;
 mod listeners;
 mod metrics;
+mod retelling;
 mod serve;
 mod shutdown;
 mod streams;
@@ -61,6 +62,7 @@ struct Parts {
     journals: Journals,
     store: TraceStore,
     pipeline: Pipeline,
+    tracer: Tracer,
     started: SystemTime,
 }
 
@@ -161,7 +163,7 @@ impl App {
             bus.clone(),
             broker,
             directory.clone(),
-            tracer,
+            tracer.clone(),
             Arc::new(move || metrics::span_stats(&counters.stats())),
         );
 
@@ -172,6 +174,7 @@ impl App {
             journals,
             store,
             pipeline,
+            tracer,
             started: SystemTime::now(),
         };
         let doors = serve::open(

@@ -78,6 +78,8 @@ pub struct MessageDetail {
     pub event_id: EventId,
     /// The code of the failure when the status is [`SpanStatus::Error`].
     pub error: Option<&'static str>,
+    /// It stands in the place of the span that was lost with its process.
+    pub is_stand_in: bool,
 }
 
 /// The hops, each with what only it knows.

@@ -30,6 +30,7 @@ class attribute:
     CALLER: Final = "loom.broker.caller"
     JOIN_LAST: Final = "loom.join.last"
     ERROR_TYPE: Final = "error.type"
+    STAND_IN: Final = "loom.stand_in"
     GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
     GEN_AI_AGENT_ID: Final = "gen_ai.agent.id"
     GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"

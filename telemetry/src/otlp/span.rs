@@ -2,7 +2,7 @@
 
 use loom_proto::semconv::{attribute, span as name};
 
-use super::attributes::{self, write_int, write_text};
+use super::attributes::{self, write_int, write_text, write_truth};
 use super::wire::{SHORT, TINY, Writer};
 use crate::record::{
     FreeDetail, MessageDetail, MessageOperation, SpanDetail, SpanEvent, SpanLink, SpanRecord,
@@ -117,6 +117,9 @@ fn write_message(writer: &mut Writer, span: &SpanRecord, detail: &MessageDetail)
         text(attribute::ERROR_TYPE, error.as_bytes());
     }
 
+    if detail.is_stand_in {
+        write_truth(writer, field::ATTRIBUTES, attribute::STAND_IN);
+    }
     let mut int = |key, value: u32| write_int(writer, field::ATTRIBUTES, key, i64::from(value));
     match detail.operation {
         MessageOperation::BridgePublish { body_size } => {

@@ -122,6 +122,9 @@ fn message(span: &mut Span, context: &TraceContext, detail: &MessageDetail) {
     if let Some(error) = detail.error {
         add(attribute::ERROR_TYPE, error.into());
     }
+    if detail.is_stand_in {
+        add(attribute::STAND_IN, true.into());
+    }
     match detail.operation {
         MessageOperation::BridgePublish { body_size } => {
             add(attribute::MESSAGING_BODY_SIZE, i64::from(body_size).into());

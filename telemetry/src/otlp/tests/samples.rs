@@ -29,6 +29,7 @@ pub(super) fn message_span(operation: MessageOperation) -> SpanRecord {
             topic: "sensor.data".into(),
             event_id: EventId([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]),
             error: None,
+            is_stand_in: false,
         }),
     }
 }
@@ -148,6 +149,7 @@ prop_compose! {
         topic in "[a-z.]{1,200}",
         id in any::<[u8; 16]>(),
         error in prop::option::of(Just("timeout")),
+        is_stand_in: bool,
     ) -> MessageDetail {
         MessageDetail {
             operation,
@@ -155,6 +157,7 @@ prop_compose! {
             topic: topic.into(),
             event_id: EventId(id),
             error,
+            is_stand_in,
         }
     }
 }
