@@ -25,6 +25,7 @@ from loom.agent import Agent
 from loom.blocking import BlockingContext
 from loom.config import Qos
 from loom.context import Context
+from loom.contract import Proposal, Proposals
 from loom.envelope import Envelope
 from loom.exceptions import (
     AgentIdInUse,
@@ -75,6 +76,8 @@ __all__ = [
     "NotStored",
     "Overloaded",
     "PermissionDenied",
+    "Proposal",
+    "Proposals",
     "ProtocolError",
     "ProviderGone",
     "Qos",

@@ -19,6 +19,7 @@ from loom._spans import spans_for
 from loom.actions import ActionServer, Capability
 from loom.config import Qos, Settings
 from loom.context import Emitter, Outgoing
+from loom.contract import Bidder, Contracts
 from loom.dispatch import Dispatcher, Handler
 from loom.exceptions import InvalidAgent, LoomError
 from loom.subscription import Subscription, acknowledged, check_pattern
@@ -58,6 +59,7 @@ class Agent(Outgoing):
         "_actions",
         "_capabilities",
         "_connection",
+        "_contracts",
         "_dispatcher",
         "_is_stopping",
         "_on_error",
@@ -112,6 +114,7 @@ class Agent(Outgoing):
         self._dispatcher: Dispatcher | None = None
         self._actions: ActionServer | None = None
         self._is_stopping = False
+        self._contracts = Contracts(self.instance_id)
         self._spans = spans_for(agent_id, self.instance_id)
         patterns = [topics] if isinstance(topics, str) else list(topics)
         if patterns and on_event is None:
@@ -193,6 +196,26 @@ class Agent(Outgoing):
 
         return register
 
+    def contractor(
+        self,
+        *patterns: str,
+        bid: Callable[[Context, Any], Any],
+        perform: Callable[[Context, Any, Any], Any],
+        qos: Qos | str = Qos.BATCHED,
+    ) -> None:
+        """Take part in contract nets: bid for tasks on these topics, and perform those that are awarded.
+
+        ``bid(ctx, task)`` returns what this agent would do the task for, or None where it does not want it; a bid
+        reserves nothing and may never be awarded. ``perform(ctx, task, bid)`` does the work and returns its result, as
+        JSON or bytes. Both are async or plain functions; a plain one runs in a thread. See ``call_for_proposals``.
+        """
+        bidder = Bidder(self._contracts, bid, perform)
+        self.on(*patterns, qos=qos)(bidder.on_cfp)
+        if self._contracts.capability not in self._capabilities:
+            self.capability(self._contracts.capability, description="takes the awards of this process' bids")(
+                self._contracts.award
+            )
+
     # ---- life ----
 
     async def start(self) -> None:
@@ -234,6 +257,7 @@ class Agent(Outgoing):
             client, loop, agent_id=self.agent_id, address=self._settings.address, on_error=self._report_error
         )
         emitter = Emitter(connection, self._spans, inbox=inbox, emit_timeout=self._settings.emit_timeout)
+        self._contracts.bind(emitter)
         handlers = {number: wanted.handler for number, wanted in enumerate(self._subscriptions, start=1)}
         dispatcher = Dispatcher(connection, handlers, self._spans, emitter, max_in_flight=self._settings.max_in_flight)
         actions = ActionServer(self._capabilities, dispatcher, self._spans, emitter)
@@ -377,6 +401,7 @@ class Agent(Outgoing):
         counted = dict(connection.client.stats())
         counted["rejected"] = connection.rejected
         counted["replies_dropped"] = connection.replies_dropped
+        counted["proposals_open"] = len(self._contracts)
         counted["handled"] = dispatcher.handled
         counted["failed"] = dispatcher.failed
         return counted

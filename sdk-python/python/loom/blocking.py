@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from loom import _native
     from loom.context import Context
+    from loom.contract import Proposal, Proposals
     from loom.replies import FanOut, Replies
 
 __all__ = ["BlockingContext"]
@@ -38,6 +39,14 @@ class BlockingContext:
     def fan_out(self, topic: str, payload: Any = b"", **options: Any) -> Replies:
         """See ``Context.fan_out``."""
         return self._run(_awaited(self._context.fan_out(topic, payload, **options)))
+
+    def call_for_proposals(self, topic: str, task: Any = b"", **options: Any) -> Proposals:
+        """See ``Context.call_for_proposals``; what is proposed is awarded with ``award``."""
+        return self._run(self._context.call_for_proposals(topic, task, **options))
+
+    def award(self, proposals: Proposals, proposal: Proposal, **options: Any) -> Any:
+        """See ``Proposals.award``."""
+        return self._run(proposals.award(proposal, **options))
 
     def barrier(self, name: str, parties: int, **options: Any) -> int:
         """See ``Context.barrier``."""

@@ -16,6 +16,7 @@ from loom._payload import decode, encode, encode_json, is_binary
 from loom._spans import trace_headers
 from loom.barrier import meet
 from loom.blocking import BlockingContext
+from loom.contract import CFP, Proposals, open_until
 from loom.exceptions import DeadlineExceeded, InvalidEvent, LoomError
 from loom.replies import FanOut
 
@@ -237,6 +238,30 @@ class Outgoing:
             )
 
         return FanOut(emitter.connection.requests, send, self._joining_span, n=n, timeout=timeout)
+
+    async def call_for_proposals(
+        self,
+        topic: str,
+        task: Any = b"",
+        *,
+        n: int | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        open_for: float = 60.0,
+        thread_id: str | None = None,
+    ) -> Proposals:
+        """Ask who would do a task, and return the proposals of ``n`` agents, or of all that answer in time.
+
+        ``await proposals.award(best)`` gives the task to one of them and returns its result. Proposals that are neither
+        awarded nor rejected stay open for ``open_for`` seconds, at most a day.
+
+        Raises:
+            DeadlineExceeded: The call itself was not taken within ``timeout`` seconds.
+
+        """
+        replies = await self.fan_out(
+            topic, task, n=n, type=CFP, timeout=timeout, thread_id=thread_id, metadata=open_until(open_for)
+        )
+        return Proposals(self, replies)
 
     async def barrier(self, name: str, parties: int, *, timeout: float = DEFAULT_TIMEOUT) -> int:
         """Wait until so many parties have come to the barrier of this name; return how many had come before this one.
