@@ -247,8 +247,8 @@ class Servers:
         self._port = port
         self._started: list[LoomServer] = []
 
-    def start(self) -> LoomServer:
-        server = LoomServer(ports={"bridge": self._port})
+    def start(self, **options: Any) -> LoomServer:
+        server = LoomServer(ports={"bridge": self._port}, **options)
         self._started.append(server)
         return server
 

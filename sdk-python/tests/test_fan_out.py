@@ -297,3 +297,25 @@ async def test_spans_of_a_foreign_provider_are_linked_too(run_script: Any) -> No
         print([link.attributes.get("loom.join.last") for link in links])
     """)
     assert (done.code, done.out.strip()) == (0, "[None, True]"), done.err
+
+
+async def test_a_request_that_the_server_refuses_ends_at_once(bus: Bus) -> None:
+    topic = bus.names.topic("circle")
+    errors: list[Any] = []
+
+    async def handle(ctx: Context, where: str, event: Event) -> None:
+        for ask in (ctx.request(topic, timeout=60), all_of(ctx)):
+            with pytest.raises(loom.EventExpired) as caught:
+                await ask
+            errors.append(caught.value)
+
+    async def all_of(ctx: Context) -> Replies:
+        return await ctx.fan_out(topic, n=1, timeout=60)
+
+    reported: list[loom.LoomError] = []
+    agent = await bus.started(topics=[topic], on_event=handle, on_error=reported.append)
+    await agent.emit(topic, ttl=1)
+    await eventually(lambda: len(errors) == 2)
+    # Raised where it was asked, and nowhere else.
+    assert reported == []
+    assert agent.stats()["rejected"] == 2

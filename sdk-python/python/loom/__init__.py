@@ -20,6 +20,7 @@ import logging
 import os
 
 from loom import _native
+from loom._client import ConnectionChange
 from loom._native import Event
 from loom.agent import Agent
 from loom.blocking import BlockingContext
@@ -61,6 +62,7 @@ __all__ = [
     "AgentIdInUse",
     "BlockingContext",
     "Cancelled",
+    "ConnectionChange",
     "ConnectionLost",
     "Context",
     "DeadlineExceeded",

@@ -37,6 +37,8 @@ class OpenAnswers:
     def __init__(self, what: str) -> None:
         self._what = what
         self._open: dict[int | str, Taker] = {}
+        self._events: dict[int | str, str] = {}
+        self._keys: dict[str, int | str] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -53,9 +55,17 @@ class OpenAnswers:
             raise Overloaded(f"{len(self._open)} {self._what} of this agent are open already; wait for answers")
         self._open[key] = taker
 
+    def asked_with(self, key: int | str, event_id: str) -> None:
+        """Remember which event asks: when the server refuses it, nobody will answer."""
+        self._events[key] = event_id
+        self._keys[event_id] = key
+
     def close(self, key: int | str) -> None:
         """Nobody waits any more."""
         self._open.pop(key, None)
+        event_id = self._events.pop(key, None)
+        if event_id is not None:
+            del self._keys[event_id]
 
     def resolve(self, key: int | str, answer: object) -> bool:
         """Give the answer; False when nobody waits for it."""
@@ -70,6 +80,14 @@ class OpenAnswers:
         taker = self._open.get(key)
         if taker is not None and not taker.done():
             taker.set_exception(error)
+
+    def refuse(self, event_id: str, error: LoomError) -> bool:
+        """Tell whoever waits for answers to this event that it was refused; False when nobody does."""
+        key = self._keys.get(event_id)
+        if key is None:
+            return False
+        self.fail(key, error)
+        return True
 
     def fail_all(self, error: LoomError) -> None:
         """Give everybody an error."""

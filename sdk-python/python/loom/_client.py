@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from loom._answers import OpenAnswers
 from loom.exceptions import ConnectionLost, LoomError
@@ -14,9 +14,19 @@ if TYPE_CHECKING:
 
     from loom import _native
 
-__all__ = ["CallHandler", "Connection"]
+__all__ = ["CallHandler", "Connection", "ConnectionChange"]
 
 _log = logging.getLogger("loom")
+
+
+class ConnectionChange(NamedTuple):
+    """An agent has got its connection, or has lost it and tries to get another one."""
+
+    is_connected: bool
+    streams: int
+    """How many connections there have been since the agent's start; 2 and more: it is connected again."""
+    reason: str = ""
+    """Why it was lost."""
 
 
 class CallHandler(Protocol):
@@ -42,6 +52,7 @@ class Connection:
         agent_id: str,
         address: str,
         on_error: Callable[[LoomError], None],
+        on_connection: Callable[[ConnectionChange], None],
     ) -> None:
         self.client = client
         self.calls = OpenAnswers("calls")
@@ -52,10 +63,11 @@ class Connection:
         self._agent_id = agent_id
         self._address = address
         self._on_error = on_error
+        self._on_connection = on_connection
         self._call_handler: CallHandler | None = None
         self._on_lost: Callable[[], None] | None = None
         self._is_connected = False
-        self._was_connected = False
+        self._streams = 0
         self._has_told_of_loss = False
         self._waiting_for_connection: list[asyncio.Future[None]] = []
         self._waiting_for_room: list[asyncio.Future[None]] = []
@@ -134,8 +146,8 @@ class Connection:
         self._is_connected = True
         level = logging.INFO if self._has_told_of_loss else logging.DEBUG
         self._has_told_of_loss = False
-        again = "again " if self._was_connected else ""
-        self._was_connected = True
+        again = "again " if self._streams else ""
+        self._streams += 1
         _log.log(
             level,
             "agent %s is connected %sto the Loom server %s at %s (window %d)",
@@ -146,6 +158,7 @@ class Connection:
             publish_window,
         )
         _resolve(self._waiting_for_connection)
+        self._on_connection(ConnectionChange(is_connected=True, streams=self._streams))
 
     def _on_disconnected(self, reason: str) -> None:
         was_connected, self._is_connected = self._is_connected, False
@@ -156,6 +169,7 @@ class Connection:
                 self._call_handler.disconnected()
             if self._on_lost is not None:
                 self._on_lost()
+            self._on_connection(ConnectionChange(is_connected=False, streams=self._streams, reason=reason))
         if self._has_told_of_loss:
             _log.debug("agent %s is still not connected to %s: %s", self._agent_id, self._address, reason)
             return
@@ -197,6 +211,8 @@ class Connection:
         waiting = self._confirms.pop(number, None)
         if waiting:
             _resolve(waiting, error)
+            return
+        if event_id is not None and self.requests.refuse(event_id, error):
             return
         _log.warning("event %s of agent %s was rejected: %s", event_id, self._agent_id, error)
         self._on_error(error)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
+    from loom._client import ConnectionChange
     from loom.context import Context
     from loom.subscription import Start
 
@@ -62,6 +63,7 @@ class Agent(Outgoing):
         "_contracts",
         "_dispatcher",
         "_is_stopping",
+        "_on_connection",
         "_on_error",
         "_settings",
         "_spans",
@@ -90,6 +92,7 @@ class Agent(Outgoing):
         emit_timeout: float | None = None,
         stop_timeout: float = 5.0,
         on_error: Callable[[LoomError], None] | None = None,
+        on_connection: Callable[[ConnectionChange], None] | None = None,
     ) -> None:
         if not _native.is_valid_agent_id(agent_id):
             raise InvalidAgent(
@@ -109,6 +112,7 @@ class Agent(Outgoing):
         self._subscriptions: list[Subscription] = []
         self._capabilities: dict[str, Capability] = {}
         self._on_error = on_error
+        self._on_connection = on_connection
         self._event = None
         self._connection: Connection | None = None
         self._dispatcher: Dispatcher | None = None
@@ -254,7 +258,12 @@ class Agent(Outgoing):
         )
         self._spans.bind(client)
         connection = Connection(
-            client, loop, agent_id=self.agent_id, address=self._settings.address, on_error=self._report_error
+            client,
+            loop,
+            agent_id=self.agent_id,
+            address=self._settings.address,
+            on_error=self._report_error,
+            on_connection=self._report_connection,
         )
         emitter = Emitter(connection, self._spans, inbox=inbox, emit_timeout=self._settings.emit_timeout)
         self._contracts.bind(emitter)
@@ -436,6 +445,13 @@ class Agent(Outgoing):
                 self._on_error(error)
             except Exception:  # noqa: BLE001 - logged, whatever it is
                 _log.exception("on_error of agent %s failed", self.agent_id)
+
+    def _report_connection(self, change: ConnectionChange) -> None:
+        if self._on_connection is not None:
+            try:
+                self._on_connection(change)
+            except Exception:  # noqa: BLE001 - logged, whatever it is
+                _log.exception("on_connection of agent %s failed", self.agent_id)
 
 
 def _handler(function: Callable[..., Any]) -> Handler:

@@ -176,6 +176,7 @@ class Outgoing:
 
         Raises:
             DeadlineExceeded: Nobody has replied within ``timeout`` seconds.
+            EventExpired: The event has made too many hops; and whatever else the server refuses it for.
 
         """
         emitter = self._emitter
@@ -184,7 +185,7 @@ class Outgoing:
         reply = requests.open(correlation_id, emitter.loop)
         try:
             async with asyncio.timeout(timeout):
-                await self.emit(
+                event_id = await self.emit(
                     topic,
                     type=type,
                     payload=payload,
@@ -193,6 +194,7 @@ class Outgoing:
                     reply_to=emitter.inbox,
                     metadata=metadata,
                 )
+                requests.asked_with(correlation_id, event_id)
                 event: _native.Event = await reply
         except TimeoutError as error:
             if isinstance(error, LoomError):
@@ -221,12 +223,13 @@ class Outgoing:
 
         Raises:
             DeadlineExceeded: The request itself was not taken within ``timeout`` seconds.
+            EventExpired: It has made too many hops; and whatever else the server refuses it for.
 
         """
         emitter = self._emitter
 
-        async def send(correlation_id: str) -> None:
-            await self.emit(
+        async def send(correlation_id: str) -> str:
+            return await self.emit(
                 topic,
                 type=type,
                 payload=payload,

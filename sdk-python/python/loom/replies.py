@@ -77,7 +77,7 @@ class FanOut:
     def __init__(
         self,
         requests: OpenAnswers,
-        send: Callable[[str], Awaitable[object]],
+        send: Callable[[str], Awaitable[str]],
         span: Any,
         *,
         n: int | None,
@@ -117,10 +117,11 @@ class FanOut:
         self._requests.admit(self._key, gathered)
         gathered.deadline = loop.call_later(self._timeout, gathered.end)
         try:
-            await self._send(self._key)
+            event_id = await self._send(self._key)
         except BaseException:
             self._close()
             raise
+        self._requests.asked_with(self._key, event_id)
         return self
 
     async def __aexit__(
