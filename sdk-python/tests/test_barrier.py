@@ -72,6 +72,36 @@ async def test_handlers_of_one_agent_meet(bus: Bus) -> None:
     await eventually(lambda: sorted(met) == [0, 1, 2])
 
 
+async def test_more_handlers_meet_than_may_run_at_once(bus: Bus) -> None:
+    """Who waits at a barrier gives its place to the next one; when all have met no more run at once than may."""
+    topic, go_on = bus.names.topic("work"), asyncio.Event()
+    running: list[int] = []
+    most = 0
+
+    async def handle(ctx: Context, where: str, event: Event) -> None:
+        nonlocal most
+        if event.text() == "meet":
+            await ctx.barrier(topic, 10, timeout=20)
+            return
+        running.append(1)
+        most = max(most, len(running))
+        await go_on.wait()
+        running.pop()
+
+    agent = await bus.started(topics=[topic], on_event=handle, max_in_flight=2)
+    for _ in range(10):
+        await agent.emit(topic, payload="meet")
+    await eventually(lambda: agent.stats()["handled"] == 10)
+    for _ in range(10):
+        await agent.emit(topic, payload="work")
+    await eventually(lambda: len(running) == 2)
+    await agent.flush()
+    await eventually(lambda: agent.stats()["received"] == 20)
+    go_on.set()
+    await eventually(lambda: agent.stats()["handled"] == 20)
+    assert most == 2
+
+
 async def test_a_party_that_dies_has_not_come(bus: Bus) -> None:
     name = bus.names.topic("start")
     one, two, probe = [await bus.started() for _ in range(3)]

@@ -46,6 +46,7 @@ from loom.exceptions import (
     ProviderGone,
     UnknownCapability,
 )
+from loom.join import Joined
 from loom.replies import FanOut, Replies
 from loom.signals import Reject, Retry
 from loom.telemetry import (
@@ -74,6 +75,7 @@ __all__ = [
     "HandlerFailed",
     "InvalidAgent",
     "InvalidEvent",
+    "Joined",
     "LoomError",
     "NotStored",
     "Overloaded",

@@ -7,7 +7,6 @@ import functools
 import inspect
 import json
 import logging
-import signal
 import uuid
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,13 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from loom import _native
 from loom._client import Connection
 from loom._otel import current_source
+from loom._running import until_signalled
 from loom._spans import spans_for
 from loom.actions import ActionServer, Capability
 from loom.config import Qos, Settings
-from loom.context import Emitter, Outgoing
+from loom.context import DEFAULT_TIMEOUT, Emitter, Outgoing
 from loom.contract import Bidder, Contracts
 from loom.dispatch import Dispatcher, Handler
 from loom.exceptions import InvalidAgent, LoomError
+from loom.join import Join
 from loom.subscription import Subscription, acknowledged, check_pattern
 from loom.telemetry import forward_logs
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from loom._client import ConnectionChange
     from loom.context import Context
+    from loom.join import By
     from loom.subscription import Start
 
     EventHandler = Callable[[Context, str, _native.Event], Any]
@@ -44,6 +46,8 @@ H = TypeVar("H", bound="Callable[..., Any]")
 
 _INBOX_CAPACITY = 4096
 """Replies that wait on the server: as many as an agent may have requests open."""
+_JOINED_HANDLING = 30.0
+"""Seconds that the handler of joined events may take beyond their waiting, where they are acknowledged."""
 _SPAN_FLUSH = 2.0
 """Seconds that a stop waits for spans at most: a collector that is away must not delay it further."""
 
@@ -200,6 +204,39 @@ class Agent(Outgoing):
 
         return register
 
+    def join(
+        self,
+        *patterns: str,
+        by: By = "correlation_id",
+        timeout: float = DEFAULT_TIMEOUT,
+        ack: bool = False,
+        group: str | None = None,
+        max_attempts: int = 0,
+    ) -> Callable[[H], H]:
+        """Handle events that belong together by one call: ``async def handler(ctx, joined)``.
+
+        It is called when an event of each pattern has come with the same ``correlation_id``, or ``thread_id``, or
+        ``timeout`` seconds after the first one with those that are there: ``joined.missing`` tells. ``ctx`` is that of
+        the last event, and its span is linked to all of them.
+
+        With ``ack`` all of them come again until the handler has handled them. Each pattern has a group of its own
+        then, named after ``group`` and its place.
+        """
+        self._check_not_started("subscriptions")
+
+        def register(function: H) -> H:
+            join = Join(function, patterns, by, timeout, ack=ack)
+            for number, pattern in enumerate(patterns, start=1):
+                share: dict[str, Any] = {}
+                if ack:
+                    name = f"{group or self.agent_id}.{number}"
+                    # The attempt begins with the event's arrival: the waiting must not use up the handler's time.
+                    share = {"group": name, "max_attempts": max_attempts, "timeout": timeout + _JOINED_HANDLING}
+                self.on(pattern, ack=ack, **share)(join.handler(pattern))
+            return function
+
+        return register
+
     def contractor(
         self,
         *patterns: str,
@@ -269,6 +306,7 @@ class Agent(Outgoing):
         self._contracts.bind(emitter)
         handlers = {number: wanted.handler for number, wanted in enumerate(self._subscriptions, start=1)}
         dispatcher = Dispatcher(connection, handlers, self._spans, emitter, max_in_flight=self._settings.max_in_flight)
+        emitter.parked = dispatcher.parked
         actions = ActionServer(self._capabilities, dispatcher, self._spans, emitter)
         connection.serve_calls(actions)
         self._connection, self._dispatcher, self._actions, self._emitter = connection, dispatcher, actions, emitter
@@ -344,41 +382,7 @@ class Agent(Outgoing):
         A second signal ends the process at once.
         """
         with asyncio.Runner() as runner:
-            return runner.run(self._run(main))
-
-    async def _run(self, main: Callable[[Agent], Awaitable[object]] | None) -> int:
-        loop = asyncio.get_running_loop()
-        stopping = asyncio.Event()
-
-        def stop(number: signal.Signals) -> None:
-            if stopping.is_set():
-                _log.warning("agent %s: %s again, leaving at once", self.agent_id, number.name)
-                for handled in signals:
-                    loop.remove_signal_handler(handled)
-                signal.raise_signal(number)
-            _log.info("agent %s: %s, stopping", self.agent_id, number.name)
-            stopping.set()
-
-        signals = (signal.SIGINT, signal.SIGTERM)
-        for number in signals:
-            loop.add_signal_handler(number, stop, number)
-        try:
-            work = asyncio.ensure_future(self._live(main))
-            stopped = asyncio.ensure_future(stopping.wait())
-            await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
-            if not work.done():
-                work.cancel()
-            try:
-                await work
-            except asyncio.CancelledError:
-                pass
-            finally:
-                await self.stop()
-            return 0
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+            return runner.run(until_signalled(self.agent_id, self._live(main), self.stop))
 
     async def _live(self, main: Callable[[Agent], Awaitable[object]] | None) -> None:
         await self.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Span, use_span
@@ -22,6 +23,7 @@ from loom.replies import FanOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from opentelemetry.context import Context as OtelContext
 
@@ -50,6 +52,7 @@ class Emitter:
         self.inbox = inbox
         self.emit_timeout = emit_timeout
         self.loop = asyncio.get_running_loop()
+        self.parked: Callable[[], AbstractContextManager[None]] = nullcontext
         self.call_ids = itertools.count(1)
 
 
@@ -277,7 +280,12 @@ class Outgoing:
             InvalidEvent: The others wait for another number of parties.
 
         """
-        return await meet(self._emitter, self.invoke, name, parties, timeout)
+        with self.parked():
+            return await meet(self._emitter, self.invoke, name, parties, timeout)
+
+    def parked(self) -> AbstractContextManager[None]:
+        """Outside of handlers there is no place to give to another."""
+        return nullcontext()
 
     @property
     def _joining_span(self) -> Any:
@@ -356,6 +364,11 @@ class Context(Outgoing):
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop of the agent."""
         return self._emitter.loop
+
+    def parked(self) -> AbstractContextManager[None]:
+        """Give this handler's place among ``max_in_flight`` to another one while it waits for further events."""
+        # Calls have no place among them.
+        return nullcontext() if self._event is None else self._emitter.parked()
 
     @property
     def blocking(self) -> BlockingContext:

@@ -13,14 +13,13 @@ The award is a call, so whoever dies with it is noticed at once, and nobody else
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import logging
 import math
 import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+from loom._functions import call
 from loom._payload import decode
 from loom.exceptions import HandlerFailed, InvalidEvent, LoomError, Overloaded, ProviderGone, UnknownCapability
 
@@ -156,7 +155,7 @@ class Contracts:
         if held is None:
             raise HandlerFailed("the proposal is not open any more: it was awarded or rejected, or its time is over")
         held.close()
-        return await _run(held.perform, ctx, held.task, held.bid)
+        return await call(held.perform, ctx, held.task, held.bid)
 
     async def propose(self, ctx: Context, held: _Held, cfp: _native.Event) -> None:
         """Send a proposal, and keep it open as long as its caller wants.
@@ -207,7 +206,7 @@ class Bidder:
         """Handle a call for proposals."""
         task = decode(event.payload, event.content_type)
         try:
-            bid = await _run(self._bid, ctx, task)
+            bid = await call(self._bid, ctx, task)
         except BaseException:
             # The caller need not wait for its time to be over; the error is this agent's own.
             await ctx.reply(type=REFUSE)
@@ -265,10 +264,3 @@ def _open_seconds(cfp: _native.Event) -> float:
     text = cfp.metadata.get(OPEN_MS, "")
     milliseconds = int(text) if text.isascii() and text.isdecimal() else _DEFAULT_OPEN_MS
     return min(milliseconds, _MAX_OPEN_MS) / 1000
-
-
-async def _run(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of the user; a plain one runs in a thread, with its context."""
-    if inspect.iscoroutinefunction(function):
-        return await function(*arguments)
-    return await asyncio.to_thread(function, *arguments)
