@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use loom_core::{Attempt, Event, Tracer};
+use loom_proto::trace_context::{SpanId, TraceContext};
 use loom_proto::wire::put_delivery;
 use loom_telemetry::{MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanStatus, ids};
 use rustc_hash::FxHashMap;
@@ -24,6 +25,8 @@ pub(crate) struct Outgoing<'a> {
     /// Its place in its stream; 0 where the subscription is not acknowledged.
     offset: u64,
     event: &'a Event,
+    /// Context of the attempt before.
+    previous: Option<TraceContext>,
 }
 
 impl<'a> Outgoing<'a> {
@@ -34,6 +37,7 @@ impl<'a> Outgoing<'a> {
             attempt: 1,
             offset: 0,
             event,
+            previous: None,
         }
     }
 
@@ -44,6 +48,7 @@ impl<'a> Outgoing<'a> {
             attempt: attempt.number,
             offset: attempt.offset,
             event: &attempt.event,
+            previous: attempt.previous,
         }
     }
 
@@ -67,13 +72,14 @@ impl Forward {
         &self.tracer
     }
 
-    /// The hot path, step by step.
-    pub(crate) fn delivery(&self, outgoing: &Outgoing<'_>, frame: &mut Vec<u8>) {
+    /// The hot path, step by step. Returns the id of the span, if it is recorded.
+    pub(crate) fn delivery(&self, outgoing: &Outgoing<'_>, frame: &mut Vec<u8>) -> Option<SpanId> {
         let Outgoing {
             subscription,
             attempt,
             offset,
             event,
+            previous,
         } = *outgoing;
 
         // One span for each attempt; the handler's span becomes its child.
@@ -91,6 +97,7 @@ impl Forward {
             offset,
         );
 
+        let recorded = span.context().filter(|_| span.is_recording());
         self.tracer
             .end(span, SpanKind::Producer, SpanStatus::Unset, || {
                 let wait_us =
@@ -109,8 +116,10 @@ impl Forward {
                     topic: Arc::clone(event.topic()),
                     event_id: event.id(),
                     error: None,
+                    link: previous.map(Box::new),
                     is_stand_in: false,
                 })
             });
+        recorded.map(|context| context.span_id)
     }
 }

@@ -23,7 +23,7 @@ use crate::counters::{Counters, counted};
 use crate::forward::Forward;
 use crate::hello::{self, Hello};
 use crate::inbound::{Inbound, State};
-use crate::lane::{Lane, Mailboxes};
+use crate::lane::{Attempts, Lane, Mailboxes};
 use crate::link::Link;
 use crate::outbound::Outbound;
 use crate::publish::{Outcome, Publish};
@@ -219,7 +219,7 @@ impl Bridge {
             forward: Forward::new(shared.tracer.clone(), agent, patterns),
             replies,
             work,
-            attempts: Lane::new(shares),
+            attempts: Lane::new(Attempts::new(shares)),
             turn: 0,
         })
     }

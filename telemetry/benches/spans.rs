@@ -38,6 +38,7 @@ fn hop(topic: &Arc<str>, agent: &Arc<str>) -> SpanRecord {
             topic: Arc::clone(topic),
             event_id: EventId([7; 16]),
             error: None,
+            link: None,
             is_stand_in: false,
         }),
     }

@@ -59,7 +59,7 @@ pub enum SpanStatus {
 /// Name and attributes of a span: a few words for the spans of the bus, anything for all others.
 #[derive(Clone, Debug)]
 pub enum SpanDetail {
-    /// A hop of an event; no allocation.
+    /// A hop of an event; no allocation, unless it has a link.
     Message(MessageDetail),
     /// Whatever the OTel API allows.
     Free(Box<FreeDetail>),
@@ -78,6 +78,8 @@ pub struct MessageDetail {
     pub event_id: EventId,
     /// The code of the failure when the status is [`SpanStatus::Error`].
     pub error: Option<&'static str>,
+    /// Another span that this one has to do with: the attempt before. Boxed, since hardly a span has one.
+    pub link: Option<Box<TraceContext>>,
     /// It stands in the place of the span that was lost with its process.
     pub is_stand_in: bool,
 }

@@ -29,6 +29,7 @@ pub(super) fn message_span(operation: MessageOperation) -> SpanRecord {
             topic: "sensor.data".into(),
             event_id: EventId([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]),
             error: None,
+            link: None,
             is_stand_in: false,
         }),
     }
@@ -149,6 +150,7 @@ prop_compose! {
         topic in "[a-z.]{1,200}",
         id in any::<[u8; 16]>(),
         error in prop::option::of(Just("timeout")),
+        link in prop::option::of(any_context().prop_map(Box::new)),
         is_stand_in: bool,
     ) -> MessageDetail {
         MessageDetail {
@@ -157,6 +159,7 @@ prop_compose! {
             topic: topic.into(),
             event_id: EventId(id),
             error,
+            link,
             is_stand_in,
         }
     }
