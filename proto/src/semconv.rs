@@ -110,6 +110,8 @@ names! {
         PROVIDER = "loom.broker.provider";
         /// Agent that calls a capability.
         CALLER = "loom.broker.caller";
+        /// True on the link to the event that came last of those which the work of a span has joined.
+        JOIN_LAST = "loom.join.last";
         /// Why an operation failed: a code of Loom, or the class of an exception.
         ERROR_TYPE = "error.type";
         /// How an execution ended whose span tells of an error: `FAILED`, which is left out, `TIMEOUT` or `DEAD`.

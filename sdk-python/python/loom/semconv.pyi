@@ -29,6 +29,7 @@ class attribute:
     CAPABILITY: Final = "loom.broker.capability"
     PROVIDER: Final = "loom.broker.provider"
     CALLER: Final = "loom.broker.caller"
+    JOIN_LAST: Final = "loom.join.last"
     ERROR_TYPE: Final = "error.type"
     EXECUTION_STATE: Final = "loom.execution.state"
     STAND_IN: Final = "loom.stand_in"
