@@ -132,13 +132,14 @@ impl Publish {
     pub(crate) fn kept(
         &self,
         hop: Hop,
-        published: Published,
+        mut published: Published,
         kept: Result<(), PublishError>,
     ) -> Outcome {
+        let event_id = hop.event_id;
+        published.end(&self.tracer, &hop.topic, event_id, &kept);
         if let Err(error) = kept {
             return self.not_taken(hop, &error);
         }
-        let event_id = hop.event_id;
         self.end(hop, None);
         Outcome::Published(published, event_id)
     }

@@ -8,8 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use loom_proto::topic::validate_pattern;
-use loom_proto::trace_context::TraceContext;
-use loom_telemetry::{MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanStatus};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
@@ -17,17 +15,19 @@ use tokio::time::Instant;
 use crate::config::BusConfig;
 use crate::error::{PublishError, SubscribeError};
 use crate::event::{Event, EventError};
-use crate::instrument::{HopSpan, Tracer, current_context};
-use crate::ledger::{DropReason, Ledger, LedgerSnapshot};
+use crate::instrument::{Tracer, current_context};
+use crate::ledger::{Ledger, LedgerSnapshot};
 use crate::mailbox::{Doorbell, Mailbox, Offer};
 use crate::routing::RoutingTable;
-use crate::stream::{Stored, Stream, StreamError};
+use crate::stream::{Stream, StreamError};
 use crate::subscriber::{Subscriber, Subscription};
 
 mod groups;
+mod published;
 mod waiting;
 
 use groups::Groups;
+pub use published::Published;
 pub use waiting::Waiting;
 
 /// A handle on the bus; clones are the same bus.
@@ -48,40 +48,6 @@ struct Shared {
     groups: Groups,
     /// Deliveries whose publisher waits for room.
     pending: AtomicU64,
-}
-
-/// What became of an event.
-#[derive(Clone, Debug)]
-pub struct Published {
-    /// Subscriptions that it was routed to.
-    pub matched: u32,
-    /// Those of them that had no room in time, or left meanwhile; counted in the ledger.
-    pub lost: u32,
-    /// Context of the span `EventBus.publish`.
-    pub trace: Option<TraceContext>,
-    /// The stream that keeps it. The publish counts when that is [committed](Stored::committed).
-    pub stored: Option<Stored>,
-}
-
-impl Published {
-    /// Whether it counts: at once where no stream keeps it, else when the disk has answered. `None` while that is open.
-    pub fn outcome(&self) -> Option<Result<(), PublishError>> {
-        self.stored.as_ref().map_or(Some(Ok(())), Stored::outcome)
-    }
-
-    /// Waits until it counts.
-    ///
-    /// # Errors
-    /// The stream that should keep it could not.
-    ///
-    /// # Cancel safety
-    /// Dropping the future changes nothing.
-    pub async fn committed(&self) -> Result<(), PublishError> {
-        match &self.stored {
-            Some(stored) => stored.committed().await,
-            None => Ok(()),
-        }
-    }
 }
 
 /// Publishes for one producer. It remembers the route of each topic, so that a steady stream of events is not routed
@@ -177,7 +143,30 @@ impl EventBus {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the deliveries that wait for room, and counts them.
-    pub async fn publish(&self, mut event: Event) -> Result<Published, PublishError> {
+    pub async fn publish(&self, event: Event) -> Result<Published, PublishError> {
+        let (topic, id) = (Arc::clone(event.topic()), event.id());
+        let mut published = self.publish_open(event).await?;
+        published.end(&self.shared.tracer, &topic, id, &Ok(()));
+        Ok(published)
+    }
+
+    /// Publishes one event and waits until it counts.
+    ///
+    /// # Errors
+    /// The event was not taken, or the stream that should keep it could not.
+    ///
+    /// # Cancel safety
+    /// Dropping the future may leave the event kept, under a span that is not told.
+    pub async fn publish_and_commit(&self, event: Event) -> Result<Published, PublishError> {
+        let (topic, id) = (Arc::clone(event.topic()), event.id());
+        let mut published = self.publish_open(event).await?;
+        let kept = published.committed().await;
+        published.end(&self.shared.tracer, &topic, id, &kept);
+        kept.map(|()| published)
+    }
+
+    /// Publishes as far as the mailboxes go; the span may still be open.
+    async fn publish_open(&self, mut event: Event) -> Result<Published, PublishError> {
         self.shared.tracer.room().await;
         if event.trace().is_none() {
             event.set_trace(current_context());
@@ -340,9 +329,13 @@ impl EventBus {
                 lost: 0,
                 trace: span.context(),
                 stored,
+                span: None,
             };
-            self.end_span(span, &event, &published);
-            return Ok(Progress::Done(published));
+            return Ok(Progress::Done(published.with_span(
+                span,
+                &shared.tracer,
+                &event,
+            )));
         }
 
         // Booked before it is offered: a subscriber may have it before this line's end.
@@ -351,14 +344,18 @@ impl EventBus {
             lost: 0,
             trace: span.context(),
             stored,
+            span: None,
         };
         if mailboxes.is_empty() {
             match &published.stored {
                 Some(_) => shared.ledger.routed(0),
                 None => shared.ledger.unrouted(),
             }
-            self.end_span(span, &event, &published);
-            return Ok(Progress::Done(published));
+            return Ok(Progress::Done(published.with_span(
+                span,
+                &shared.tracer,
+                &event,
+            )));
         }
         shared.ledger.routed(mailboxes.len());
 
@@ -373,8 +370,11 @@ impl EventBus {
             }
         }
         if full.is_empty() {
-            self.end_span(span, &event, &published);
-            return Ok(Progress::Done(published));
+            return Ok(Progress::Done(published.with_span(
+                span,
+                &shared.tracer,
+                &event,
+            )));
         }
 
         // Backpressure: the publisher waits, nobody else.
@@ -384,30 +384,6 @@ impl EventBus {
 
     fn deadline(&self) -> Instant {
         Instant::now() + self.shared.config.publish_wait_ms
-    }
-
-    fn end_span(&self, span: HopSpan, event: &Event, published: &Published) {
-        let lost = published.lost > 0;
-        let status = if lost {
-            SpanStatus::Error
-        } else {
-            SpanStatus::Unset
-        };
-        self.shared
-            .tracer
-            .end(span, SpanKind::Producer, status, || {
-                SpanDetail::Message(MessageDetail {
-                    operation: MessageOperation::BusPublish {
-                        matched: published.matched,
-                    },
-                    agent: None,
-                    topic: Arc::clone(event.topic()),
-                    event_id: event.id(),
-                    error: lost.then_some(DropReason::Backpressure.as_str()),
-                    link: None,
-                    is_stand_in: false,
-                })
-            });
     }
 }
 
@@ -430,7 +406,7 @@ impl Publisher {
         self.route(topic).mailboxes.len()
     }
 
-    /// Publishes as far as it goes without waiting; [`Tracer::has_room`] tells whether its spans would be kept.
+    /// Publishes as far as it goes without waiting; who does so [ends](Published::end) the span. [`Tracer::has_room`] tells whether its spans would be kept.
     ///
     /// # Errors
     /// The event was not taken.
@@ -449,10 +425,13 @@ impl Publisher {
     /// Dropping the future gives up the deliveries that wait for room, and counts them.
     pub async fn publish(&mut self, event: Event) -> Result<Published, PublishError> {
         self.bus.shared.tracer.room().await;
-        match self.publish_now(event)? {
-            Progress::Done(published) => Ok(published),
-            Progress::Waiting(waiting) => waiting.finish().await,
-        }
+        let (topic, id) = (Arc::clone(event.topic()), event.id());
+        let mut published = match self.publish_now(event)? {
+            Progress::Done(published) => published,
+            Progress::Waiting(waiting) => waiting.finish().await?,
+        };
+        published.end(&self.bus.shared.tracer, &topic, id, &Ok(()));
+        Ok(published)
     }
 
     fn route(&mut self, topic: &Arc<str>) -> Route {

@@ -1,5 +1,6 @@
 //! Sensors, a group of processors and a group of outputs on streams, and kill -9 of any process at any moment: nothing that was
-//! acknowledged is lost, each order is handled at least once, and those of a thread in their order.
+//! acknowledged is lost, each order is handled at least once, and those of a thread in their order; and in the end every trace is
+//! whole, and everything that the bus has accepted is in one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,10 +10,17 @@ use loom_proto::EventId;
 use loom_tests::eventually;
 use loom_tests::python::PythonAgent;
 use loom_tests::server::{Options, TestServer};
+use loom_trace::verify::Report;
 use tempfile::TempDir;
 
-const STREAMS: &str =
-    "[streams.orders]\ntopics = [\"orders.>\"]\n[streams.results]\ntopics = [\"results.>\"]\n";
+const SETTINGS: &str = r#"
+[streams.orders]
+topics = ["orders.>"]
+[streams.results]
+topics = ["results.>"]
+[telemetry]
+mend_after = "1s"
+"#;
 const SENSORS: usize = 2;
 /// Processes that are killed; `make chaos` sets `LOOM_KILLS` to more.
 const KILLS: u64 = 8;
@@ -59,7 +67,7 @@ impl Stage {
 
     fn start_server(&mut self) {
         let server = TestServer::with(Options {
-            settings: STREAMS.to_owned(),
+            settings: SETTINGS.to_owned(),
             data_dir: Some(self.path("data")),
             arguments: self.addresses.clone(),
             ..Options::default()
@@ -220,4 +228,22 @@ async fn nothing_acknowledged_is_lost_and_threads_keep_their_order() {
         }
     })
     .await;
+    let report = eventually("every trace is whole", async || {
+        let report: Report = verified(stage.server()).await;
+        if report.is_clean() && report.unsettled == 0 {
+            Ok(report)
+        } else {
+            Err(format!("{report:#?}"))
+        }
+    })
+    .await;
+    // Each order and each result, at least once.
+    let orders = SENSORS as u64 * stage.count;
+    assert!(report.accepted >= 2 * orders, "{report:#?}");
+    println!("{} spans stand in for lost ones", report.stand_ins);
+}
+
+async fn verified(server: &TestServer) -> Report {
+    let report = server.http().get_json("/api/v1/verify?samples=5").await;
+    report.expect("the server verifies")
 }

@@ -9,6 +9,7 @@ mod golden_tree;
 mod groups;
 mod kill_loop;
 mod load;
+mod lost;
 mod rules;
 mod run;
 mod security;

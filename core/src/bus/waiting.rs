@@ -36,7 +36,8 @@ enum Stage {
 struct Room {
     bus: EventBus,
     event: Arc<Event>,
-    span: HopSpan,
+    /// `None` when it has ended.
+    span: Option<HopSpan>,
     published: Published,
     full: Vec<Arc<Mailbox>>,
 }
@@ -62,7 +63,7 @@ impl Waiting {
         let room = Room {
             bus: bus.clone(),
             event,
-            span,
+            span: Some(span),
             published,
             full,
         };
@@ -124,7 +125,16 @@ impl Room {
             self.full.pop();
             self.bus.shared.pending.fetch_sub(1, Ordering::AcqRel);
         }
-        self.published.clone()
+        self.ended()
+    }
+
+    /// All mailboxes have answered, or were given up.
+    fn ended(&mut self) -> Published {
+        let published = self.published.clone();
+        match self.span.take() {
+            Some(span) => published.with_span(span, &self.bus.shared.tracer, &self.event),
+            None => published,
+        }
     }
 }
 
@@ -139,6 +149,9 @@ impl Drop for Room {
             .shared
             .pending
             .fetch_sub(given_up as u64, Ordering::AcqRel);
-        self.bus.end_span(self.span, &self.event, &self.published);
+        // Nobody waits for the disk any more.
+        let mut published = self.ended();
+        let tracer = &self.bus.shared.tracer;
+        published.end(tracer, self.event.topic(), self.event.id(), &Ok(()));
     }
 }

@@ -219,10 +219,7 @@ async fn bury(group: &Group, bus: &EventBus, letter: DeadLetter) -> bool {
 
 async fn keep(group: &Group, bus: &EventBus, letter: &DeadLetter) -> Result<(), String> {
     let event = letter.event(group.stream.name(), &group.name);
-    let published = bus.publish(event.map_err(|error| error.to_string())?).await;
-    let published = published.map_err(|error| error.to_string())?;
-    published
-        .committed()
-        .await
-        .map_err(|error| error.to_string())
+    let event = event.map_err(|error| error.to_string())?;
+    let kept = bus.publish_and_commit(event).await;
+    kept.map(drop).map_err(|error| error.to_string())
 }

@@ -301,3 +301,7 @@ pub(super) fn agents(conn: &Connection, during_ns: &Range<u64>) -> Result<Vec<St
     }
     Ok(agents)
 }
+
+#[cfg(test)]
+#[path = "gaps_tests.rs"]
+mod tests;

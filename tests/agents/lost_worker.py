@@ -1,0 +1,26 @@
+"""Handles orders as one of a group; with LOST_STUCK it never comes to the end of those that say `stuck`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from loom import Agent, Context, Event
+
+agent = Agent(os.environ["LOST_ID"])
+
+
+@agent.on("orders.>", ack=True, group="workers")
+async def work(ctx: Context, topic: str, event: Event) -> None:
+    """Say what was begun, and wait for nothing where that is wanted."""
+    text = event.text()
+    if text == "stuck" and "LOST_STUCK" in os.environ:
+        await ctx.emit("results.begun", payload=text)
+        await ctx.flush()
+        print("stuck", flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    sys.exit(agent.run())

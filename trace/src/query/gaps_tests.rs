@@ -1,0 +1,169 @@
+use super::*;
+use crate::error::StoreError;
+use crate::model::{Span, Value};
+use crate::spool::Position;
+use crate::store::{self, Writer};
+use crate::testing::{BASE, MS, golden_chain, span, span_id};
+
+const PROCESSOR: &str = "processor";
+
+/// One reading from a sensor over a processor to an output, as the identities of its spans name the agents.
+fn chain() -> Vec<Span> {
+    let agents = [
+        "sensor", "sensor", "", PROCESSOR, PROCESSOR, PROCESSOR, "", "output", "output",
+    ];
+    let mut spans = golden_chain();
+    for (span, agent) in spans.iter_mut().zip(agents) {
+        span.identity.agent = (!agent.is_empty()).then(|| agent.to_owned());
+        let event = if span.span_id <= span_id(5) {
+            "e1"
+        } else {
+            "e2"
+        };
+        set(span, attribute::EVENT_ID, event);
+    }
+    spans
+}
+
+fn set(span: &mut Span, key: &str, value: &str) {
+    span.attributes.0.push((key.to_owned(), Value::from(value)));
+}
+
+fn without(lost: &[u64]) -> Vec<Span> {
+    let mut spans = chain();
+    spans.retain(|span| lost.iter().all(|id| span.span_id != span_id(*id)));
+    spans
+}
+
+/// A database with these spans.
+fn database(spans: &[Span]) -> (tempfile::TempDir, Connection) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join(store::FILE);
+    let mut writer = Writer::open(&path).expect("opens");
+    let written = writer.transaction::<_, StoreError>(|batch| {
+        for span in spans {
+            batch.insert(span, 0)?;
+        }
+        let position = Position {
+            segment: 1,
+            offset: 1,
+        };
+        Ok((position, ()))
+    });
+    written.expect("written");
+    (dir, store::open_reader(&path).expect("opens"))
+}
+
+/// The gaps that this agent has left in these spans.
+fn gaps(spans: &[Span], agent: &str) -> Gaps {
+    let (_dir, conn) = database(spans);
+    let lost = Lost {
+        agent: agent.to_owned(),
+        during_ns: 0..u64::MAX,
+        limit: 100,
+    };
+    find(&conn, &lost).expect("found")
+}
+
+fn shown(spans: &[Span], agent: &str) -> Vec<Shown> {
+    let gaps = gaps(spans, agent);
+    gaps.found.into_iter().map(|gap| gap.shown_by).collect()
+}
+
+/// A handler of an earlier event, by which an agent is known to tell spans.
+fn told_before() -> Vec<Span> {
+    let mut spans = [
+        span(20, 0, name::BRIDGE_FORWARD, 0, 1),
+        span(21, 20, name::ON_EVENT, 0, 1),
+    ];
+    for span in &mut spans {
+        span.identity.agent = Some(PROCESSOR.to_owned());
+    }
+    spans.into()
+}
+
+#[test]
+fn a_whole_trace_has_no_gaps() {
+    for agent in ["sensor", PROCESSOR, "output", "nobody"] {
+        assert_eq!(shown(&chain(), agent), [], "{agent}");
+    }
+}
+
+#[test]
+fn a_lost_handler_shows_by_its_delivery_and_by_what_it_led_to() {
+    let mut spans = without(&[5]);
+    spans.extend(told_before());
+    let delivery = Shown::Handler {
+        delivery: span_id(4),
+        end: End::Unknown,
+    };
+    let above = Shown::Parent {
+        span_id: span_id(5),
+        above: Some(span_id(21)),
+    };
+    assert_eq!(shown(&spans, PROCESSOR), [above, delivery]);
+}
+
+#[test]
+fn who_never_tells_of_handlers_misses_none() {
+    let spans = without(&[9]);
+    let gaps = gaps(&spans, "output");
+    assert_eq!((gaps.found, gaps.is_telling), (Vec::new(), false));
+}
+
+#[test]
+fn the_end_of_an_acknowledged_delivery_is_known_by_the_next_one() {
+    let mut spans = without(&[5, 6, 7, 8, 9]);
+    spans.extend(told_before());
+    set(&mut spans[3], attribute::MESSAGING_GROUP, "workers");
+    let end = |spans: &[Span]| match shown(spans, PROCESSOR)[..] {
+        [Shown::Handler { end, .. }] => end,
+        ref other => panic!("{other:?}"),
+    };
+    assert_eq!(end(&spans), End::Answered);
+    let mut again = span(30, 3, name::BRIDGE_FORWARD, 5, 6);
+    again.identity.agent = Some("another".to_owned());
+    set(&mut again, attribute::MESSAGING_GROUP, "others");
+    spans.push(again.clone());
+    assert_eq!(end(&spans), End::Answered, "another group's");
+    again.span_id = span_id(31);
+    again.attributes.0.clear();
+    set(&mut again, attribute::MESSAGING_GROUP, "workers");
+    spans.push(again);
+    assert_eq!(end(&spans), End::TriedAgain);
+}
+
+#[test]
+fn a_delivery_that_was_lost_with_the_server_is_found_by_its_event() {
+    let lost = |publish| Shown::Delivery {
+        span_id: span_id(4),
+        publish,
+    };
+    assert_eq!(shown(&without(&[4]), PROCESSOR), [lost(Some(span_id(3)))]);
+    assert_eq!(shown(&without(&[3, 4]), PROCESSOR), [lost(None)]);
+}
+
+#[test]
+fn a_lost_root_has_nothing_above_it() {
+    let root = Shown::Parent {
+        span_id: span_id(1),
+        above: None,
+    };
+    assert_eq!(shown(&without(&[1]), "sensor"), [root]);
+}
+
+#[test]
+fn only_agents_on_the_bus_are_mended() {
+    let mut spans = without(&[1]);
+    assert_eq!(shown(&spans, "sensor").len(), 1);
+    spans[0].name = "GET /".to_owned();
+    assert_eq!(shown(&spans, "sensor"), [], "no hop of the bus names it");
+}
+
+#[test]
+fn agents_are_listed_by_the_times_of_their_spans() {
+    let (_dir, conn) = database(&chain());
+    let during = |range| agents(&conn, &range).expect("read");
+    assert_eq!(during(0..u64::MAX), ["output", PROCESSOR, "sensor"]);
+    assert_eq!(during(0..BASE + 2 * MS), ["sensor"]);
+}
