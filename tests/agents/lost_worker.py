@@ -16,8 +16,7 @@ async def work(ctx: Context, topic: str, event: Event) -> None:
     """Say what was begun, and wait for nothing where that is wanted."""
     text = event.text()
     if text == "stuck" and "LOST_STUCK" in os.environ:
-        await ctx.emit("results.begun", payload=text)
-        await ctx.flush()
+        await ctx.emit("results.begun", payload=text, confirm=True)
         print("stuck", flush=True)
         await asyncio.Event().wait()
 
