@@ -134,6 +134,7 @@ def test_its_options_are_checked() -> None:
         (("a", "b"), {"by": "sender"}),
         (("a", "b"), {"timeout": 0.0}),
         (("a", "b"), {"timeout": float("nan")}),
+        (("a", "b"), {"group": "without-ack"}),
     ]
     for patterns, options in wrong:
         with pytest.raises(loom.InvalidAgent):
