@@ -199,6 +199,7 @@ impl Publish {
                 topic: hop.topic,
                 event_id: hop.event_id,
                 error: error.map(Code::name),
+                link: None,
                 is_stand_in: false,
             })
         });

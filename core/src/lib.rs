@@ -45,7 +45,8 @@ pub use envelope::{Envelope, Malformed};
 pub use error::{InvokeError, PublishError, SubscribeError};
 pub use event::{Came, Event, EventError, Lineage};
 pub use group::{
-    Acknowledged, Attempt, Group, GroupBooks, GroupConfig, GroupMember, GroupStart, Verdict,
+    Acknowledged, Attempt, Forwarded, Group, GroupBooks, GroupConfig, GroupMember, GroupStart,
+    Verdict,
 };
 pub use instrument::{HopSpan, Tracer};
 pub use journal::{Cursor, Journal, JournalError, JournalProgress, JournalRead, Ticket};

@@ -9,11 +9,13 @@ mod auth;
 mod http;
 mod http1;
 mod listeners;
+mod mending;
 mod metrics;
 mod retelling;
 mod serve;
 mod shutdown;
 mod streams;
+mod verification;
 
 pub use addresses::Addresses;
 pub use listeners::{BindError, Listeners};

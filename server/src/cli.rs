@@ -16,6 +16,7 @@ mod terminal;
 mod trace;
 mod traces;
 mod up;
+mod verify;
 
 pub use exit::{Exit, Failure};
 pub use terminal::Terminal;
@@ -52,6 +53,8 @@ pub enum Command {
     Traces(traces::Args),
     /// Show one trace as a waterfall, and check that it is whole
     Trace(trace::Args),
+    /// Prove that traces are whole, and that everything is there that the bus has accepted
+    Verify(verify::Args),
     /// List the agents that are connected
     Agents(agents::Args),
     /// Publish one event
@@ -74,6 +77,7 @@ pub fn execute(cli: Cli, environment: &dyn Environment) -> Exit {
         Command::Run(args) => run::execute(&args, environment, &terminal),
         Command::Traces(args) => traces::execute(&args, environment, &terminal),
         Command::Trace(args) => trace::execute(&args, environment, &terminal),
+        Command::Verify(args) => verify::execute(&args, environment, &terminal),
         Command::Agents(args) => agents::execute(&args, environment, &terminal),
         Command::Publish(args) => publish::execute(args, environment, &terminal),
         Command::Tail(args) => tail::execute(&args, environment, &terminal),

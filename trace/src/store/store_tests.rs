@@ -139,6 +139,13 @@ fn a_span_is_kept_once() {
     again.name = "another name".to_owned();
     let written = insert(&mut writer, &[again, span(100, 1, "new", 1, 2)], 0, 2);
     assert_eq!((written.stored, written.duplicates), (1, 1));
+    assert_eq!(written.conflicts, 1, "two spans had one id");
+    let written = insert(&mut writer, &spans[..2], 0, 2);
+    assert_eq!(
+        (written.duplicates, written.conflicts),
+        (2, 0),
+        "sent twice"
+    );
     assert_eq!(read(&dir)[0].name, "sensor.emit_data");
     assert_eq!(
         writer.position().expect("stored"),

@@ -50,6 +50,8 @@ pub struct Written {
     pub stored: u64,
     /// Spans that were there already.
     pub duplicates: u64,
+    /// Those of them that were another span with the same id.
+    pub conflicts: u64,
 }
 
 impl Writer {
@@ -177,12 +179,15 @@ impl<'w> Batch<'w> {
         row::bind(&mut self.insert, span, refs, received_ms)?;
         if self.insert.raw_execute()? == 0 {
             self.written.duplicates += 1;
-            let is_truer = !span.is_stand_in() && self.remove_stand_in(span, refs)?;
-            if !is_truer {
+            if span.is_stand_in() {
                 return Ok(());
             }
-            self.insert.raw_execute()?;
-            return self.memory.note_operation(self.conn, span);
+            if self.remove_stand_in(span, refs)? {
+                self.insert.raw_execute()?;
+                return self.memory.note_operation(self.conn, span);
+            }
+            self.written.conflicts += u64::from(!self.is_the_same(span, refs)?);
+            return Ok(());
         }
         self.written.stored += 1;
         self.memory.note_operation(self.conn, span)
@@ -198,6 +203,16 @@ impl Batch<'_> {
         )?;
         let id = &span.span_id.as_bytes()[..];
         Ok(statement.execute((refs.trace, id, attribute::STAND_IN))? > 0)
+    }
+
+    /// Whether the span that is there was sent before, and not another one with the same id.
+    fn is_the_same(&self, span: &Span, refs: References) -> Result<bool, StoreError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT 1 FROM spans WHERE trace = ?1 AND span_id = ?2 AND name = ?3 AND start_ns = ?4",
+        )?;
+        let id = &span.span_id.as_bytes()[..];
+        let start = row::signed(span.start_ns);
+        Ok(statement.exists((refs.trace, id, &span.name, start))?)
     }
 }
 
