@@ -212,7 +212,11 @@ async fn serve(
                 Ok(None) | Err(_) if over.is_some() => return End::Left,
                 Ok(None) if reader.goodbye => return End::Drained,
                 Ok(None) => return End::Lost("the server ended the stream".to_owned()),
-                Err(status) => return ended(&status),
+                Err(status) => return match ended(&status) {
+                    // A server that has said goodbye may be gone in the middle of a frame.
+                    End::Lost(_) if reader.goodbye => End::Drained,
+                    end => end,
+                },
             },
             _ = heartbeat.tick() => link.outbox.control(Control::heartbeat),
             () = link.left(), if over.is_none() => {

@@ -174,6 +174,27 @@ async def test_a_bid_that_fails_refuses(bus: Bus, caplog: pytest.LogCaptureFixtu
     assert "cannot count" in caplog.text
 
 
+async def test_a_bid_that_cannot_be_sent_refuses(bus: Bus) -> None:
+    topic = bus.names.topic("task")
+
+    async def bid(ctx: Context, task: Any) -> Any:
+        return float("nan")
+
+    async def perform(ctx: Context, task: Any, bid: Any) -> Any:
+        raise AssertionError("nobody has awarded anything")
+
+    agent = bus.agent("contractor")
+    agent.contractor(topic, bid=bid, perform=perform)
+    await agent.start()
+    proposals = await agent.call_for_proposals(topic, n=1, timeout=20)
+    assert (len(proposals), proposals.refused) == (0, 1)
+    await eventually(lambda: agent.stats()["failed"] == 1)
+    assert open_proposals(agent) == 0
+    # An event that nobody asked with is a failure, and brings no bid.
+    await agent.emit(topic)
+    await eventually(lambda: agent.stats()["failed"] == 2)
+
+
 async def test_open_proposals_are_bounded(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loom.contract._MAX_HELD", 2)
     topic = bus.names.topic("task")

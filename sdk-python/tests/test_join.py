@@ -134,6 +134,7 @@ def test_its_options_are_checked() -> None:
         (("a", "b"), {"by": "sender"}),
         (("a", "b"), {"timeout": 0.0}),
         (("a", "b"), {"timeout": float("nan")}),
+        (("a", "b"), {"group": "without-ack"}),
     ]
     for patterns, options in wrong:
         with pytest.raises(loom.InvalidAgent):
@@ -240,3 +241,52 @@ async def test_the_span_of_the_last_arrival_is_linked_to_all(bus: Bus, traces: T
     joined = last["agent.on_event"]
     assert joined.parent == last["bridge.forward"].id
     assert joined.links == {first["bridge.forward"].id}
+
+
+async def test_parallel_analyses_and_a_planner_that_joins_them_are_one_trace(bus: Bus, traces: Traces) -> None:
+    """One root, three branches, and a span that has one of them as its parent and links to the others."""
+    ask, plans = bus.names.topic("ask"), bus.names.topic("plans")
+    kinds = ("technical", "sentiment", "risk")
+    results = [bus.names.topic("analysis", kind) for kind in kinds]
+
+    def analysis(kind: str) -> Any:
+        async def analyse(ctx: Context, topic: str, event: Event) -> None:
+            with trace.get_tracer("tests").start_as_current_span(f"analysis.{kind}"):
+                await ctx.emit(bus.names.topic("analysis", kind), payload=kind)
+
+        return analyse
+
+    for kind in kinds:
+        await bus.started(kind, topics=[ask], on_event=analysis(kind))
+    seen: list[str] = []
+
+    async def plan(ctx: Context, joined: Joined) -> None:
+        await ctx.emit(plans, payload=",".join(sorted(event.text() for event in joined)))
+
+    async def keep(ctx: Context, topic: str, event: Event) -> None:
+        seen.append(event.text())
+
+    planner = bus.agent("planner")
+    planner.join(*results, by="thread_id")(plan)
+    await planner.start()
+    await bus.started("keeper", topics=[plans], on_event=keep)
+    sender = await bus.started("sender")
+    with trace.get_tracer("tests").start_as_current_span("question") as root:
+        await sender.emit(ask, thread_id="question-1")
+    await eventually(lambda: seen == ["risk,sentiment,technical"])
+
+    # question, its publish; for each analysis its delivery, handler, span and result's hop; the plan's hop.
+    spans = await traces.whole(format_trace_id(root.get_span_context().trace_id), 1 + 2 + 3 * (3 + 4) + 4)
+    assert len(spans) == 28
+    by_id = {span.id: span for span in spans}
+    assert [span.name for span in spans if span.parent is None] == ["question"]
+    work = [span for span in spans if span.service == f"agent-{planner.agent_id}" and span.links]
+    assert len(work) == 1
+    upstream = {work[0].parent, *work[0].links}
+    assert {by_id[delivery or ""].name for delivery in upstream} == {"bridge.forward"}
+    assert {topic_of(by_id, delivery or "") for delivery in upstream} == set(results)
+
+
+def topic_of(by_id: dict[str, Any], span_id: str) -> str:
+    topic: str = by_id[span_id].tags["topic"]
+    return topic

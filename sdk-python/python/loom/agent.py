@@ -227,12 +227,12 @@ class Agent(Outgoing):
         def register(function: H) -> H:
             join = Join(function, patterns, by, timeout, ack=ack)
             for number, pattern in enumerate(patterns, start=1):
-                share: dict[str, Any] = {}
-                if ack:
-                    name = f"{group or self.agent_id}.{number}"
-                    # The attempt begins with the event's arrival: the waiting must not use up the handler's time.
-                    share = {"group": name, "max_attempts": max_attempts, "timeout": timeout + _JOINED_HANDLING}
-                self.on(pattern, ack=ack, **share)(join.handler(pattern))
+                own_group = f"{group or self.agent_id}.{number}" if ack else group
+                # An attempt begins with its event's arrival: the waiting must not use up the handler's time.
+                limit = timeout + _JOINED_HANDLING if ack else 0.0
+                self.on(pattern, ack=ack, group=own_group, max_attempts=max_attempts, timeout=limit)(
+                    join.handler(pattern)
+                )
             return function
 
         return register

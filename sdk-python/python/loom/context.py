@@ -280,12 +280,7 @@ class Outgoing:
             InvalidEvent: The others wait for another number of parties.
 
         """
-        with self.parked():
-            return await meet(self._emitter, self.invoke, name, parties, timeout)
-
-    def parked(self) -> AbstractContextManager[None]:
-        """Outside of handlers there is no place to give to another."""
-        return nullcontext()
+        return await meet(self._emitter, self.invoke, name, parties, timeout)
 
     @property
     def _joining_span(self) -> Any:
@@ -369,6 +364,11 @@ class Context(Outgoing):
         """Give this handler's place among ``max_in_flight`` to another one while it waits for further events."""
         # Calls have no place among them.
         return nullcontext() if self._event is None else self._emitter.parked()
+
+    async def barrier(self, name: str, parties: int, *, timeout: float = DEFAULT_TIMEOUT) -> int:
+        """See ``Agent.barrier``. While this handler waits, another one may run in its place."""
+        with self.parked():
+            return await super().barrier(name, parties, timeout=timeout)
 
     @property
     def blocking(self) -> BlockingContext:

@@ -181,14 +181,18 @@ class Contracts:
         timer = emitter.loop.call_later(_open_seconds(cfp), close)
         held.close = close
         self._held[contract] = held
-        await ctx.emit(
-            cfp.reply_to,
-            type=PROPOSE,
-            payload=held.bid,
-            correlation_id=cfp.correlation_id,
-            reply_to=emitter.inbox,
-            metadata={CONTRACT: contract, AWARD: self.capability},
-        )
+        try:
+            await ctx.emit(
+                cfp.reply_to,
+                type=PROPOSE,
+                payload=held.bid,
+                correlation_id=cfp.correlation_id,
+                reply_to=emitter.inbox,
+                metadata={CONTRACT: contract, AWARD: self.capability},
+            )
+        except BaseException:
+            close()
+            raise
 
     def __len__(self) -> int:
         return len(self._held)
@@ -204,21 +208,24 @@ class Bidder:
 
     async def on_cfp(self, ctx: Context, topic: str, event: _native.Event) -> None:  # noqa: ARG002 - a handler's
         """Handle a call for proposals."""
+        if not event.reply_to:
+            raise InvalidEvent(
+                f"the event {event.id} on {event.topic} is no call for proposals: nobody awaits a bid",
+                field="event.envelope.reply_to",
+            )
         task = decode(event.payload, event.content_type)
         try:
             bid = await call(self._bid, ctx, task)
-        except BaseException:
-            # The caller need not wait for its time to be over; the error is this agent's own.
-            await ctx.reply(type=REFUSE)
-            raise
-        if bid is None:
-            await ctx.reply(type=REFUSE)
-            return
-        try:
-            await self._contracts.propose(ctx, _Held(self._perform, task, bid), event)
+            if bid is not None:
+                await self._contracts.propose(ctx, _Held(self._perform, task, bid), event)
+                return
         except Overloaded as error:
             _log.warning("a call for proposals on %s is refused: %s", event.topic, error)
+        except Exception:
+            # The error is this agent's own; the caller need not wait for its time to be over.
             await ctx.reply(type=REFUSE)
+            raise
+        await ctx.reply(type=REFUSE)
 
 
 class _Held:
@@ -262,5 +269,6 @@ def open_until(seconds: float) -> dict[str, str]:
 
 def _open_seconds(cfp: _native.Event) -> float:
     text = cfp.metadata.get(OPEN_MS, "")
-    milliseconds = int(text) if text.isascii() and text.isdecimal() else _DEFAULT_OPEN_MS
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(_MAX_OPEN_MS))
+    milliseconds = int(text) if is_number else _DEFAULT_OPEN_MS
     return min(milliseconds, _MAX_OPEN_MS) / 1000
