@@ -198,7 +198,8 @@ impl EventBus {
         self.begin(event, stream, &mailboxes)
     }
 
-    fn stream_of(&self, topic: &str) -> Option<&Arc<Stream>> {
+    /// The stream that keeps the events of a topic.
+    pub fn stream_of(&self, topic: &str) -> Option<&Arc<Stream>> {
         let mut streams = self.shared.streams.iter();
         streams.find(|stream| stream.wants(topic))
     }

@@ -27,6 +27,8 @@ use crate::stream::Stream;
 pub mod dead_letter;
 mod feeder;
 mod history;
+pub mod letters;
+mod offsets;
 mod patience;
 mod window;
 

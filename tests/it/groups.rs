@@ -10,12 +10,12 @@ use serde_json::Value;
 
 const ORDERS: &str = "[streams.orders]\ntopics = [\"orders.>\"]\n";
 
-fn keeping(data_dir: &Path) -> TestServer {
+pub(crate) fn keeping(data_dir: &Path) -> TestServer {
     TestServer::keeping(ORDERS, data_dir)
 }
 
 /// A Hello of a member of the group `workers`.
-fn worker(agent_id: &str, max_in_flight: u32) -> v1::Hello {
+pub(crate) fn worker(agent_id: &str, max_in_flight: u32) -> v1::Hello {
     let mut hello = hello(agent_id, &["orders.>"]);
     hello.subscriptions[0].acknowledged = Some(v1::Acknowledged {
         group: "workers".to_owned(),
@@ -32,13 +32,13 @@ fn order(number: u32) -> v1::Event {
     }
 }
 
-fn number_of(delivery: &v1::Delivery) -> u32 {
+pub(crate) fn number_of(delivery: &v1::Delivery) -> u32 {
     let event = delivery.event.as_ref().expect("it has one");
     let text = std::str::from_utf8(&event.payload).expect("text");
     text.parse().expect("a number")
 }
 
-fn outcome(delivery: &v1::Delivery, verdict: v1::Verdict) -> v1::Outcome {
+pub(crate) fn outcome(delivery: &v1::Delivery, verdict: v1::Verdict) -> v1::Outcome {
     v1::Outcome {
         subscription: delivery.subscription,
         offset: delivery.offset,
@@ -52,7 +52,7 @@ fn attempts_of(letter: &v1::Event) -> Vec<Value> {
     serde_json::from_str(&letter.metadata["loom-dead-attempts"]).expect("a list")
 }
 
-async fn say(agent: &RawAgent, outcome: v1::Outcome) {
+pub(crate) async fn say(agent: &RawAgent, outcome: v1::Outcome) {
     agent
         .send(v1::ClientEvent {
             outcome: vec![outcome],
@@ -61,7 +61,7 @@ async fn say(agent: &RawAgent, outcome: v1::Outcome) {
         .await;
 }
 
-async fn publish(server: &TestServer, numbers: std::ops::Range<u32>) {
+pub(crate) async fn publish(server: &TestServer, numbers: std::ops::Range<u32>) {
     let mut shop = RawAgent::connect(server.bridge_addr(), hello("shop", &[])).await;
     shop.publish(numbers.map(order).collect()).await;
     assert!(shop.ack().await.rejected.is_empty());

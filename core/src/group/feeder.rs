@@ -221,6 +221,9 @@ async fn keep(group: &Group, bus: &EventBus, letter: &DeadLetter) -> Result<(), 
     let event = letter.event(group.stream.name(), &group.name);
     let published = bus.publish(event.map_err(|error| error.to_string())?).await;
     let published = published.map_err(|error| error.to_string())?;
+    if published.stored.is_none() {
+        return Err("no stream keeps its topic".to_owned());
+    }
     published
         .committed()
         .await

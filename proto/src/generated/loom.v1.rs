@@ -635,3 +635,121 @@ impl Code {
         }
     }
 }
+/// What is empty does not matter; a letter must be all that is said.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadLetterFilter {
+    /// Of letters, or of the events that are dead.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub ids: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Pattern of the topic that the event had.
+    #[prost(string, tag = "2")]
+    pub topic: ::prost::alloc::string::String,
+    /// 16 bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub trace_id: ::prost::bytes::Bytes,
+    /// The group that could not handle it.
+    #[prost(string, tag = "4")]
+    pub group: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeadLetter {
+    /// Its place in the stream of dead letters.
+    #[prost(uint64, tag = "1")]
+    pub offset: u64,
+    /// When it was written.
+    #[prost(fixed64, tag = "2")]
+    pub time_unix_nano: u64,
+    /// Context of the span `EventBus.publish` that tells of it.
+    #[prost(string, tag = "3")]
+    pub traceparent: ::prost::alloc::string::String,
+    /// The letter. Its headers `loom-dead-*` tell the story; it has its payload only where that was asked for.
+    #[prost(message, optional, tag = "4")]
+    pub event: ::core::option::Option<Event>,
+    /// Size of the payload in bytes.
+    #[prost(uint32, tag = "5")]
+    pub payload_size: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDeadLettersRequest {
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<DeadLetterFilter>,
+    /// Go on before this offset; 0 begins with the newest.
+    #[prost(uint64, tag = "2")]
+    pub before: u64,
+    /// At most so many; 0 means 100, and 1000 is the most.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+    #[prost(bool, tag = "4")]
+    pub with_payload: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDeadLettersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub letters: ::prost::alloc::vec::Vec<DeadLetter>,
+    /// There is more: ask again before this offset. A page may be empty and not the last. 0 at the end.
+    #[prost(uint64, tag = "2")]
+    pub before: u64,
+    /// Letters that are open, whatever the filter.
+    #[prost(uint64, tag = "3")]
+    pub open: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RedriveDeadLettersRequest {
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<DeadLetterFilter>,
+    /// Begin with this offset.
+    #[prost(uint64, tag = "2")]
+    pub from: u64,
+    /// Letters before this offset; 0 means those that are there now. The first answer says it, so that an event which dies again
+    /// meanwhile is not redriven again.
+    #[prost(uint64, tag = "3")]
+    pub until: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RedriveDeadLettersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub redriven: ::prost::alloc::vec::Vec<Redriven>,
+    /// Go on with this offset; there is more while it is less than `until`.
+    #[prost(uint64, tag = "2")]
+    pub from: u64,
+    #[prost(uint64, tag = "3")]
+    pub until: u64,
+}
+/// Redriven says what became of one letter. It is closed where there is no error.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Redriven {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub letter_id: ::prost::bytes::Bytes,
+    /// The event that was published.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub event_id: ::prost::bytes::Bytes,
+    #[prost(string, tag = "3")]
+    pub topic: ::prost::alloc::string::String,
+    /// Context of the span `EventBus.publish` of the new trace.
+    #[prost(string, tag = "4")]
+    pub traceparent: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub error: ::core::option::Option<Error>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropDeadLettersRequest {
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<DeadLetterFilter>,
+    /// Begin with this offset.
+    #[prost(uint64, tag = "2")]
+    pub from: u64,
+    /// Letters before this offset; 0 means those that are there now.
+    #[prost(uint64, tag = "3")]
+    pub until: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropDeadLettersResponse {
+    /// Ids of the letters that are closed.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub letter_ids: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Go on with this offset; there is more while it is less than `until`.
+    #[prost(uint64, tag = "2")]
+    pub from: u64,
+    #[prost(uint64, tag = "3")]
+    pub until: u64,
+}
