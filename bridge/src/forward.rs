@@ -5,7 +5,9 @@ use std::sync::Arc;
 use loom_core::{Attempt, Event, Tracer};
 use loom_proto::trace_context::{SpanId, TraceContext};
 use loom_proto::wire::put_delivery;
-use loom_telemetry::{MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanStatus, ids};
+use loom_telemetry::{
+    MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanStatus, SubscriptionName, ids,
+};
 use rustc_hash::FxHashMap;
 
 /// Writes deliveries for one agent.
@@ -13,8 +15,8 @@ use rustc_hash::FxHashMap;
 pub(crate) struct Forward {
     tracer: Tracer,
     agent: Arc<str>,
-    /// Pattern by subscription id.
-    patterns: FxHashMap<u32, Arc<str>>,
+    /// Their names by their ids.
+    subscriptions: FxHashMap<u32, Arc<SubscriptionName>>,
 }
 
 /// One attempt to hand one event to one subscription.
@@ -59,11 +61,15 @@ impl<'a> Outgoing<'a> {
 }
 
 impl Forward {
-    pub(crate) fn new(tracer: Tracer, agent: Arc<str>, patterns: FxHashMap<u32, Arc<str>>) -> Self {
+    pub(crate) fn new(
+        tracer: Tracer,
+        agent: Arc<str>,
+        subscriptions: FxHashMap<u32, Arc<SubscriptionName>>,
+    ) -> Self {
         Self {
             tracer,
             agent,
-            patterns,
+            subscriptions,
         }
     }
 
@@ -105,7 +111,7 @@ impl Forward {
                 SpanDetail::Message(MessageDetail {
                     operation: MessageOperation::BridgeForward {
                         subscription: self
-                            .patterns
+                            .subscriptions
                             .get(&subscription)
                             .cloned()
                             .unwrap_or_default(),

@@ -117,6 +117,8 @@ pub struct Group {
 #[derive(Debug)]
 struct State {
     window: Window,
+    /// Where the group began when it was new.
+    began: u64,
     /// What was settled beyond the floor when the group was loaded.
     settled_before: Vec<Range<u64>>,
     members: FxHashMap<u64, Member>,
@@ -191,15 +193,17 @@ impl Group {
         config: &GroupConfig,
     ) -> Result<Self, JournalError> {
         let journal = stream.journal();
-        let cursor = journal
-            .load_cursor(&wanted.group)?
-            .unwrap_or_else(|| Cursor {
-                floor: match wanted.start {
-                    GroupStart::Oldest => journal.begin(),
-                    GroupStart::Next => journal.end(),
-                },
+        let cursor = journal.load_cursor(&wanted.group)?.unwrap_or_else(|| {
+            let began = match wanted.start {
+                GroupStart::Oldest => journal.begin(),
+                GroupStart::Next => journal.end(),
+            };
+            Cursor {
+                began,
+                floor: began,
                 settled: Vec::new(),
-            });
+            }
+        });
         let or = |wanted: Duration, default: Duration| {
             if wanted.is_zero() { default } else { wanted }
         };
@@ -219,6 +223,7 @@ impl Group {
             config: config.clone(),
             state: Mutex::new(State {
                 window: Window::new(cursor.floor, patience),
+                began: cursor.began,
                 settled_before: cursor.settled,
                 members: FxHashMap::default(),
                 last_member: 0,
@@ -246,6 +251,11 @@ impl Group {
     /// Where they are kept.
     pub fn stream(&self) -> &Arc<Stream> {
         &self.stream
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Cursor {
+        self.state.lock().cursor()
     }
 
     /// What it has done.
@@ -365,6 +375,7 @@ impl State {
         let beyond = self.settled_before.iter().filter(|range| range.end > next);
         settled.extend(beyond.map(|range| range.start.max(next)..range.end));
         Cursor {
+            began: self.began,
             floor: self.window.floor(),
             settled,
         }

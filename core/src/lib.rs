@@ -9,6 +9,7 @@
 //! | [`stream`], [`journal`] | topics whose events are kept; the trait of the log that keeps them |
 //! | [`group`] | agents that share the events of a stream, until one has handled each |
 //! | [`broker`] | [`ActionBroker::invoke`]: one provider, one deadline, one answer |
+//! | [`barrier`] | a capability of the server: callers wait until so many of them have come |
 //! | [`directory`] | which agents are connected |
 //! | [`event`], [`envelope`] | what travels |
 //! | [`ledger`] | the counters that must add up |
@@ -17,6 +18,7 @@
 //!
 //! Order: what one publisher publishes on one topic reaches a mailbox in that order. Between publishers there is none.
 
+pub mod barrier;
 pub mod broker;
 pub mod bus;
 pub mod config;
@@ -34,6 +36,7 @@ pub mod stand_in;
 pub mod stream;
 pub mod subscriber;
 
+pub use barrier::Barrier;
 pub use broker::{ActionBroker, ActionCall, ActionOutput, Capability, Provider, Registration};
 pub use bus::{EventBus, Published, Publisher};
 pub use config::{BrokerConfig, BusConfig, Qos};

@@ -9,6 +9,7 @@ mod auth;
 mod http;
 mod http1;
 mod listeners;
+mod mending;
 mod metrics;
 mod retelling;
 mod serve;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use loom_bridge::Bridge;
-use loom_core::{ActionBroker, Directory, EventBus, Tracer};
+use loom_core::{ActionBroker, Barrier, Directory, EventBus, Registration, Tracer};
 use loom_proto::v1;
 use loom_telemetry::export::{Exporter, ExporterConfig, ExporterConfigError};
 use loom_telemetry::pipeline::{Pipeline, PipelineConfig};
@@ -50,6 +51,8 @@ pub struct App {
     parts: Parts,
     doors: Doors,
     drain_grace: Duration,
+    /// Keeps the barrier callable.
+    _barrier: Registration,
 }
 
 /// What the doors lead to.
@@ -154,6 +157,7 @@ impl App {
         let bus = EventBus::with_streams((&config.bus).into(), tracer.clone(), streams)
             .map_err(StreamsError::from)?;
         let broker = ActionBroker::new((&config.broker).into(), tracer.clone());
+        let barrier = Barrier::serve(&broker);
         let directory = Directory::default();
         let counters = pipeline.clone();
         let bridge = Bridge::new(
@@ -188,6 +192,7 @@ impl App {
             parts,
             doors,
             drain_grace: config.server.drain_grace.0,
+            _barrier: barrier,
         })
     }
 

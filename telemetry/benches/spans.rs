@@ -30,7 +30,7 @@ fn hop(topic: &Arc<str>, agent: &Arc<str>) -> SpanRecord {
         end_unix_nano: now + 1,
         detail: SpanDetail::Message(MessageDetail {
             operation: MessageOperation::BridgeForward {
-                subscription: Arc::clone(topic),
+                subscription: Arc::default(),
                 attempt: 1,
                 wait_us: 12,
             },

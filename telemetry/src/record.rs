@@ -99,13 +99,22 @@ pub enum MessageOperation {
     },
     /// `bridge.forward`.
     BridgeForward {
-        /// Pattern of the subscription.
-        subscription: Arc<str>,
+        /// What the delivery is for.
+        subscription: Arc<SubscriptionName>,
         /// From 1.
         attempt: u32,
         /// Time in the mailbox, in microseconds.
         wait_us: u32,
     },
+}
+
+/// A subscription as its deliveries' spans name it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubscriptionName {
+    /// Topics that it wants: `messaging.destination.subscription.name`.
+    pub pattern: String,
+    /// Its group, where it is acknowledged: `messaging.consumer.group.name`.
+    pub group: Option<String>,
 }
 
 /// Everything that an OTel span may carry.

@@ -1,12 +1,16 @@
 //! Questions about what is stored. Knows no HTTP.
 
+pub mod gaps;
 pub mod search;
+
+use std::ops::Range;
 
 use crate::error::{QueryError, StoreError};
 use crate::model::{SpanKind, Trace, TraceId};
 use crate::store::reader::ReaderPool;
 use crate::store::row::{SELECT, SpanReader};
 
+pub use gaps::{End, Gap, Gaps, Lost, Shown};
 pub use search::{Found, Search, Summary};
 
 /// Answers questions. Cheap to clone.
@@ -27,6 +31,18 @@ pub struct Operation {
 impl Query {
     pub(crate) fn new(pool: ReaderPool) -> Self {
         Self { pool }
+    }
+
+    /// What is not there of the spans of a process that was lost.
+    pub async fn gaps(&self, lost: Lost) -> Result<Gaps, QueryError> {
+        self.pool.read(move |conn| gaps::find(conn, &lost)).await
+    }
+
+    /// Agents that spans which began in this time are about. Times are ns since the Unix epoch.
+    pub async fn agents(&self, during_ns: Range<u64>) -> Result<Vec<String>, QueryError> {
+        self.pool
+            .read(move |conn| gaps::agents(conn, &during_ns))
+            .await
     }
 
     /// Reads whatever `work` wants.

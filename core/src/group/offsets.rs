@@ -46,6 +46,7 @@ impl Offsets {
         let Cursor {
             floor: present,
             settled,
+            ..
         } = &mut self.cursor;
         *present = floor.max(*present);
         let mut passed = 0;

@@ -7,7 +7,6 @@ import functools
 import inspect
 import json
 import logging
-import signal
 import uuid
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,12 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from loom import _native
 from loom._client import Connection
 from loom._otel import current_source
+from loom._running import until_signalled
 from loom._spans import spans_for
 from loom.actions import ActionServer, Capability
 from loom.config import Qos, Settings
-from loom.context import Emitter, Outgoing
+from loom.context import DEFAULT_TIMEOUT, Emitter, Outgoing
+from loom.contract import Bidder, Contracts
 from loom.dispatch import Dispatcher, Handler
 from loom.exceptions import InvalidAgent, LoomError
+from loom.join import Join
 from loom.subscription import Subscription, acknowledged, check_pattern
 from loom.telemetry import forward_logs
 
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
+    from loom._client import ConnectionChange
     from loom.context import Context
+    from loom.join import By
     from loom.subscription import Start
 
     EventHandler = Callable[[Context, str, _native.Event], Any]
@@ -42,6 +46,8 @@ H = TypeVar("H", bound="Callable[..., Any]")
 
 _INBOX_CAPACITY = 4096
 """Replies that wait on the server: as many as an agent may have requests open."""
+_JOINED_HANDLING = 30.0
+"""Seconds that the handler of joined events may take beyond their waiting, where they are acknowledged."""
 _SPAN_FLUSH = 2.0
 """Seconds that a stop waits for spans at most: a collector that is away must not delay it further."""
 
@@ -58,8 +64,10 @@ class Agent(Outgoing):
         "_actions",
         "_capabilities",
         "_connection",
+        "_contracts",
         "_dispatcher",
         "_is_stopping",
+        "_on_connection",
         "_on_error",
         "_settings",
         "_spans",
@@ -88,6 +96,7 @@ class Agent(Outgoing):
         emit_timeout: float | None = None,
         stop_timeout: float = 5.0,
         on_error: Callable[[LoomError], None] | None = None,
+        on_connection: Callable[[ConnectionChange], None] | None = None,
     ) -> None:
         if not _native.is_valid_agent_id(agent_id):
             raise InvalidAgent(
@@ -107,11 +116,13 @@ class Agent(Outgoing):
         self._subscriptions: list[Subscription] = []
         self._capabilities: dict[str, Capability] = {}
         self._on_error = on_error
+        self._on_connection = on_connection
         self._event = None
         self._connection: Connection | None = None
         self._dispatcher: Dispatcher | None = None
         self._actions: ActionServer | None = None
         self._is_stopping = False
+        self._contracts = Contracts(self.instance_id)
         self._spans = spans_for(agent_id, self.instance_id)
         patterns = [topics] if isinstance(topics, str) else list(topics)
         if patterns and on_event is None:
@@ -193,6 +204,59 @@ class Agent(Outgoing):
 
         return register
 
+    def join(
+        self,
+        *patterns: str,
+        by: By = "correlation_id",
+        timeout: float = DEFAULT_TIMEOUT,
+        ack: bool = False,
+        group: str | None = None,
+        max_attempts: int = 0,
+    ) -> Callable[[H], H]:
+        """Handle events that belong together by one call: ``async def handler(ctx, joined)``.
+
+        It is called when an event of each pattern has come with the same ``correlation_id``, or ``thread_id``, or
+        ``timeout`` seconds after the first one with those that are there: ``joined.missing`` tells. ``ctx`` is that of
+        the last event, and its span is linked to all of them.
+
+        With ``ack`` all of them come again until the handler has handled them. Each pattern has a group of its own
+        then, named after ``group`` and its place.
+        """
+        self._check_not_started("subscriptions")
+
+        def register(function: H) -> H:
+            join = Join(function, patterns, by, timeout, ack=ack)
+            for number, pattern in enumerate(patterns, start=1):
+                share: dict[str, Any] = {}
+                if ack:
+                    name = f"{group or self.agent_id}.{number}"
+                    # The attempt begins with the event's arrival: the waiting must not use up the handler's time.
+                    share = {"group": name, "max_attempts": max_attempts, "timeout": timeout + _JOINED_HANDLING}
+                self.on(pattern, ack=ack, **share)(join.handler(pattern))
+            return function
+
+        return register
+
+    def contractor(
+        self,
+        *patterns: str,
+        bid: Callable[[Context, Any], Any],
+        perform: Callable[[Context, Any, Any], Any],
+        qos: Qos | str = Qos.BATCHED,
+    ) -> None:
+        """Take part in contract nets: bid for tasks on these topics, and perform those that are awarded.
+
+        ``bid(ctx, task)`` returns what this agent would do the task for, or None where it does not want it; a bid
+        reserves nothing and may never be awarded. ``perform(ctx, task, bid)`` does the work and returns its result, as
+        JSON or bytes. Both are async or plain functions; a plain one runs in a thread. See ``call_for_proposals``.
+        """
+        bidder = Bidder(self._contracts, bid, perform)
+        self.on(*patterns, qos=qos)(bidder.on_cfp)
+        if self._contracts.capability not in self._capabilities:
+            self.capability(self._contracts.capability, description="takes the awards of this process' bids")(
+                self._contracts.award
+            )
+
     # ---- life ----
 
     async def start(self) -> None:
@@ -231,11 +295,18 @@ class Agent(Outgoing):
         )
         self._spans.bind(client)
         connection = Connection(
-            client, loop, agent_id=self.agent_id, address=self._settings.address, on_error=self._report_error
+            client,
+            loop,
+            agent_id=self.agent_id,
+            address=self._settings.address,
+            on_error=self._report_error,
+            on_connection=self._report_connection,
         )
         emitter = Emitter(connection, self._spans, inbox=inbox, emit_timeout=self._settings.emit_timeout)
+        self._contracts.bind(emitter)
         handlers = {number: wanted.handler for number, wanted in enumerate(self._subscriptions, start=1)}
         dispatcher = Dispatcher(connection, handlers, self._spans, emitter, max_in_flight=self._settings.max_in_flight)
+        emitter.parked = dispatcher.parked
         actions = ActionServer(self._capabilities, dispatcher, self._spans, emitter)
         connection.serve_calls(actions)
         self._connection, self._dispatcher, self._actions, self._emitter = connection, dispatcher, actions, emitter
@@ -311,41 +382,7 @@ class Agent(Outgoing):
         A second signal ends the process at once.
         """
         with asyncio.Runner() as runner:
-            return runner.run(self._run(main))
-
-    async def _run(self, main: Callable[[Agent], Awaitable[object]] | None) -> int:
-        loop = asyncio.get_running_loop()
-        stopping = asyncio.Event()
-
-        def stop(number: signal.Signals) -> None:
-            if stopping.is_set():
-                _log.warning("agent %s: %s again, leaving at once", self.agent_id, number.name)
-                for handled in signals:
-                    loop.remove_signal_handler(handled)
-                signal.raise_signal(number)
-            _log.info("agent %s: %s, stopping", self.agent_id, number.name)
-            stopping.set()
-
-        signals = (signal.SIGINT, signal.SIGTERM)
-        for number in signals:
-            loop.add_signal_handler(number, stop, number)
-        try:
-            work = asyncio.ensure_future(self._live(main))
-            stopped = asyncio.ensure_future(stopping.wait())
-            await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
-            if not work.done():
-                work.cancel()
-            try:
-                await work
-            except asyncio.CancelledError:
-                pass
-            finally:
-                await self.stop()
-            return 0
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+            return runner.run(until_signalled(self.agent_id, self._live(main), self.stop))
 
     async def _live(self, main: Callable[[Agent], Awaitable[object]] | None) -> None:
         await self.start()
@@ -376,6 +413,8 @@ class Agent(Outgoing):
         _, dispatcher, _ = self._parts()
         counted = dict(connection.client.stats())
         counted["rejected"] = connection.rejected
+        counted["replies_dropped"] = connection.replies_dropped
+        counted["proposals_open"] = len(self._contracts)
         counted["handled"] = dispatcher.handled
         counted["failed"] = dispatcher.failed
         return counted
@@ -410,6 +449,13 @@ class Agent(Outgoing):
                 self._on_error(error)
             except Exception:  # noqa: BLE001 - logged, whatever it is
                 _log.exception("on_error of agent %s failed", self.agent_id)
+
+    def _report_connection(self, change: ConnectionChange) -> None:
+        if self._on_connection is not None:
+            try:
+                self._on_connection(change)
+            except Exception:  # noqa: BLE001 - logged, whatever it is
+                _log.exception("on_connection of agent %s failed", self.agent_id)
 
 
 def _handler(function: Callable[..., Any]) -> Handler:

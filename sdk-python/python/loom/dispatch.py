@@ -18,6 +18,7 @@ import select
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from time import monotonic
 from types import coroutine
@@ -88,10 +89,12 @@ class Dispatcher:
         self._emitter = emitter
         self._max_workers = max_in_flight
         self._loop = asyncio.get_running_loop()
+        self._context = copy_context()
         self._queue: deque[_native.Event] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
         self._baton = False
+        self._is_crowded = False
         self._is_stopping = False
         self._waiting_for_rest: list[asyncio.Future[None]] = []
         self._threads: ThreadPoolExecutor | None = None
@@ -172,16 +175,14 @@ class Dispatcher:
 
     def _pass_baton(self) -> None:
         """Wake one idle worker, unless one is on its way already."""
-        if self._baton or self._is_stopping:
+        if self._baton or self._is_stopping or self._busy >= self._max_workers:
             return
         if self._idle:
             self._idle.pop().set_result(None)
-        elif len(self._workers) < self._max_workers:
+        else:
             worker = self._loop.create_task(self._work(), name="loom-worker")
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
-        else:
-            return
         self._baton = True
 
     # ---- handling: the hot path ----
@@ -191,7 +192,7 @@ class Dispatcher:
         self._baton = False
         slice_end = monotonic() + _SLICE
         while not self._is_stopping:
-            if not queue and not self._take():
+            if (not queue and not self._take()) or (self._is_crowded and self._is_too_many()):
                 await self._wait_for_baton()
                 slice_end = monotonic() + _SLICE
                 continue
@@ -267,6 +268,27 @@ class Dispatcher:
                 self._idle.remove(future)
 
     # ---- handling: what few do ----
+
+    @contextmanager
+    def parked(self) -> Generator[None]:
+        """Let another handler run in the place of one that waits for further events."""
+        self._max_workers += 1
+        # Not in this handler's context: a worker that begins now outlives it.
+        self._loop.call_soon(self._offer, context=self._context)
+        try:
+            yield
+        finally:
+            self._max_workers -= 1
+            self._is_crowded = True
+
+    def _offer(self) -> None:
+        if self._queue or self._take():
+            self._pass_baton()
+
+    def _is_too_many(self) -> bool:
+        """Tell whether a worker shall rest, since handlers that were parked have gone on beside its own."""
+        self._is_crowded = self._busy > self._max_workers
+        return self._is_crowded
 
     async def run(self, work: Work) -> Any:
         """Run a handler in the caller's task, in a context of its own."""

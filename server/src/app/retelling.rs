@@ -100,7 +100,7 @@ fn set_marks(bus: &EventBus, marks: &[u64]) {
     for (stream, &floor) in bus.streams().iter().zip(marks) {
         let mark = Cursor {
             floor,
-            settled: Vec::new(),
+            ..Cursor::default()
         };
         if let Err(error) = stream.journal().save_cursor(MARK, &mark) {
             tracing::warn!(%error, stream = stream.name(), "how far the spans of a stream have come cannot be marked");

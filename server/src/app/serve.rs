@@ -15,6 +15,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use super::http1::{self, HEAD_TIMEOUT};
+use super::mending::Mending;
 use super::{Addresses, Doors, Listeners, Parts, auth, http, metrics, retelling};
 use crate::config::{LoomConfig, Token};
 
@@ -88,6 +89,10 @@ pub(super) fn open(
         bridge.clone(),
     );
     tasks.spawn(marks);
+    if config.telemetry.record {
+        let mending = Mending::new(parts, config.telemetry.mend_after.0);
+        tasks.spawn(mending.run(bridge.clone()));
+    }
     Doors {
         bridge,
         others,

@@ -10,7 +10,8 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use loom_core::{EventBus, Stream};
+use loom_core::{Cursor, EventBus, Group, Stream};
+use loom_proto::topic;
 use loom_telemetry::ids::now_unix_nano;
 use loom_trace::model::{SpanId, TraceId};
 use loom_trace::verify::{self, Accepted, Books, Report};
@@ -92,9 +93,11 @@ async fn run(parts: &Parts, parameters: &Parameters) -> Result<Report, String> {
     report.map_err(|error| error.to_string())
 }
 
-/// The events that streams have kept.
+/// The events that streams have kept, and the groups that have settled them.
 struct StreamBooks {
     left: VecDeque<Arc<Stream>>,
+    /// As far as they have come when the verification began.
+    groups: Vec<(Arc<Group>, Cursor)>,
     /// Where the first of them goes on; `None` before it was read.
     next: Option<u64>,
     since_ns: u64,
@@ -105,10 +108,28 @@ impl StreamBooks {
     fn new(bus: &EventBus, options: &verify::Options) -> Self {
         Self {
             left: bus.streams().iter().cloned().collect(),
+            groups: bus.groups().into_iter().map(progress).collect(),
             next: None,
             since_ns: options.since_ns,
             until_ns: options.until_ns,
         }
+    }
+}
+
+fn progress(group: Arc<Group>) -> (Arc<Group>, Cursor) {
+    let progress = group.progress();
+    (group, progress)
+}
+
+impl StreamBooks {
+    /// How many groups have settled an event.
+    fn settled(&self, stream: &Arc<Stream>, offset: u64, topic: &str) -> u32 {
+        let groups = self.groups.iter().filter(|(group, progress)| {
+            Arc::ptr_eq(group.stream(), stream)
+                && topic::matches(group.pattern(), topic)
+                && progress.has_settled(offset)
+        });
+        groups.count() as u32
     }
 }
 
@@ -132,7 +153,7 @@ impl Books for StreamBooks {
                     Some(Accepted {
                         trace_id: TraceId::from_bytes(&trace.trace_id.0)?,
                         span_id: SpanId::from_bytes(&trace.span_id.0)?,
-                        settled: 0,
+                        settled: self.settled(stream, *offset, event.topic()),
                         name: format!("{} at {offset} of stream {}", event.topic(), stream.name()),
                     })
                 })

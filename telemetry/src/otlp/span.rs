@@ -7,7 +7,7 @@ use super::attributes::{self, write_int, write_text, write_truth};
 use super::wire::{SHORT, TINY, Writer};
 use crate::record::{
     FreeDetail, MessageDetail, MessageOperation, SpanDetail, SpanEvent, SpanRecord, SpanStatus,
-    Value,
+    SubscriptionName, Value,
 };
 
 mod field {
@@ -112,7 +112,11 @@ fn write_message(writer: &mut Writer, span: &SpanRecord, detail: &MessageDetail)
         text(attribute::MESSAGING_CLIENT_ID, agent.as_bytes());
     }
     if let MessageOperation::BridgeForward { subscription, .. } = &detail.operation {
-        text(attribute::MESSAGING_SUBSCRIPTION, subscription.as_bytes());
+        let SubscriptionName { pattern, group } = &**subscription;
+        text(attribute::MESSAGING_SUBSCRIPTION, pattern.as_bytes());
+        if let Some(group) = group {
+            text(attribute::MESSAGING_GROUP, group.as_bytes());
+        }
     }
     if let Some(error) = detail.error {
         text(attribute::ERROR_TYPE, error.as_bytes());

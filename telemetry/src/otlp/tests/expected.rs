@@ -116,8 +116,11 @@ fn message(span: &mut Span, context: &TraceContext, detail: &MessageDetail) {
     if let MessageOperation::BridgeForward { subscription, .. } = &detail.operation {
         add(
             attribute::MESSAGING_SUBSCRIPTION,
-            subscription.clone().into(),
+            subscription.pattern.clone().into(),
         );
+        if let Some(group) = subscription.group.clone() {
+            add(attribute::MESSAGING_GROUP, group.into());
+        }
     }
     if let Some(error) = detail.error {
         add(attribute::ERROR_TYPE, error.into());

@@ -1,5 +1,7 @@
 //! Spans to encode.
 
+use std::sync::Arc;
+
 use loom_proto::EventId;
 use loom_proto::trace_context::{SpanId, TraceContext, TraceFlags, TraceId};
 use proptest::collection::vec;
@@ -7,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::record::{
     FreeDetail, MessageDetail, MessageOperation, SpanDetail, SpanEvent, SpanKind, SpanLink,
-    SpanRecord, SpanStatus, Value,
+    SpanRecord, SpanStatus, SubscriptionName, Value,
 };
 
 pub(super) fn message_span(operation: MessageOperation) -> SpanRecord {
@@ -133,13 +135,19 @@ fn any_operation() -> impl Strategy<Value = MessageOperation> {
     prop_oneof![
         any::<u32>().prop_map(|body_size| MessageOperation::BridgePublish { body_size }),
         any::<u32>().prop_map(|matched| MessageOperation::BusPublish { matched }),
-        (any::<String>(), any::<u32>(), any::<u32>()).prop_map(|(pattern, attempt, wait_us)| {
-            MessageOperation::BridgeForward {
-                subscription: pattern.into(),
-                attempt,
-                wait_us,
-            }
-        }),
+        (
+            any::<String>(),
+            prop::option::of(any::<String>()),
+            any::<u32>(),
+            any::<u32>()
+        )
+            .prop_map(|(pattern, group, attempt, wait_us)| {
+                MessageOperation::BridgeForward {
+                    subscription: Arc::new(SubscriptionName { pattern, group }),
+                    attempt,
+                    wait_us,
+                }
+            }),
     ]
 }
 
