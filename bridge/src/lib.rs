@@ -6,7 +6,7 @@
 //! | file | room |
 //! | --- | --- |
 //! | `service` | the RPCs of agents and scripts |
-//! | `streams` | the RPCs of operators: dead letters |
+//! | `streams` | the RPCs of operators: dead letters, groups |
 //! | `hello` | the first message: who is it, what does it want, may it |
 //! | `inbound` | frames of an agent: control at once, events in order |
 //! | `publish` | one event from the agent to the bus: `bridge.publish` (hot path) |

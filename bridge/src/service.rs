@@ -475,8 +475,8 @@ fn share(share: &Acknowledged) -> v1::Acknowledged {
         max_attempts: share.max_attempts,
         timeout_ms: u32::try_from(share.timeout.as_millis()).unwrap_or(u32::MAX),
         start: match share.start {
-            GroupStart::Oldest => v1::Start::Unspecified,
             GroupStart::Next => v1::Start::New,
+            _ => v1::Start::Unspecified,
         }
         .into(),
     }

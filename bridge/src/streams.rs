@@ -1,10 +1,12 @@
-//! The RPCs of `loom.v1.Streams`: dead letters are listed, redriven and dropped.
+//! The RPCs of `loom.v1.Streams`: dead letters are listed, redriven and dropped; groups are listed and moved.
 
 use std::sync::Arc;
 
+use loom_core::bus::GroupView;
 use loom_core::group::letters::{DeadLetters, Letter, LetterFilter, LetterPage};
-use loom_core::{Event, HopSpan, JournalError, Published};
+use loom_core::{Event, GroupStart, HopSpan, JournalError, Published};
 use loom_proto::topic::validate_pattern;
+use loom_proto::v1::position::At;
 use loom_proto::v1::streams_server::{Streams as StreamsRpc, StreamsServer};
 use loom_proto::{Code, EventId, TraceId, v1};
 use loom_telemetry::{MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanStatus};
@@ -89,6 +91,37 @@ impl Streams {
 
     async fn close(&self, offsets: Vec<u64>) -> Result<(), Status> {
         self.asked(move |letters| letters.close(&offsets)).await
+    }
+
+    /// One page of redriving.
+    async fn redrive(
+        &self,
+        request: v1::RedriveDeadLettersRequest,
+    ) -> Result<v1::RedriveDeadLettersResponse, Status> {
+        let _one_at_a_time = self.changing.lock().await;
+        let page = self.page(request.filter, request.from, request.until);
+        let (page, until) = page.await?;
+
+        // All are on their way to the disk before the first is waited for.
+        let mut publishing = Vec::with_capacity(page.letters.len());
+        for letter in &page.letters {
+            publishing.push(self.publish(letter).await);
+        }
+        let mut redriven = Vec::with_capacity(page.letters.len());
+        let mut closed = Vec::new();
+        for (letter, publishing) in page.letters.iter().zip(publishing) {
+            let one = self.kept(letter, publishing).await;
+            if one.error.is_none() {
+                closed.push(letter.offset);
+            }
+            redriven.push(one);
+        }
+        self.close(closed).await?;
+        Ok(v1::RedriveDeadLettersResponse {
+            redriven,
+            from: page.next.unwrap_or(until),
+            until,
+        })
     }
 
     /// Publishes the event of a letter once more, in a trace of its own that links to the former.
@@ -202,31 +235,13 @@ impl StreamsRpc for Streams {
     ) -> Result<Response<v1::RedriveDeadLettersResponse>, Status> {
         self.bridge.authorize(&request)?;
         self.bridge.refuse_when_draining()?;
-        let request = request.into_inner();
-        let _one_at_a_time = self.changing.lock().await;
-        let page = self.page(request.filter, request.from, request.until);
-        let (page, until) = page.await?;
-
-        // All are on their way to the disk before the first is waited for.
-        let mut publishing = Vec::with_capacity(page.letters.len());
-        for letter in &page.letters {
-            publishing.push(self.publish(letter).await);
-        }
-        let mut redriven = Vec::with_capacity(page.letters.len());
-        let mut closed = Vec::new();
-        for (letter, publishing) in page.letters.iter().zip(publishing) {
-            let one = self.kept(letter, publishing).await;
-            if one.error.is_none() {
-                closed.push(letter.offset);
-            }
-            redriven.push(one);
-        }
-        self.close(closed).await?;
-        Ok(Response::new(v1::RedriveDeadLettersResponse {
-            redriven,
-            from: page.next.unwrap_or(until),
-            until,
-        }))
+        let (streams, request) = (self.clone(), request.into_inner());
+        // Goes on to its end if the caller goes away: a span that has begun is ended, and what was published is closed.
+        let redriven = tokio::spawn(async move { streams.redrive(request).await }).await;
+        let failed = |error: tokio::task::JoinError| {
+            status(&v1::Error::new(Code::Internal, error.to_string()))
+        };
+        redriven.map_err(failed)?.map(Response::new)
     }
 
     async fn drop_dead_letters(
@@ -247,6 +262,63 @@ impl StreamsRpc for Streams {
             from: page.next.unwrap_or(until),
             until,
         }))
+    }
+
+    async fn list_groups(
+        &self,
+        request: Request<v1::ListGroupsRequest>,
+    ) -> Result<Response<v1::ListGroupsResponse>, Status> {
+        self.bridge.authorize(&request)?;
+        let bus = self.bridge.bus().clone();
+        let views = tokio::task::spawn_blocking(move || bus.group_views()).await;
+        let failed = |message| status(&v1::Error::new(Code::Internal, message));
+        let views = views.map_err(|error| failed(error.to_string()))?;
+        let views = views.map_err(|error| failed(format!("groups cannot be read: {error}")))?;
+        Ok(Response::new(v1::ListGroupsResponse {
+            groups: views.into_iter().map(group_info).collect(),
+        }))
+    }
+
+    async fn reset_group(
+        &self,
+        request: Request<v1::ResetGroupRequest>,
+    ) -> Result<Response<v1::ResetGroupResponse>, Status> {
+        self.bridge.authorize(&request)?;
+        self.bridge.refuse_when_draining()?;
+        let v1::ResetGroupRequest { stream, group, to } = request.into_inner();
+        let to = match to.and_then(|to| to.at) {
+            Some(At::Oldest(_)) => GroupStart::Oldest,
+            Some(At::Next(_)) => GroupStart::Next,
+            Some(At::Offset(offset)) => GroupStart::Offset(offset),
+            Some(At::TimeUnixNano(time)) => GroupStart::Time(time),
+            None => {
+                let message = "where shall the group go on? Say a position";
+                let error = v1::Error::new(Code::MalformedFrame, message).at("to");
+                return Err(status(&error));
+            }
+        };
+        let moved = self.bridge.bus().reset_group(&stream, &group, to).await;
+        let offset =
+            moved.map_err(|error| status(&v1::Error::new(error.code(), error.to_string())))?;
+        tracing::info!(stream, group, offset, "a group goes on elsewhere");
+        Ok(Response::new(v1::ResetGroupResponse { offset }))
+    }
+}
+
+fn group_info(view: GroupView) -> v1::GroupInfo {
+    v1::GroupInfo {
+        stream: view.stream,
+        name: view.name,
+        floor: view.floor,
+        end: view.end,
+        active: view.active.map(|active| v1::ActiveGroup {
+            pattern: active.pattern,
+            members: u32::try_from(active.members).unwrap_or(u32::MAX),
+            acked: active.books.acked,
+            retried: active.books.retried,
+            dead: active.books.dead,
+            open: active.books.open,
+        }),
     }
 }
 

@@ -25,9 +25,11 @@ use crate::stream::{Stored, Stream, StreamError};
 use crate::subscriber::{Subscriber, Subscription};
 
 mod groups;
+mod moving;
 mod waiting;
 
 use groups::Groups;
+pub use moving::{ActiveGroup, GroupView, ResetError};
 pub use waiting::Waiting;
 
 /// A handle on the bus; clones are the same bus.

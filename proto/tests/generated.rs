@@ -66,6 +66,8 @@ fn generate(into: &Path) {
         .method(unary("list_dead_letters", "ListDeadLetters"))
         .method(unary("redrive_dead_letters", "RedriveDeadLetters"))
         .method(unary("drop_dead_letters", "DropDeadLetters"))
+        .method(unary("list_groups", "ListGroups"))
+        .method(unary("reset_group", "ResetGroup"))
         .build();
     tonic_build::manual::Builder::new()
         .out_dir(into)

@@ -7,6 +7,7 @@ mod completion;
 mod dlq;
 mod doctor;
 mod exit;
+mod groups;
 mod invoke;
 mod publish;
 mod remote;
@@ -64,6 +65,8 @@ pub enum Command {
     Tail(tail::Args),
     /// Look at dead letters, publish their events once more, or drop them
     Dlq(dlq::Args),
+    /// List groups of agents, or move one to another place of its stream
+    Groups(groups::Args),
     /// Call a capability of an agent
     Invoke(invoke::Args),
     /// Find out what is wrong with a set-up, and how to mend it
@@ -85,6 +88,7 @@ pub fn execute(cli: Cli, environment: &dyn Environment) -> Exit {
         Command::Publish(args) => publish::execute(args, environment, &terminal),
         Command::Tail(args) => tail::execute(&args, environment, &terminal),
         Command::Dlq(args) => dlq::execute(&args, environment, &terminal),
+        Command::Groups(args) => groups::execute(&args, environment, &terminal),
         Command::Invoke(args) => invoke::execute(args, environment, &terminal),
         Command::Doctor(args) => doctor::execute(&args, environment, &terminal),
         Command::Completion(args) => completion::execute(&args, &terminal),

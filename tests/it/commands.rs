@@ -9,7 +9,7 @@ use loom_tests::process::{Guarded, command, loom};
 use loom_tests::server::TestServer;
 use serde_json::Value;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "up",
     "run",
     "traces",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 11] = [
     "publish",
     "tail",
     "dlq",
+    "groups",
     "invoke",
     "doctor",
     "completion",

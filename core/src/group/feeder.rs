@@ -133,6 +133,9 @@ impl Group {
         let mut state = self.state.lock();
         let may_end = state.members.is_empty() && state.dead.is_empty();
         state.is_fed = !may_end;
+        if may_end {
+            self.ended.notify_waiters();
+        }
         may_end
     }
 }

@@ -566,6 +566,8 @@ pub enum Code {
     Cancelled = 23,
     HandlerFailed = 24,
     NotStored = 25,
+    NotFound = 26,
+    GroupInUse = 27,
 }
 impl Code {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -600,6 +602,8 @@ impl Code {
             Self::Cancelled => "CODE_CANCELLED",
             Self::HandlerFailed => "CODE_HANDLER_FAILED",
             Self::NotStored => "CODE_NOT_STORED",
+            Self::NotFound => "CODE_NOT_FOUND",
+            Self::GroupInUse => "CODE_GROUP_IN_USE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -631,6 +635,8 @@ impl Code {
             "CODE_CANCELLED" => Some(Self::Cancelled),
             "CODE_HANDLER_FAILED" => Some(Self::HandlerFailed),
             "CODE_NOT_STORED" => Some(Self::NotStored),
+            "CODE_NOT_FOUND" => Some(Self::NotFound),
+            "CODE_GROUP_IN_USE" => Some(Self::GroupInUse),
             _ => None,
         }
     }
@@ -752,4 +758,84 @@ pub struct DropDeadLettersResponse {
     pub from: u64,
     #[prost(uint64, tag = "3")]
     pub until: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListGroupsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListGroupsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub groups: ::prost::alloc::vec::Vec<GroupInfo>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GroupInfo {
+    #[prost(string, tag = "1")]
+    pub stream: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Every event before this offset is settled.
+    #[prost(uint64, tag = "3")]
+    pub floor: u64,
+    /// One past the last event of the stream.
+    #[prost(uint64, tag = "4")]
+    pub end: u64,
+    /// Not there if nobody has joined it since the server's start.
+    #[prost(message, optional, tag = "5")]
+    pub active: ::core::option::Option<ActiveGroup>,
+}
+/// Its numbers count from the server's start.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ActiveGroup {
+    #[prost(string, tag = "1")]
+    pub pattern: ::prost::alloc::string::String,
+    /// Agents that share it now.
+    #[prost(uint32, tag = "2")]
+    pub members: u32,
+    #[prost(uint64, tag = "3")]
+    pub acked: u64,
+    #[prost(uint64, tag = "4")]
+    pub retried: u64,
+    #[prost(uint64, tag = "5")]
+    pub dead: u64,
+    /// Events in memory: in hand, resting or read ahead.
+    #[prost(uint64, tag = "6")]
+    pub open: u64,
+}
+/// Position is a place in a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Position {
+    #[prost(oneof = "position::At", tags = "1, 2, 3, 4")]
+    pub at: ::core::option::Option<position::At>,
+}
+/// Nested message and enum types in `Position`.
+pub mod position {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum At {
+        /// The oldest event that the stream has.
+        #[prost(bool, tag = "1")]
+        Oldest(bool),
+        /// The next event that is published.
+        #[prost(bool, tag = "2")]
+        Next(bool),
+        /// The oldest or the next where the stream does not reach so far.
+        #[prost(uint64, tag = "3")]
+        Offset(u64),
+        /// The first event that is not older.
+        #[prost(fixed64, tag = "4")]
+        TimeUnixNano(u64),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResetGroupRequest {
+    #[prost(string, tag = "1")]
+    pub stream: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub group: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub to: ::core::option::Option<Position>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResetGroupResponse {
+    /// Where it goes on.
+    #[prost(uint64, tag = "1")]
+    pub offset: u64,
 }

@@ -1,6 +1,6 @@
 //! The bridge: unary calls, and an event stream for `loom tail`.
 
-mod letters;
+mod streams;
 mod tail;
 
 pub use tail::{TailEvent, TailStream};

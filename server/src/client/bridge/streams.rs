@@ -1,4 +1,4 @@
-//! Dead letters, page by page.
+//! What operators ask of the streams: dead letters, page by page, and groups.
 
 use loom_proto::v1;
 use tonic::Response;
@@ -49,6 +49,40 @@ impl BridgeClient {
         let answer = self.streams.clone().drop_dead_letters(request).await;
         answer
             .map(Response::into_inner)
+            .map_err(|status| self.refused(&status))
+    }
+
+    /// The groups of all streams.
+    ///
+    /// # Errors
+    /// The bridge cannot read them, or is gone.
+    pub async fn groups(&self) -> Result<Vec<v1::GroupInfo>, ClientError> {
+        let request = self.request(v1::ListGroupsRequest {}, CALL_PATIENCE);
+        let answer = self.streams.clone().list_groups(request).await;
+        answer
+            .map(|answer| answer.into_inner().groups)
+            .map_err(|status| self.refused(&status))
+    }
+
+    /// Moves a group; returns the offset at which it goes on.
+    ///
+    /// # Errors
+    /// There is no such group, it has members, or the bridge is gone.
+    pub async fn reset_group(
+        &self,
+        stream: &str,
+        group: &str,
+        to: v1::Position,
+    ) -> Result<u64, ClientError> {
+        let message = v1::ResetGroupRequest {
+            stream: stream.to_owned(),
+            group: group.to_owned(),
+            to: Some(to),
+        };
+        let request = self.request(message, CALL_PATIENCE);
+        let answer = self.streams.clone().reset_group(request).await;
+        answer
+            .map(|answer| answer.into_inner().offset)
             .map_err(|status| self.refused(&status))
     }
 }
