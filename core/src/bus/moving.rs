@@ -104,12 +104,11 @@ impl EventBus {
 
     fn group_view(&self, stream: &Stream, name: String) -> Result<Option<GroupView>, JournalError> {
         let open = self.shared.groups.get(stream.name(), &name);
-        let floor = match &open {
-            Some(group) => Some(group.floor()),
-            None => {
-                let cursor = stream.journal().load_cursor(&name)?;
-                cursor.map(|cursor| cursor.floor)
-            }
+        let floor = if let Some(group) = &open {
+            Some(group.floor())
+        } else {
+            let cursor = stream.journal().load_cursor(&name)?;
+            cursor.map(|cursor| cursor.floor)
         };
         Ok(floor.map(|floor| GroupView {
             stream: stream.name().to_owned(),
