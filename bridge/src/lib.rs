@@ -5,7 +5,8 @@
 //!
 //! | file | room |
 //! | --- | --- |
-//! | `service` | the RPCs |
+//! | `service` | the RPCs of agents and scripts |
+//! | `streams` | the RPCs of operators: dead letters, groups |
 //! | `hello` | the first message: who is it, what does it want, may it |
 //! | `inbound` | frames of an agent: control at once, events in order |
 //! | `publish` | one event from the agent to the bus: `bridge.publish` (hot path) |
@@ -33,6 +34,8 @@ mod service;
 mod shares;
 pub mod standard;
 mod status;
+mod streams;
 
 pub use config::BridgeConfig;
 pub use service::{Bridge, SpanStatsSource};
+pub use streams::Streams;

@@ -30,6 +30,7 @@ use crate::outbound::Outbound;
 use crate::publish::{Outcome, Publish};
 use crate::shares::Shares;
 use crate::status::{agent_id_in_use, status, subscribe_error};
+use crate::streams::Streams;
 
 /// Gives the counters of the span recorder, which the bridge reports and does not own.
 pub type SpanStatsSource = Arc<dyn Fn() -> v1::SpanStats + Send + Sync>;
@@ -89,6 +90,19 @@ impl Bridge {
     pub fn service(&self) -> BridgeServer<Self> {
         BridgeServer::new(self.clone())
             .max_decoding_message_size(self.shared.config.max_frame_bytes())
+    }
+
+    /// What operators ask of the streams.
+    pub fn streams(&self) -> Streams {
+        Streams::new(self.clone())
+    }
+
+    pub(crate) fn bus(&self) -> &EventBus {
+        &self.shared.bus
+    }
+
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.shared.tracer
     }
 
     /// Tells every agent that the server goes, takes no new ones, and waits until all have left or the grace is over;
@@ -242,7 +256,7 @@ impl Bridge {
     }
 
     /// Unary calls carry the token as `authorization: Bearer …`.
-    fn authorize<T>(&self, request: &Request<T>) -> Result<(), Status> {
+    pub(crate) fn authorize<T>(&self, request: &Request<T>) -> Result<(), Status> {
         let Some(token) = &self.shared.config.token else {
             return Ok(());
         };
@@ -259,7 +273,7 @@ impl Bridge {
         Err(status(&v1::Error::new(Code::Unauthenticated, message)))
     }
 
-    fn refuse_when_draining(&self) -> Result<(), Status> {
+    pub(crate) fn refuse_when_draining(&self) -> Result<(), Status> {
         if self.shared.draining.is_cancelled() {
             return Err(status(&v1::Error::new(
                 Code::Unavailable,
@@ -461,8 +475,8 @@ fn share(share: &Acknowledged) -> v1::Acknowledged {
         max_attempts: share.max_attempts,
         timeout_ms: u32::try_from(share.timeout.as_millis()).unwrap_or(u32::MAX),
         start: match share.start {
-            GroupStart::Oldest => v1::Start::Unspecified,
             GroupStart::Next => v1::Start::New,
+            _ => v1::Start::Unspecified,
         }
         .into(),
     }

@@ -23,10 +23,12 @@ use crate::stream::{Stream, StreamError};
 use crate::subscriber::{Subscriber, Subscription};
 
 mod groups;
+mod moving;
 mod published;
 mod waiting;
 
 use groups::Groups;
+pub use moving::{ActiveGroup, GroupView, ResetError};
 pub use published::Published;
 pub use waiting::Waiting;
 
@@ -187,7 +189,8 @@ impl EventBus {
         self.begin(event, stream, &mailboxes)
     }
 
-    fn stream_of(&self, topic: &str) -> Option<&Arc<Stream>> {
+    /// The stream that keeps the events of a topic.
+    pub fn stream_of(&self, topic: &str) -> Option<&Arc<Stream>> {
         let mut streams = self.shared.streams.iter();
         streams.find(|stream| stream.wants(topic))
     }

@@ -27,9 +27,13 @@ use crate::stream::Stream;
 pub mod dead_letter;
 mod feeder;
 mod history;
+pub mod letters;
+mod offsets;
 mod patience;
+mod position;
 mod window;
 
+pub use position::GroupStart;
 pub use window::{Attempt, Verdict};
 
 use patience::Patience;
@@ -48,16 +52,6 @@ pub struct Acknowledged {
     pub timeout: Duration,
     /// Where a group begins that was not there before.
     pub start: GroupStart,
-}
-
-/// Where a group begins that was not there before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum GroupStart {
-    /// With the oldest event of the stream.
-    #[default]
-    Oldest,
-    /// With the next event that is published.
-    Next,
 }
 
 /// Limits of groups, and what counts where a member does not say.
@@ -110,6 +104,8 @@ pub struct Group {
     state: Mutex<State>,
     /// The feeder has something to do.
     work: Notify,
+    /// The feeder has ended.
+    ended: Notify,
 }
 
 #[derive(Debug)]
@@ -191,17 +187,10 @@ impl Group {
         config: &GroupConfig,
     ) -> Result<Self, JournalError> {
         let journal = stream.journal();
-        let cursor = journal.load_cursor(&wanted.group)?.unwrap_or_else(|| {
-            let began = match wanted.start {
-                GroupStart::Oldest => journal.begin(),
-                GroupStart::Next => journal.end(),
-            };
-            Cursor {
-                began,
-                floor: began,
-                settled: Vec::new(),
-            }
-        });
+        let cursor = match journal.load_cursor(&wanted.group)? {
+            Some(saved) => saved,
+            None => Cursor::at(wanted.start.offset(&**journal)?),
+        };
         let or = |wanted: Duration, default: Duration| {
             if wanted.is_zero() { default } else { wanted }
         };
@@ -233,6 +222,7 @@ impl Group {
                 books: GroupBooks::default(),
             }),
             work: Notify::new(),
+            ended: Notify::new(),
         })
     }
 

@@ -41,6 +41,12 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// The disk failed, or what it holds is damaged.
     fn load_cursor(&self, group: &str) -> Result<Option<Cursor>, JournalError>;
 
+    /// The names under which something is kept by [`save_cursor`](Self::save_cursor). Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn cursors(&self) -> Result<Vec<String>, JournalError>;
+
     /// Keeps how far a group has come, in place of what was kept before. Blocks for as long as the disk takes.
     ///
     /// # Errors
@@ -97,6 +103,15 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// Of a group that begins at this offset, or is moved there: what is before is not its own.
+    pub fn at(offset: u64) -> Self {
+        Self {
+            began: offset,
+            floor: offset,
+            settled: Vec::new(),
+        }
+    }
+
     /// Whether the group has settled the event at this offset.
     pub fn has_settled(&self, offset: u64) -> bool {
         let is_beyond = || self.settled.iter().any(|range| range.contains(&offset));

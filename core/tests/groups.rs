@@ -12,7 +12,7 @@ use loom_core::{
     Acknowledged, Attempt, BusConfig, Event, EventBus, Forwarded, GroupConfig, GroupMember,
     GroupStart, Journal, Stream, StreamConfig, SubscribeError, Subscription, Tracer, Verdict,
 };
-use loom_proto::{SpanId, TraceContext, v1};
+use loom_proto::{Code, SpanId, TraceContext, v1};
 use loom_telemetry::ids;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -374,6 +374,78 @@ async fn a_member_has_no_more_in_hand_than_it_may() {
     assert_eq!(worker.member.take(9, &mut more), 0);
     worker.settle(&taken[1], Verdict::Ack);
     assert_eq!(text(&worker.takes_one().await), "2");
+}
+
+#[tokio::test]
+async fn a_group_begins_where_it_is_told_to() {
+    let shop = Shop::open();
+    for number in 0..5 {
+        shop.order("orders.new", "", &number.to_string()).await;
+    }
+    let read = shop.orders.read(0, usize::MAX).expect("read");
+    let third = read.events[3].1.published_unix_nano();
+    for (group, start, expected) in [
+        ("a", GroupStart::Offset(2), "2"),
+        ("b", GroupStart::Time(third), "3"),
+        ("c", GroupStart::Time(0), "0"),
+        ("d", GroupStart::Offset(99), "5"),
+    ] {
+        let wanted = Acknowledged {
+            group: group.to_owned(),
+            start,
+            ..Acknowledged::default()
+        };
+        let mut worker = shop.worker_as(&wanted, "orders.>").expect("a member");
+        if group == "d" {
+            shop.order("orders.new", "", "5").await;
+        }
+        assert_eq!(text(&worker.takes_one().await), expected, "{start:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_without_members_is_moved_and_goes_on_there() {
+    let shop = Shop::open();
+    for number in 0..4 {
+        shop.order("orders.new", "", &number.to_string()).await;
+    }
+    let mut worker = shop.worker();
+    for attempt in worker.takes(3).await {
+        worker.settle(&attempt, Verdict::Ack);
+    }
+    let move_to = async |shop: &Shop, to| shop.bus.reset_group("orders", "workers", to).await;
+    let in_use = move_to(&shop, GroupStart::Oldest).await;
+    assert_eq!(in_use.expect_err("it has one").code(), Code::GroupInUse);
+    drop(worker);
+
+    assert_eq!(move_to(&shop, GroupStart::Offset(1)).await, Ok(1));
+    let books = shop.bus.groups()[0].books();
+    assert_eq!(
+        books.read,
+        books.acked + books.open,
+        "what is read again counts again"
+    );
+    let mut worker = shop.worker();
+    let again: Vec<_> = worker.takes(3).await.iter().map(text).collect();
+    assert_eq!(again, ["1", "2", "3"]);
+    drop(worker);
+
+    // Also one that nobody has joined since the start.
+    shop.bus.save_groups();
+    let shop = Shop::over(Arc::clone(&shop.orders));
+    let views = shop.bus.group_views().expect("read");
+    let known: Vec<_> = views.iter().map(|v| (&*v.name, v.floor, v.end)).collect();
+    assert_eq!(known, [("workers", 1, 4)]);
+    assert_eq!(views[0].active, None);
+    assert_eq!(move_to(&shop, GroupStart::Next).await, Ok(4));
+    let mut worker = shop.worker();
+    shop.order("orders.new", "", "4").await;
+    assert_eq!(text(&worker.takes_one().await), "4");
+
+    let unknown = shop.bus.reset_group("orders", "nobody", GroupStart::Next);
+    assert_eq!(unknown.await.expect_err("unknown").code(), Code::NotFound);
+    let unknown = shop.bus.reset_group("nowhere", "workers", GroupStart::Next);
+    assert_eq!(unknown.await.expect_err("unknown").code(), Code::NotFound);
 }
 
 #[tokio::test]

@@ -18,6 +18,11 @@ pub(crate) fn name(group: &str) -> String {
     format!("{group}.cursor")
 }
 
+/// The group whose file has this name; `None` for other files.
+pub(crate) fn group(file: &str) -> Option<&str> {
+    file.strip_suffix(".cursor")
+}
+
 pub(crate) fn encode(cursor: &Cursor) -> Vec<u8> {
     let mut body = cursor.began.to_le_bytes().to_vec();
     body.extend_from_slice(&cursor.floor.to_le_bytes());

@@ -116,6 +116,13 @@ impl Journal for EventLog {
         cursor::decode(&bytes).ok_or_else(damaged).map(Some)
     }
 
+    fn cursors(&self) -> Result<Vec<String>, JournalError> {
+        let listed = self.log.disk().list();
+        let files = listed.map_err(|error| JournalError::Refused(error.to_string()))?;
+        let groups = files.iter().filter_map(|file| cursor::group(file));
+        Ok(groups.map(str::to_owned).collect())
+    }
+
     fn save_cursor(&self, group: &str, cursor: &Cursor) -> Result<(), JournalError> {
         let name = cursor::name(group);
         let failed = |error: std::io::Error| JournalError::Refused(format!("{name}: {error}"));

@@ -55,6 +55,8 @@ codes! {
     Cancelled             "cancelled"              1 499 "Cancelled";
     HandlerFailed         "handler_failed"         2 500 "HandlerFailed";
     NotStored             "not_stored"            14 503 "NotStored";
+    NotFound              "not_found"              5 404 "LoomError";
+    GroupInUse            "group_in_use"           9 409 "LoomError";
 }
 
 impl Code {

@@ -37,6 +37,9 @@ pub mod v1 {
 
     #[cfg(any(feature = "client", feature = "server"))]
     include!("generated/loom.v1.Bridge.rs");
+
+    #[cfg(any(feature = "client", feature = "server"))]
+    include!("generated/loom.v1.Streams.rs");
 }
 
 /// The compiled `.proto` files, for server reflection.

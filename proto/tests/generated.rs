@@ -6,12 +6,17 @@ use std::{env, fs};
 
 use prost::Message;
 
-const FILES: [&str; 3] = ["loom.v1.rs", "loom.v1.Bridge.rs", "loom.v1.bin"];
+const FILES: [&str; 4] = [
+    "loom.v1.rs",
+    "loom.v1.Bridge.rs",
+    "loom.v1.Streams.rs",
+    "loom.v1.bin",
+];
 
 fn generate(into: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let descriptors = protox::compile(["loom/v1/event.proto", "loom/v1/bridge.proto"], [root])
-        .expect("the .proto files compile");
+    let files = ["event", "bridge", "streams"].map(|name| format!("loom/v1/{name}.proto"));
+    let descriptors = protox::compile(files, [root]).expect("the .proto files compile");
 
     let mut without_source = descriptors.clone();
     for file in &mut without_source.file {
@@ -55,10 +60,20 @@ fn generate(into: &Path) {
         .method(unary("list_agents", "ListAgents"))
         .method(unary("get_stats", "GetStats"))
         .build();
+    let streams = tonic_build::manual::Service::builder()
+        .name("Streams")
+        .package("loom.v1")
+        .method(unary("list_dead_letters", "ListDeadLetters"))
+        .method(unary("redrive_dead_letters", "RedriveDeadLetters"))
+        .method(unary("drop_dead_letters", "DropDeadLetters"))
+        .method(unary("list_groups", "ListGroups"))
+        .method(unary("reset_group", "ResetGroup"))
+        .build();
     tonic_build::manual::Builder::new()
         .out_dir(into)
-        .compile(&[bridge]);
+        .compile(&[bridge, streams]);
     gate_by_feature(&into.join("loom.v1.Bridge.rs"));
+    gate_by_feature(&into.join("loom.v1.Streams.rs"));
 }
 
 /// The weight of the stubs is chosen by feature, and the generator knows no features.
@@ -72,6 +87,14 @@ fn gate_by_feature(stubs: &Path) {
         .replace(
             "pub mod bridge_server {",
             "#[cfg(feature = \"server\")]\npub mod bridge_server {",
+        )
+        .replace(
+            "pub mod streams_client {",
+            "#[cfg(feature = \"client\")]\npub mod streams_client {",
+        )
+        .replace(
+            "pub mod streams_server {",
+            "#[cfg(feature = \"server\")]\npub mod streams_server {",
         );
     fs::write(stubs, text).expect("stubs are written");
 }

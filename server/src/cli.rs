@@ -4,8 +4,10 @@
 
 mod agents;
 mod completion;
+mod dlq;
 mod doctor;
 mod exit;
+mod groups;
 mod invoke;
 mod publish;
 mod remote;
@@ -61,6 +63,10 @@ pub enum Command {
     Publish(publish::Args),
     /// Print events as they pass
     Tail(tail::Args),
+    /// Look at dead letters, publish their events once more, or drop them
+    Dlq(dlq::Args),
+    /// List groups of agents, or move one to another place of its stream
+    Groups(groups::Args),
     /// Call a capability of an agent
     Invoke(invoke::Args),
     /// Find out what is wrong with a set-up, and how to mend it
@@ -81,6 +87,8 @@ pub fn execute(cli: Cli, environment: &dyn Environment) -> Exit {
         Command::Agents(args) => agents::execute(&args, environment, &terminal),
         Command::Publish(args) => publish::execute(args, environment, &terminal),
         Command::Tail(args) => tail::execute(&args, environment, &terminal),
+        Command::Dlq(args) => dlq::execute(&args, environment, &terminal),
+        Command::Groups(args) => groups::execute(&args, environment, &terminal),
         Command::Invoke(args) => invoke::execute(args, environment, &terminal),
         Command::Doctor(args) => doctor::execute(&args, environment, &terminal),
         Command::Completion(args) => completion::execute(&args, &terminal),

@@ -9,7 +9,7 @@ use loom_tests::process::{Guarded, command, loom};
 use loom_tests::server::TestServer;
 use serde_json::Value;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 12] = [
     "up",
     "run",
     "traces",
@@ -17,6 +17,8 @@ const COMMANDS: [&str; 10] = [
     "agents",
     "publish",
     "tail",
+    "dlq",
+    "groups",
     "invoke",
     "doctor",
     "completion",

@@ -5,17 +5,18 @@ use std::path::Path;
 
 use loom_proto::v1;
 use loom_tests::agent::{RawAgent, event, hello};
+use loom_tests::cli::run;
 use loom_tests::server::TestServer;
 use serde_json::Value;
 
 const ORDERS: &str = "[streams.orders]\ntopics = [\"orders.>\"]\n";
 
-fn keeping(data_dir: &Path) -> TestServer {
+pub(crate) fn keeping(data_dir: &Path) -> TestServer {
     TestServer::keeping(ORDERS, data_dir)
 }
 
 /// A Hello of a member of the group `workers`.
-fn worker(agent_id: &str, max_in_flight: u32) -> v1::Hello {
+pub(crate) fn worker(agent_id: &str, max_in_flight: u32) -> v1::Hello {
     let mut hello = hello(agent_id, &["orders.>"]);
     hello.subscriptions[0].acknowledged = Some(v1::Acknowledged {
         group: "workers".to_owned(),
@@ -32,13 +33,13 @@ fn order(number: u32) -> v1::Event {
     }
 }
 
-fn number_of(delivery: &v1::Delivery) -> u32 {
+pub(crate) fn number_of(delivery: &v1::Delivery) -> u32 {
     let event = delivery.event.as_ref().expect("it has one");
     let text = std::str::from_utf8(&event.payload).expect("text");
     text.parse().expect("a number")
 }
 
-fn outcome(delivery: &v1::Delivery, verdict: v1::Verdict) -> v1::Outcome {
+pub(crate) fn outcome(delivery: &v1::Delivery, verdict: v1::Verdict) -> v1::Outcome {
     v1::Outcome {
         subscription: delivery.subscription,
         offset: delivery.offset,
@@ -52,7 +53,7 @@ fn attempts_of(letter: &v1::Event) -> Vec<Value> {
     serde_json::from_str(&letter.metadata["loom-dead-attempts"]).expect("a list")
 }
 
-async fn say(agent: &RawAgent, outcome: v1::Outcome) {
+pub(crate) async fn say(agent: &RawAgent, outcome: v1::Outcome) {
     agent
         .send(v1::ClientEvent {
             outcome: vec![outcome],
@@ -61,7 +62,7 @@ async fn say(agent: &RawAgent, outcome: v1::Outcome) {
         .await;
 }
 
-async fn publish(server: &TestServer, numbers: std::ops::Range<u32>) {
+pub(crate) async fn publish(server: &TestServer, numbers: std::ops::Range<u32>) {
     let mut shop = RawAgent::connect(server.bridge_addr(), hello("shop", &[])).await;
     shop.publish(numbers.map(order).collect()).await;
     assert!(shop.ack().await.rejected.is_empty());
@@ -211,6 +212,44 @@ async fn the_attempts_of_an_event_and_its_dead_letter_are_one_story() {
     let publish = span(forward.parent.as_ref().expect("it has one"));
     assert_eq!(publish.name, "EventBus.publish");
     assert_eq!(publish.parent.as_ref(), spans.last());
+}
+
+#[tokio::test]
+async fn a_group_is_listed_and_moved_on_the_command_line() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = keeping(directory.path());
+    let reset = |to: &str| run(&["groups", "reset", "workers", "--to", to], Some(&server));
+    assert_eq!(reset("oldest").code, Some(4), "there is none");
+    publish(&server, 0..3).await;
+    let mut agent = RawAgent::connect(server.bridge_addr(), worker("one", 10)).await;
+    for _ in 0..3 {
+        let delivery = agent.delivery().await;
+        say(&agent, outcome(&delivery, v1::Verdict::Ack)).await;
+    }
+    // The outcomes are heard when what came after them is answered.
+    agent.publish(vec![event("elsewhere", "")]).await;
+    agent.ack().await;
+    let listed = run(&["groups", "ls", "--json"], Some(&server)).json();
+    let group = &listed["items"][0];
+    assert_eq!(
+        (&group["group"], &group["lag"]),
+        (&"workers".into(), &0.into())
+    );
+    assert_eq!(group["active"]["members"], 1);
+    let refused = reset("oldest");
+    assert!(
+        refused.code == Some(1) && refused.err.contains("members (1)"),
+        "{refused:?}"
+    );
+    drop(agent);
+    server.has_not_agent("one").await;
+    let moved = reset("1");
+    assert_eq!(
+        (moved.code, moved.out.trim()),
+        (Some(0), "workers goes on at 1 of orders")
+    );
+    let mut agent = RawAgent::connect(server.bridge_addr(), worker("one", 10)).await;
+    assert_eq!(number_of(&agent.delivery().await), 1);
 }
 
 #[tokio::test]

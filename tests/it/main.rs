@@ -4,6 +4,7 @@ mod actions;
 mod collector_away;
 mod commands;
 mod crash;
+mod dlq;
 mod documents;
 mod golden_tree;
 mod groups;

@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use loom_proto::topic::{is_valid_agent_id, overlap, validate_pattern};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
@@ -15,7 +15,22 @@ use crate::stream::Stream;
 
 /// The groups by stream and name. Once open they stay, and their number is bounded.
 #[derive(Debug, Default)]
-pub(super) struct Groups(Mutex<FxHashMap<(String, String), Arc<Group>>>);
+pub(super) struct Groups(Mutex<ByName>);
+
+type ByName = FxHashMap<(String, String), Arc<Group>>;
+
+impl Groups {
+    /// While it is held nobody joins a group.
+    pub(super) fn lock(&self) -> MutexGuard<'_, ByName> {
+        self.0.lock()
+    }
+
+    /// One that is open.
+    pub(super) fn get(&self, stream: &str, name: &str) -> Option<Arc<Group>> {
+        let key = (stream.to_owned(), name.to_owned());
+        self.lock().get(&key).cloned()
+    }
+}
 
 impl EventBus {
     /// Makes its caller a member of a group, which is opened where it was not open yet. `bell` rings when there may be
@@ -59,7 +74,6 @@ impl EventBus {
                 Arc::clone(new.insert(Arc::new(group)))
             }
         };
-        drop(groups);
         if group.pattern() != pattern {
             return Err(SubscribeError::OtherPattern {
                 group: wanted.group.clone(),
@@ -68,7 +82,10 @@ impl EventBus {
                 pattern: pattern.to_owned(),
             });
         }
-        Ok(group.join(self, bell, wanted.max_in_flight))
+        let member = group.join(self, bell, wanted.max_in_flight);
+        // Held until here, so that the group is not moved under a member.
+        drop(groups);
+        Ok(member)
     }
 
     /// The groups that have been open since the start.

@@ -133,6 +133,9 @@ impl Group {
         let mut state = self.state.lock();
         let may_end = state.members.is_empty() && state.dead.is_empty();
         state.is_fed = !may_end;
+        if may_end {
+            self.ended.notify_waiters();
+        }
         may_end
     }
 }
@@ -220,6 +223,10 @@ async fn bury(group: &Group, bus: &EventBus, letter: DeadLetter) -> bool {
 async fn keep(group: &Group, bus: &EventBus, letter: &DeadLetter) -> Result<(), String> {
     let event = letter.event(group.stream.name(), &group.name);
     let event = event.map_err(|error| error.to_string())?;
-    let kept = bus.publish_and_commit(event).await;
-    kept.map(drop).map_err(|error| error.to_string())
+    let published = bus.publish_and_commit(event).await;
+    let published = published.map_err(|error| error.to_string())?;
+    if published.stored.is_none() {
+        return Err("no stream keeps its topic".to_owned());
+    }
+    Ok(())
 }

@@ -138,6 +138,11 @@ impl Window {
         }
     }
 
+    /// How often and how long an event is tried.
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
+    }
+
     /// Offset of the oldest event that is not settled.
     pub(crate) fn floor(&self) -> u64 {
         self.floor

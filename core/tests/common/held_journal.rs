@@ -112,6 +112,10 @@ impl Journal for HeldJournal {
         Ok(self.state.lock().cursors.get(group).cloned())
     }
 
+    fn cursors(&self) -> Result<Vec<String>, JournalError> {
+        Ok(self.state.lock().cursors.keys().cloned().collect())
+    }
+
     fn save_cursor(&self, group: &str, cursor: &Cursor) -> Result<(), JournalError> {
         let mut state = self.state.lock();
         state.cursors.insert(group.to_owned(), cursor.clone());

@@ -566,6 +566,8 @@ pub enum Code {
     Cancelled = 23,
     HandlerFailed = 24,
     NotStored = 25,
+    NotFound = 26,
+    GroupInUse = 27,
 }
 impl Code {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -600,6 +602,8 @@ impl Code {
             Self::Cancelled => "CODE_CANCELLED",
             Self::HandlerFailed => "CODE_HANDLER_FAILED",
             Self::NotStored => "CODE_NOT_STORED",
+            Self::NotFound => "CODE_NOT_FOUND",
+            Self::GroupInUse => "CODE_GROUP_IN_USE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -631,7 +635,207 @@ impl Code {
             "CODE_CANCELLED" => Some(Self::Cancelled),
             "CODE_HANDLER_FAILED" => Some(Self::HandlerFailed),
             "CODE_NOT_STORED" => Some(Self::NotStored),
+            "CODE_NOT_FOUND" => Some(Self::NotFound),
+            "CODE_GROUP_IN_USE" => Some(Self::GroupInUse),
             _ => None,
         }
     }
+}
+/// What is empty does not matter; a letter must be all that is said.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadLetterFilter {
+    /// Of letters, or of the events that are dead.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub ids: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Pattern of the topic that the event had.
+    #[prost(string, tag = "2")]
+    pub topic: ::prost::alloc::string::String,
+    /// 16 bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub trace_id: ::prost::bytes::Bytes,
+    /// The group that could not handle it.
+    #[prost(string, tag = "4")]
+    pub group: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeadLetter {
+    /// Its place in the stream of dead letters.
+    #[prost(uint64, tag = "1")]
+    pub offset: u64,
+    /// When it was written.
+    #[prost(fixed64, tag = "2")]
+    pub time_unix_nano: u64,
+    /// Context of the span `EventBus.publish` that tells of it.
+    #[prost(string, tag = "3")]
+    pub traceparent: ::prost::alloc::string::String,
+    /// The letter. Its headers `loom-dead-*` tell the story; it has its payload only where that was asked for.
+    #[prost(message, optional, tag = "4")]
+    pub event: ::core::option::Option<Event>,
+    /// Size of the payload in bytes.
+    #[prost(uint32, tag = "5")]
+    pub payload_size: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDeadLettersRequest {
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<DeadLetterFilter>,
+    /// Go on before this offset; 0 begins with the newest.
+    #[prost(uint64, tag = "2")]
+    pub before: u64,
+    /// At most so many; 0 means 100, and 1000 is the most.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+    #[prost(bool, tag = "4")]
+    pub with_payload: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDeadLettersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub letters: ::prost::alloc::vec::Vec<DeadLetter>,
+    /// There is more: ask again before this offset. A page may be empty and not the last. 0 at the end.
+    #[prost(uint64, tag = "2")]
+    pub before: u64,
+    /// Letters that are open, whatever the filter.
+    #[prost(uint64, tag = "3")]
+    pub open: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RedriveDeadLettersRequest {
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<DeadLetterFilter>,
+    /// Begin with this offset.
+    #[prost(uint64, tag = "2")]
+    pub from: u64,
+    /// Letters before this offset; 0 means those that are there now. The first answer says it, so that an event which dies again
+    /// meanwhile is not redriven again.
+    #[prost(uint64, tag = "3")]
+    pub until: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RedriveDeadLettersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub redriven: ::prost::alloc::vec::Vec<Redriven>,
+    /// Go on with this offset; there is more while it is less than `until`.
+    #[prost(uint64, tag = "2")]
+    pub from: u64,
+    #[prost(uint64, tag = "3")]
+    pub until: u64,
+}
+/// Redriven says what became of one letter. It is closed where there is no error.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Redriven {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub letter_id: ::prost::bytes::Bytes,
+    /// The event that was published.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub event_id: ::prost::bytes::Bytes,
+    #[prost(string, tag = "3")]
+    pub topic: ::prost::alloc::string::String,
+    /// Context of the span `EventBus.publish` of the new trace.
+    #[prost(string, tag = "4")]
+    pub traceparent: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub error: ::core::option::Option<Error>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropDeadLettersRequest {
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<DeadLetterFilter>,
+    /// Begin with this offset.
+    #[prost(uint64, tag = "2")]
+    pub from: u64,
+    /// Letters before this offset; 0 means those that are there now.
+    #[prost(uint64, tag = "3")]
+    pub until: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropDeadLettersResponse {
+    /// Ids of the letters that are closed.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub letter_ids: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Go on with this offset; there is more while it is less than `until`.
+    #[prost(uint64, tag = "2")]
+    pub from: u64,
+    #[prost(uint64, tag = "3")]
+    pub until: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListGroupsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListGroupsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub groups: ::prost::alloc::vec::Vec<GroupInfo>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GroupInfo {
+    #[prost(string, tag = "1")]
+    pub stream: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Every event before this offset is settled.
+    #[prost(uint64, tag = "3")]
+    pub floor: u64,
+    /// One past the last event of the stream.
+    #[prost(uint64, tag = "4")]
+    pub end: u64,
+    /// Not there if nobody has joined it since the server's start.
+    #[prost(message, optional, tag = "5")]
+    pub active: ::core::option::Option<ActiveGroup>,
+}
+/// Its numbers count from the server's start.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ActiveGroup {
+    #[prost(string, tag = "1")]
+    pub pattern: ::prost::alloc::string::String,
+    /// Agents that share it now.
+    #[prost(uint32, tag = "2")]
+    pub members: u32,
+    #[prost(uint64, tag = "3")]
+    pub acked: u64,
+    #[prost(uint64, tag = "4")]
+    pub retried: u64,
+    #[prost(uint64, tag = "5")]
+    pub dead: u64,
+    /// Events in memory: in hand, resting or read ahead.
+    #[prost(uint64, tag = "6")]
+    pub open: u64,
+}
+/// Position is a place in a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Position {
+    #[prost(oneof = "position::At", tags = "1, 2, 3, 4")]
+    pub at: ::core::option::Option<position::At>,
+}
+/// Nested message and enum types in `Position`.
+pub mod position {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum At {
+        /// The oldest event that the stream has.
+        #[prost(bool, tag = "1")]
+        Oldest(bool),
+        /// The next event that is published.
+        #[prost(bool, tag = "2")]
+        Next(bool),
+        /// The oldest or the next where the stream does not reach so far.
+        #[prost(uint64, tag = "3")]
+        Offset(u64),
+        /// The first event that is not older.
+        #[prost(fixed64, tag = "4")]
+        TimeUnixNano(u64),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResetGroupRequest {
+    #[prost(string, tag = "1")]
+    pub stream: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub group: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub to: ::core::option::Option<Position>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResetGroupResponse {
+    /// Where it goes on.
+    #[prost(uint64, tag = "1")]
+    pub offset: u64,
 }

@@ -103,7 +103,9 @@ pub(super) fn open(
 /// The bridge with the services that other languages' tools expect beside it.
 fn bridge_routes(parts: &Parts) -> Routes {
     let (reporter, health) = tonic_health::server::health_reporter();
-    let mut routes = Routes::new(parts.bridge.service()).add_service(health);
+    let mut routes = Routes::new(parts.bridge.service())
+        .add_service(parts.bridge.streams().service())
+        .add_service(health);
     // Two versions of the protocol are in use; grpcurl speaks either.
     let reflection = || {
         tonic_reflection::server::Builder::configure()

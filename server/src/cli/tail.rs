@@ -70,7 +70,8 @@ pub(super) fn execute(
     })
 }
 
-fn time(unix_nano: u64) -> String {
+/// A moment as people and scripts read it.
+pub(super) fn time(unix_nano: u64) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_nanos(unix_nano)).to_string()
 }
 
@@ -103,18 +104,22 @@ fn line(tail: &TailEvent, terminal: &Terminal) -> String {
     )
 }
 
-/// The payload is JSON where it is JSON, text where it is text, else hex.
-fn as_json(tail: &TailEvent) -> Value {
-    let event = &tail.event;
-    let envelope = event.envelope.clone().unwrap_or_default();
-    let (key, payload) = match (
-        serde_json::from_slice::<Value>(&event.payload),
-        std::str::from_utf8(&event.payload),
+/// The payload is JSON where it is JSON, text where it is text, else hex; the key says which.
+pub(super) fn payload(bytes: &[u8]) -> (&'static str, Value) {
+    match (
+        serde_json::from_slice::<Value>(bytes),
+        std::str::from_utf8(bytes),
     ) {
         (Ok(json), _) => ("payload", json),
         (_, Ok(text)) => ("payload_text", text.into()),
-        _ => ("payload_hex", hex(&event.payload).into()),
-    };
+        _ => ("payload_hex", hex(bytes).into()),
+    }
+}
+
+fn as_json(tail: &TailEvent) -> Value {
+    let event = &tail.event;
+    let envelope = event.envelope.clone().unwrap_or_default();
+    let (key, payload) = payload(&event.payload);
     let context = TraceContext::parse(tail.traceparent.as_bytes()).ok();
     let mut line = json!({
         "event_id": tail.id,

@@ -1,5 +1,6 @@
 //! The bridge: unary calls, and an event stream for `loom tail`.
 
+mod streams;
 mod tail;
 
 pub use tail::{TailEvent, TailStream};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use loom_proto::v1;
 use loom_proto::v1::bridge_client::BridgeClient as Stub;
+use loom_proto::v1::streams_client::StreamsClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -27,6 +29,7 @@ pub struct BridgeClient {
     address: String,
     token: Option<Token>,
     stub: Stub<Channel>,
+    streams: StreamsClient<Channel>,
 }
 
 impl BridgeClient {
@@ -55,7 +58,9 @@ impl BridgeClient {
         Ok(Self {
             address: bare.to_owned(),
             token,
-            stub: Stub::new(channel),
+            stub: Stub::new(channel.clone()),
+            // A page is bounded by the server, and one letter may be larger than tonic's default.
+            streams: StreamsClient::new(channel).max_decoding_message_size(usize::MAX),
         })
     }
 

@@ -103,6 +103,10 @@ pub(super) fn validate(streams: &BTreeMap<String, StreamSection>) -> Result<(), 
             let detail = "this name belongs to the stream of dead letters: write [\"dlq.>\"], or use another name";
             return Err(wrong(key, detail));
         }
+        if stream.keeps_dead_letters() && !stream.keeps_every_dead_letter() {
+            let detail = "one stream keeps the dead letters of all groups: write \"dlq.>\", or leave them to the built-in one";
+            return Err(wrong(key, detail));
+        }
         if !(1 << 20..=1 << 30).contains(&stream.segment.0) {
             let key = format!("streams.{name}.segment");
             return Err(wrong(key, "a file holds between 1MiB and 1GiB"));
@@ -146,6 +150,11 @@ impl StreamSection {
     pub(crate) fn keeps_dead_letters(&self) -> bool {
         let letters = format!("{DEAD_LETTERS}.>");
         self.topics.iter().any(|topic| overlap(topic, &letters))
+    }
+
+    fn keeps_every_dead_letter(&self) -> bool {
+        let all = [&*format!("{DEAD_LETTERS}.>"), "*.>", ">"].map(str::to_owned);
+        self.topics.iter().any(|topic| all.contains(topic))
     }
 
     /// How its events are kept, when one of them has at most this size.
