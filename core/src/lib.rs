@@ -9,6 +9,7 @@
 //! | [`stream`], [`journal`] | topics whose events are kept; the trait of the log that keeps them |
 //! | [`group`] | agents that share the events of a stream, until one has handled each |
 //! | [`broker`] | [`ActionBroker::invoke`]: one provider, one deadline, one answer |
+//! | [`execution`] | the states of a delivery attempt or a call, and what may follow on what |
 //! | [`directory`] | which agents are connected |
 //! | [`event`], [`envelope`] | what travels |
 //! | [`ledger`] | the counters that must add up |
@@ -23,6 +24,7 @@ pub mod directory;
 pub mod envelope;
 pub mod error;
 pub mod event;
+pub mod execution;
 pub mod group;
 pub mod instrument;
 pub mod journal;
