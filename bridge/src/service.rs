@@ -198,6 +198,7 @@ impl Bridge {
             presence,
             registration: shared.broker.register(names, &provider),
             config: Arc::clone(config),
+            silence: hello.liveness.timeout,
             closing: shared.closing.clone(),
             state: State::new(config),
         };
@@ -298,8 +299,11 @@ impl BridgeRpc for Bridge {
                 "the stream ended before Hello",
             ))
         })?;
-        let outbound = hello::read(&first.0, config)
-            .and_then(|hello| self.welcome(hello, frames))
+        let (outbound, liveness) = hello::read(&first.0, config)
+            .and_then(|hello| {
+                let liveness = hello.liveness;
+                Ok((self.welcome(hello, frames)?, liveness))
+            })
             .inspect_err(|error| {
                 tracing::warn!(
                     code = error.code().name(),
@@ -313,7 +317,7 @@ impl BridgeRpc for Bridge {
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
             publish_window: config.publish_window,
             max_event_bytes: u32::try_from(config.max_event_bytes).unwrap_or(u32::MAX),
-            heartbeat_interval_ms: u32::try_from(config.heartbeat_interval_ms).unwrap_or(u32::MAX),
+            heartbeat_interval_ms: liveness.interval_ms(),
         };
         Ok(Response::new(Box::pin(outbound.into_stream(&welcome))))
     }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from loom import _native
 from loom._client import Connection
+from loom._deadlines import DEFAULT_TIMEOUT, check_seconds
 from loom._otel import current_source
 from loom._spans import spans_for
 from loom.actions import ActionServer, Capability
@@ -51,7 +52,11 @@ class Agent(Outgoing):
 
     ``on_event`` receives the events of ``topics``; more handlers are added with ``@agent.on(...)`` and
     ``@agent.capability(...)`` before the start. Handlers are ``async def handler(ctx, topic, event)``; a plain function
-    runs in a thread. Up to ``max_in_flight`` of them run at once.
+    runs in a thread. Up to ``max_in_flight`` of them run at once, each for at most ``timeout`` seconds (30;
+    ``math.inf`` for no limit).
+
+    The agent says every ``heartbeat`` seconds that it lives, and the server takes it for lost after
+    ``heartbeat_timeout`` seconds of silence; 0 leaves it to the server's settings, 5 s and 30 s.
     """
 
     __slots__ = (
@@ -64,6 +69,7 @@ class Agent(Outgoing):
         "_settings",
         "_spans",
         "_subscriptions",
+        "_timeout",
         "agent_id",
         "instance_id",
     )
@@ -87,6 +93,8 @@ class Agent(Outgoing):
         buffer_bytes: int = 8 * 1024 * 1024,
         emit_timeout: float | None = None,
         stop_timeout: float = 5.0,
+        heartbeat: float = 0.0,
+        heartbeat_timeout: float = 0.0,
         on_error: Callable[[LoomError], None] | None = None,
     ) -> None:
         if not _native.is_valid_agent_id(agent_id):
@@ -103,7 +111,11 @@ class Agent(Outgoing):
             buffer_bytes=buffer_bytes,
             emit_timeout=emit_timeout,
             stop_timeout=stop_timeout,
+            heartbeat=heartbeat,
+            heartbeat_timeout=heartbeat_timeout,
         )
+        check_seconds("timeout", timeout)
+        self._timeout = timeout
         self._subscriptions: list[Subscription] = []
         self._capabilities: dict[str, Capability] = {}
         self._on_error = on_error
@@ -119,10 +131,8 @@ class Agent(Outgoing):
         if on_event is not None and not patterns:
             raise InvalidAgent("on_event was given without topics: which events shall it handle?")
         if on_event is not None:
-            self.on(*patterns, qos=qos, ack=ack, group=group, max_attempts=max_attempts, timeout=timeout, start=start)(
-                on_event
-            )
-        elif ack or group or max_attempts or timeout or start:
+            self.on(*patterns, qos=qos, ack=ack, group=group, max_attempts=max_attempts, start=start)(on_event)
+        elif ack or group or max_attempts or start:
             raise InvalidAgent("ack or its options were given without topics: which events are meant?")
 
     # ---- definition ----
@@ -143,40 +153,49 @@ class Agent(Outgoing):
         ``capacity`` is the size of the mailbox on the server, in events; 0 means the default of the QoS. An event that
         two subscriptions of an agent want is delivered twice.
 
+        A handler may take ``timeout`` seconds; 0 means the agent's ``timeout``, and that is 30 unless it was told
+        otherwise; ``math.inf`` means that there is no limit. Then it is cancelled: it has failed, and its span says
+        TIMEOUT. A plain function cannot be cancelled: ``ctx.is_cancelled`` tells it.
+
         With ``ack`` the events come from the stream that keeps them, and come again until a handler has handled them:
         it acknowledges by returning. ``raise loom.Retry(delay=seconds)``, or any other exception, asks for another
         attempt, ``raise loom.Reject("why")`` for none. ``qos`` and ``capacity`` do not apply.
 
         Agents that name the same ``group`` share the events; without one the agent has all of them for itself. After
-        ``max_attempts`` attempts an event is a dead letter; an attempt may take ``timeout`` seconds; 0 means the
-        server's default. A group that has not been there before begins with ``start``: with ``"all"`` that the stream
-        has, or with what is ``"new"``.
+        ``max_attempts`` attempts an event is a dead letter; 0 means the server's default. The server delivers again
+        what has no outcome after ``timeout`` seconds, its wait in the agent included. A group that has not been there
+        before begins with ``start``: with ``"all"`` that the stream has, or with what is ``"new"``.
         """
         self._check_not_started("subscriptions")
         kind = Qos.of(qos)
+        check_seconds("timeout", timeout)
         for pattern in patterns:
             check_pattern(pattern)
         share = acknowledged(
             ack=ack,
             group=group,
             max_attempts=max_attempts,
-            timeout=timeout,
+            timeout=timeout or self._timeout,
             start=start,
             max_in_flight=self._settings.max_in_flight,
         )
 
         def register(function: H) -> H:
-            handler = _handler(function)
+            handler = _handler(function, self._limit(timeout))
             self._subscriptions.extend(Subscription(pattern, kind, capacity, share, handler) for pattern in patterns)
             return function
 
         return register
 
     def capability(
-        self, name: str, *, description: str = "", input_schema: Mapping[str, Any] | None = None
+        self, name: str, *, description: str = "", input_schema: Mapping[str, Any] | None = None, timeout: float = 0.0
     ) -> Callable[[H], H]:
-        """Provide a capability: ``async def handler(ctx, args)`` returns the result, as JSON or bytes."""
+        """Provide a capability: ``async def handler(ctx, args)`` returns the result, as JSON or bytes.
+
+        It may take ``timeout`` seconds, as handlers of events may, and no longer than its caller waits.
+        """
         self._check_not_started("capabilities")
+        check_seconds("timeout", timeout)
         if not _native.is_valid_capability(name):
             raise InvalidAgent(
                 f"capability {name!r} is not valid: use 1 to 128 letters, digits, _, . and -",
@@ -188,10 +207,13 @@ class Agent(Outgoing):
 
         def register(function: H) -> H:
             text = description or inspect.getdoc(function) or ""
-            self._capabilities[name] = Capability(name, _handler(function), text, schema)
+            self._capabilities[name] = Capability(name, _handler(function, self._limit(timeout)), text, schema)
             return function
 
         return register
+
+    def _limit(self, timeout: float) -> float:
+        return timeout or self._timeout or DEFAULT_TIMEOUT
 
     # ---- life ----
 
@@ -228,6 +250,7 @@ class Agent(Outgoing):
             byte_limit=self._settings.buffer_bytes,
             source=self._spans.source,
             client=f"loom-python/{_native.__version__}",
+            heartbeat_ms=self._settings.heartbeat_ms,
         )
         self._spans.bind(client)
         connection = Connection(
@@ -378,6 +401,8 @@ class Agent(Outgoing):
         counted["rejected"] = connection.rejected
         counted["handled"] = dispatcher.handled
         counted["failed"] = dispatcher.failed
+        counted["timed_out"] = dispatcher.deadlines.timed_out
+        counted["abandoned"] = dispatcher.abandoned
         return counted
 
     def __repr__(self) -> str:
@@ -412,7 +437,7 @@ class Agent(Outgoing):
                 _log.exception("on_error of agent %s failed", self.agent_id)
 
 
-def _handler(function: Callable[..., Any]) -> Handler:
+def _handler(function: Callable[..., Any], timeout: float) -> Handler:
     inner: Any = function
     while isinstance(inner, functools.partial):
         inner = inner.func
@@ -421,7 +446,7 @@ def _handler(function: Callable[..., Any]) -> Handler:
     call = inner if inspect.isroutine(inner) or inspect.isclass(inner) else inner.__call__
     if inspect.isasyncgenfunction(call) or inspect.isgeneratorfunction(call):
         raise TypeError(f"{function!r} is a generator: a handler is an async or a plain function")
-    return Handler(function, inspect.iscoroutinefunction(call))
+    return Handler(function, inspect.iscoroutinefunction(call), timeout)
 
 
 async def _all_rest(dispatcher: Dispatcher, actions: ActionServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from enum import IntEnum
@@ -16,6 +17,8 @@ TELEMETRY_AUTO = "LOOM_TELEMETRY_AUTO"
 """``0``: an Agent does not set up telemetry by itself."""
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
+_LONGEST_HEARTBEAT = 24 * 3600
+"""Seconds."""
 
 
 class Qos(IntEnum):
@@ -56,6 +59,8 @@ class Settings:
     """Seconds that an emit may wait for room; None waits as long as it takes."""
     stop_timeout: float
     """Seconds that a stop may take."""
+    heartbeat_ms: tuple[int, int]
+    """How often the agent says that it lives, and after how much silence it is lost; 0 leaves it to the server."""
 
     @classmethod
     def from_environment(
@@ -68,11 +73,16 @@ class Settings:
         buffer_bytes: int,
         emit_timeout: float | None,
         stop_timeout: float,
+        heartbeat: float,
+        heartbeat_timeout: float,
     ) -> Settings:
         """Fill in what was not given, and check the rest."""
         for name, value in (("max_in_flight", max_in_flight), ("credit", credit), ("buffer_bytes", buffer_bytes)):
             if value < 1:
                 raise ValueError(f"{name} is {value}: it must be at least 1")
+        for name, seconds in (("heartbeat", heartbeat), ("heartbeat_timeout", heartbeat_timeout)):
+            if not 0 <= seconds <= _LONGEST_HEARTBEAT:
+                raise ValueError(f"{name} is {seconds}: it is a number of seconds, or 0 for the server's default")
         return cls(
             address=address or os.environ.get(ADDRESS) or DEFAULT_ADDRESS,
             token=token if token is not None else os.environ.get(TOKEN, ""),
@@ -81,4 +91,6 @@ class Settings:
             buffer_bytes=buffer_bytes,
             emit_timeout=emit_timeout,
             stop_timeout=stop_timeout,
+            # Rounded up: 0 would be the server's default.
+            heartbeat_ms=(math.ceil(heartbeat * 1000), math.ceil(heartbeat_timeout * 1000)),
         )

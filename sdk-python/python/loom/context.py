@@ -247,8 +247,9 @@ class Outgoing:
 class Context(Outgoing):
     """What a handler is given: the agent's way out, the handled event, and its span."""
 
-    __slots__ = ("caller", "span")
+    __slots__ = ("_is_given_up", "caller", "span")
 
+    _is_given_up: bool
     span: Span
     """The span of this handler; the current one while it runs."""
     caller: str
@@ -266,6 +267,20 @@ class Context(Outgoing):
         if self._event is None:
             raise LoomError("a call has no event: its arguments are the handler's second parameter")
         return self._event
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Nobody waits for this handler any more: its time is up, or its caller has gone.
+
+        An ``async`` handler is cancelled then. A plain function runs in a thread, which cannot be stopped from outside:
+        a long one looks here now and then, and returns.
+        """
+        # Not set at the start: few handlers ask.
+        return getattr(self, "_is_given_up", False)
+
+    def give_up(self) -> None:
+        """Tell the handler that nobody waits for it. For the agent."""
+        self._is_given_up = True
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
