@@ -18,8 +18,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+mod open;
+
+pub use open::OpenExecution;
+
 /// See the module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize, serde::Serialize,
+)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum State {
     /// It waits in a mailbox, in a group's window, or for its call's provider.
     Pending,

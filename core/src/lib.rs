@@ -41,6 +41,7 @@ pub use directory::{AgentEntry, Directory, Presence};
 pub use envelope::{Envelope, Malformed};
 pub use error::{InvokeError, PublishError, SubscribeError};
 pub use event::{Event, EventError};
+pub use execution::OpenExecution;
 pub use group::{
     Acknowledged, Attempt, Group, GroupBooks, GroupConfig, GroupMember, GroupStart, Verdict,
 };

@@ -5,6 +5,7 @@
 mod agents;
 mod completion;
 mod doctor;
+mod executions;
 mod exit;
 mod invoke;
 mod publish;
@@ -54,6 +55,8 @@ pub enum Command {
     Trace(trace::Args),
     /// List the agents that are connected
     Agents(agents::Args),
+    /// List what runs and what has run, and how it ended
+    Executions(executions::Args),
     /// Publish one event
     Publish(publish::Args),
     /// Print events as they pass
@@ -75,6 +78,7 @@ pub fn execute(cli: Cli, environment: &dyn Environment) -> Exit {
         Command::Traces(args) => traces::execute(&args, environment, &terminal),
         Command::Trace(args) => trace::execute(&args, environment, &terminal),
         Command::Agents(args) => agents::execute(&args, environment, &terminal),
+        Command::Executions(args) => executions::execute(&args, environment, &terminal),
         Command::Publish(args) => publish::execute(args, environment, &terminal),
         Command::Tail(args) => tail::execute(&args, environment, &terminal),
         Command::Invoke(args) => invoke::execute(args, environment, &terminal),

@@ -5,6 +5,7 @@ mod collector_away;
 mod commands;
 mod crash;
 mod documents;
+mod executions;
 mod golden_tree;
 mod groups;
 mod kill_loop;

@@ -1,5 +1,6 @@
 //! Questions about what is stored. Knows no HTTP.
 
+pub mod executions;
 pub mod search;
 
 use crate::error::{QueryError, StoreError};
@@ -7,6 +8,7 @@ use crate::model::{SpanKind, Trace, TraceId};
 use crate::store::reader::ReaderPool;
 use crate::store::row::{SELECT, SpanReader};
 
+pub use executions::{ExecutionSearch, Place, StoredExecution};
 pub use search::{Found, Search, Summary};
 
 /// Answers questions. Cheap to clone.

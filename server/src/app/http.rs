@@ -5,7 +5,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::{Addresses, Parts, metrics};
+use super::{Addresses, Parts, executions, metrics};
 
 /// What the handlers get.
 #[derive(Clone)]
@@ -14,12 +14,16 @@ struct Server {
     addresses: Addresses,
 }
 
-/// `/api/v1/info` and `/api/v1/agents`.
+/// `/api/v1/info`, `/api/v1/agents`, and those of [`executions`].
 pub(super) fn routes(parts: Parts, addresses: Addresses) -> Router {
     Router::new()
         .route("/api/v1/info", get(info))
         .route("/api/v1/agents", get(agents))
-        .with_state(Server { parts, addresses })
+        .with_state(Server {
+            parts: parts.clone(),
+            addresses,
+        })
+        .merge(executions::routes(parts))
 }
 
 async fn info(State(server): State<Server>) -> Json<Value> {
