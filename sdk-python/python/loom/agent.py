@@ -95,6 +95,7 @@ class Agent(Outgoing):
         stop_timeout: float = 5.0,
         heartbeat: float = 0.0,
         heartbeat_timeout: float = 0.0,
+        capture_content: bool | None = None,
         on_error: Callable[[LoomError], None] | None = None,
     ) -> None:
         if not _native.is_valid_agent_id(agent_id):
@@ -113,6 +114,7 @@ class Agent(Outgoing):
             stop_timeout=stop_timeout,
             heartbeat=heartbeat,
             heartbeat_timeout=heartbeat_timeout,
+            capture_content=capture_content,
         )
         check_seconds("timeout", timeout)
         self._timeout = timeout
@@ -256,7 +258,13 @@ class Agent(Outgoing):
         connection = Connection(
             client, loop, agent_id=self.agent_id, address=self._settings.address, on_error=self._report_error
         )
-        emitter = Emitter(connection, self._spans, inbox=inbox, emit_timeout=self._settings.emit_timeout)
+        emitter = Emitter(
+            connection,
+            self._spans,
+            inbox=inbox,
+            emit_timeout=self._settings.emit_timeout,
+            capture_content=self._settings.capture_content,
+        )
         handlers = {number: wanted.handler for number, wanted in enumerate(self._subscriptions, start=1)}
         dispatcher = Dispatcher(connection, handlers, self._spans, emitter, max_in_flight=self._settings.max_in_flight)
         actions = ActionServer(self._capabilities, dispatcher, self._spans, emitter)

@@ -14,6 +14,7 @@ from loom._otel import SPAN_KEY, baggage_header, get_current
 from loom._payload import decode, encode, encode_json, is_binary
 from loom._spans import trace_headers
 from loom.exceptions import ConnectionLost, DeadlineExceeded, InvalidEvent, LoomError
+from loom.lifecycle import Tool, tell_thought
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -38,7 +39,15 @@ R = TypeVar("R")
 class Emitter:
     """The outgoing side of an agent. One for the agent; every handler's context borrows from it."""
 
-    def __init__(self, connection: Connection, spans: Spans, *, inbox: str, emit_timeout: float | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        spans: Spans,
+        *,
+        inbox: str,
+        emit_timeout: float | None,
+        capture_content: bool = False,
+    ) -> None:
         self.connection = connection
         self.publish = connection.client.publish
         self.client = connection.client
@@ -46,6 +55,7 @@ class Emitter:
         self.makes_producer_spans = spans.makes_producers
         self.inbox = inbox
         self.emit_timeout = emit_timeout
+        self.capture_content = capture_content
         self.loop = asyncio.get_running_loop()
         self.call_ids = itertools.count(1)
 
@@ -277,6 +287,19 @@ class Context(Outgoing):
         """
         # Not set at the start: few handlers ask.
         return getattr(self, "_is_given_up", False)
+
+    def thinking(self, text: str | None = None) -> None:
+        """Tell that the handler thinks: ``agent_thinking`` on its span, with the text only if the agent captures it."""
+        tell_thought(self.span, text, capture_content=self._emitter.capture_content)
+
+    def tool(self, name: str, /, **arguments: Any) -> Tool:
+        """Use a tool: ``with ctx.tool("search", query=text):``, or ``async with``.
+
+        The block is a span ``execute_tool NAME`` and the current one, between ``tool_executing`` and
+        ``tool_completed`` on the handler's span. The arguments are recorded only if the agent captures contents; the
+        tool itself is the caller's to call.
+        """
+        return Tool(self.span, name, arguments, capture_content=self._emitter.capture_content)
 
     def give_up(self) -> None:
         """Tell the handler that nobody waits for it. For the agent."""
