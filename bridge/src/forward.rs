@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use loom_core::{Attempt, Event, Tracer};
+use loom_proto::trace_context::{SpanId, TraceContext};
 use loom_proto::wire::put_delivery;
-use loom_telemetry::{MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanStatus, ids};
+use loom_telemetry::{
+    MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanStatus, SubscriptionName, ids,
+};
 use rustc_hash::FxHashMap;
 
 /// Writes deliveries for one agent.
@@ -12,8 +15,8 @@ use rustc_hash::FxHashMap;
 pub(crate) struct Forward {
     tracer: Tracer,
     agent: Arc<str>,
-    /// Pattern by subscription id.
-    patterns: FxHashMap<u32, Arc<str>>,
+    /// Their names by their ids.
+    subscriptions: FxHashMap<u32, Arc<SubscriptionName>>,
 }
 
 /// One attempt to hand one event to one subscription.
@@ -24,6 +27,8 @@ pub(crate) struct Outgoing<'a> {
     /// Its place in its stream; 0 where the subscription is not acknowledged.
     offset: u64,
     event: &'a Event,
+    /// Context of the attempt before.
+    previous: Option<TraceContext>,
 }
 
 impl<'a> Outgoing<'a> {
@@ -34,6 +39,7 @@ impl<'a> Outgoing<'a> {
             attempt: 1,
             offset: 0,
             event,
+            previous: None,
         }
     }
 
@@ -44,6 +50,7 @@ impl<'a> Outgoing<'a> {
             attempt: attempt.number,
             offset: attempt.offset,
             event: &attempt.event,
+            previous: attempt.previous,
         }
     }
 
@@ -54,11 +61,15 @@ impl<'a> Outgoing<'a> {
 }
 
 impl Forward {
-    pub(crate) fn new(tracer: Tracer, agent: Arc<str>, patterns: FxHashMap<u32, Arc<str>>) -> Self {
+    pub(crate) fn new(
+        tracer: Tracer,
+        agent: Arc<str>,
+        subscriptions: FxHashMap<u32, Arc<SubscriptionName>>,
+    ) -> Self {
         Self {
             tracer,
             agent,
-            patterns,
+            subscriptions,
         }
     }
 
@@ -67,13 +78,14 @@ impl Forward {
         &self.tracer
     }
 
-    /// The hot path, step by step.
-    pub(crate) fn delivery(&self, outgoing: &Outgoing<'_>, frame: &mut Vec<u8>) {
+    /// The hot path, step by step. Returns the id of the span, if it is recorded.
+    pub(crate) fn delivery(&self, outgoing: &Outgoing<'_>, frame: &mut Vec<u8>) -> Option<SpanId> {
         let Outgoing {
             subscription,
             attempt,
             offset,
             event,
+            previous,
         } = *outgoing;
 
         // One span for each attempt; the handler's span becomes its child.
@@ -91,6 +103,7 @@ impl Forward {
             offset,
         );
 
+        let recorded = span.context().filter(|_| span.is_recording());
         self.tracer
             .end(span, SpanKind::Producer, SpanStatus::Unset, || {
                 let wait_us =
@@ -98,7 +111,7 @@ impl Forward {
                 SpanDetail::Message(MessageDetail {
                     operation: MessageOperation::BridgeForward {
                         subscription: self
-                            .patterns
+                            .subscriptions
                             .get(&subscription)
                             .cloned()
                             .unwrap_or_default(),
@@ -109,7 +122,10 @@ impl Forward {
                     topic: Arc::clone(event.topic()),
                     event_id: event.id(),
                     error: None,
+                    link: previous.map(Box::new),
+                    is_stand_in: false,
                 })
             });
+        recorded.map(|context| context.span_id)
     }
 }

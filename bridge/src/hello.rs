@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use loom_core::broker::OWN_PREFIX;
 use loom_core::{Acknowledged, Capability, GroupStart, Qos, Subscription};
 use loom_proto::wire::{Field, Fields, Value, number};
 use loom_proto::{Code, topic, v1};
@@ -201,6 +202,12 @@ fn capabilities(
                 "capability {:?} is not valid: use 1 to {} letters, digits, _, . and -",
                 clip(&capability.name),
                 topic::CAPABILITY_MAX_LEN
+            )));
+        }
+        if capability.name.starts_with(OWN_PREFIX) {
+            return Err(refuse(format!(
+                "capability {:?} begins with {OWN_PREFIX}, as the server's own do: use another name",
+                capability.name
             )));
         }
         if !names.insert(&*capability.name) {

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use loom_core::{Attempt, Delivery, Subscriber};
+use loom_core::{Attempt, Delivery, Forwarded, Subscriber};
+use loom_proto::SpanId;
 use loom_proto::frame::BATCH_BYTES;
 
 use crate::forward::{Forward, Outgoing};
@@ -30,6 +31,12 @@ pub(crate) trait Source {
     async fn ready(&self);
 
     fn outgoing(item: &Self::Item) -> Outgoing<'_>;
+
+    /// A delivery was written, under this span if it is recorded.
+    fn written(&mut self, _item: &Self::Item, _span: Option<SpanId>) {}
+
+    /// No more deliveries will be written for now.
+    fn flush(&mut self) {}
 }
 
 /// Subscriptions with mailboxes.
@@ -65,15 +72,46 @@ impl Source for Mailboxes {
 }
 
 /// Subscriptions that are shares in groups.
-impl Source for Arc<Shares> {
+pub(crate) struct Attempts {
+    shares: Arc<Shares>,
+    /// What the groups are to be told of, by subscription. They are asked for their locks once a frame.
+    written: Vec<(u32, Forwarded)>,
+}
+
+impl Attempts {
+    pub(crate) fn new(shares: Arc<Shares>) -> Self {
+        Self {
+            shares,
+            written: Vec::new(),
+        }
+    }
+}
+
+impl Source for Attempts {
     type Item = (u32, Attempt);
 
     fn take(&mut self, max: usize, into: &mut VecDeque<(u32, Attempt)>) {
-        Shares::take(self, max, into);
+        self.shares.take(max, into);
     }
 
     async fn ready(&self) {
-        Shares::ready(self).await;
+        self.shares.ready().await;
+    }
+
+    fn written(&mut self, (subscription, attempt): &(u32, Attempt), span: Option<SpanId>) {
+        if let Some(span) = span {
+            let forwarded = Forwarded {
+                offset: attempt.offset,
+                attempt: attempt.number,
+                span,
+            };
+            self.written.push((*subscription, forwarded));
+        }
+    }
+
+    fn flush(&mut self) {
+        self.shares.forwarded(&self.written);
+        self.written.clear();
     }
 
     fn outgoing((subscription, attempt): &(u32, Attempt)) -> Outgoing<'_> {
@@ -109,10 +147,12 @@ impl<S: Source> Lane<S> {
                 let Some(item) = self.taken.pop_front() else {
                     break;
                 };
-                forward.delivery(&S::outgoing(&item), frame);
+                let span = forward.delivery(&S::outgoing(&item), frame);
+                self.source.written(&item, span);
                 *quota -= 1;
             }
         }
+        self.source.flush();
     }
 
     /// Waits until there may be something. Cancel safe.

@@ -13,9 +13,8 @@ use loom_proto::{Frame, v1};
 use tonic::Status;
 
 use crate::forward::Forward;
-use crate::lane::{Lane, Mailboxes};
+use crate::lane::{Attempts, Lane, Mailboxes};
 use crate::link::{Control, End, Link};
-use crate::shares::Shares;
 
 /// The sending half of one agent. Dropping it ends the agent's subscriptions.
 pub(crate) struct Outbound {
@@ -27,7 +26,7 @@ pub(crate) struct Outbound {
     /// The other subscriptions with mailboxes.
     pub(crate) work: Lane<Mailboxes>,
     /// Shares in groups.
-    pub(crate) attempts: Lane<Arc<Shares>>,
+    pub(crate) attempts: Lane<Attempts>,
     /// Whose turn it is to fill a frame first: one large event fills it, and must not keep the other lanes out for ever.
     pub(crate) turn: usize,
 }
@@ -159,6 +158,7 @@ mod tests {
     use rustc_hash::FxHashMap;
 
     use super::*;
+    use crate::shares::Shares;
 
     const EACH: u32 = 10;
 
@@ -177,7 +177,7 @@ mod tests {
             forward: Forward::new(Tracer::off(), "agent".into(), FxHashMap::default()),
             work: lane("work"),
             replies: lane("_inbox.agent"),
-            attempts: Lane::new(Arc::new(shares)),
+            attempts: Lane::new(Attempts::new(Arc::new(shares))),
             turn: 0,
         };
         for topic in ["work", "_inbox.agent"] {

@@ -105,7 +105,7 @@ impl Publish {
 
         // Child of the agent's span; the bus's span becomes a child of this one.
         let span = self.tracer.start(parent, true);
-        event.set_trace(span.context());
+        event.set_bridged(&span);
         let hop = Hop {
             span,
             topic: Arc::clone(event.topic()),
@@ -199,6 +199,8 @@ impl Publish {
                 topic: hop.topic,
                 event_id: hop.event_id,
                 error: error.map(Code::name),
+                link: None,
+                is_stand_in: false,
             })
         });
     }

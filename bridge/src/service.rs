@@ -10,6 +10,7 @@ use loom_core::{
 };
 use loom_proto::v1::bridge_server::{Bridge as BridgeRpc, BridgeServer};
 use loom_proto::{Code, EventId, Frame, topic, v1};
+use loom_telemetry::SubscriptionName;
 use prost::Message;
 use rustc_hash::FxHashMap;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -23,7 +24,7 @@ use crate::counters::{Counters, counted};
 use crate::forward::Forward;
 use crate::hello::{self, Hello};
 use crate::inbound::{Inbound, State};
-use crate::lane::{Lane, Mailboxes};
+use crate::lane::{Attempts, Lane, Mailboxes};
 use crate::link::Link;
 use crate::outbound::Outbound;
 use crate::publish::{Outcome, Publish};
@@ -204,23 +205,19 @@ impl Bridge {
         };
         shared.sessions.spawn(inbound.run());
 
-        let patterns: FxHashMap<u32, Arc<str>> = hello
-            .subscriptions
-            .iter()
-            .map(|subscription| (subscription.id, subscription.pattern.as_str().into()))
-            .collect();
+        let names: FxHashMap<_, _> = hello.subscriptions.iter().map(name).collect();
         tracing::info!(
             agent = &*agent,
-            subscriptions = patterns.len(),
+            subscriptions = names.len(),
             "agent connected"
         );
         Ok(Outbound {
             link,
             bus: shared.bus.clone(),
-            forward: Forward::new(shared.tracer.clone(), agent, patterns),
+            forward: Forward::new(shared.tracer.clone(), agent, names),
             replies,
             work,
-            attempts: Lane::new(shares),
+            attempts: Lane::new(Attempts::new(shares)),
             turn: 0,
         })
     }
@@ -449,6 +446,16 @@ fn publish_response(published: &Published, event_id: EventId) -> v1::PublishResp
         offset: stored.map_or(0, Stored::offset),
         duplicate: stored.is_some_and(|stored| stored.is_duplicate),
     }
+}
+
+/// What the spans of its deliveries call a subscription.
+fn name(subscription: &Subscription) -> (u32, Arc<SubscriptionName>) {
+    let acknowledged = subscription.acknowledged.as_ref();
+    let name = SubscriptionName {
+        pattern: subscription.pattern.clone(),
+        group: acknowledged.map(|share| share.group.clone()),
+    };
+    (subscription.id, Arc::new(name))
 }
 
 fn share(share: &Acknowledged) -> v1::Acknowledged {

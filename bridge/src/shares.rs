@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use loom_core::{Attempt, EventBus, GroupMember, SubscribeError, Subscription, Verdict};
+use loom_core::{Attempt, EventBus, Forwarded, GroupMember, SubscribeError, Subscription, Verdict};
 use loom_proto::{Code, v1};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -58,6 +58,15 @@ impl Shares {
             let (subscription, member) = &self.members[(first + turn) % count];
             member.take(max - into.len(), &mut scratch);
             into.extend(scratch.drain(..).map(|attempt| (*subscription, attempt)));
+        }
+    }
+
+    /// Tells the groups under which spans deliveries were written. Those of one subscription stand side by side, as they were taken.
+    pub(crate) fn forwarded(&self, deliveries: &[(u32, Forwarded)]) {
+        for run in deliveries.chunk_by(|one, next| one.0 == next.0) {
+            if let Some((_, member)) = self.members.iter().find(|(id, _)| *id == run[0].0) {
+                member.forwarded(run.iter().map(|(_, forwarded)| *forwarded));
+            }
         }
     }
 

@@ -24,6 +24,9 @@ use crate::error::InvokeError;
 use crate::execution::{OpenExecution, Signal, State};
 use crate::instrument::{HopSpan, Tracer, current_context};
 
+/// Capabilities whose names begin so are the server's own; no agent provides them.
+pub const OWN_PREFIX: &str = "_loom.";
+
 /// Something that an agent can do for others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capability {
@@ -223,6 +226,14 @@ fn parent(call: &ActionCall) -> Option<TraceContext> {
         .ok()
         .flatten()
         .or_else(current_context)
+}
+
+impl std::fmt::Debug for Registration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registration")
+            .field("names", &self.names)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Drop for Registration {

@@ -404,6 +404,8 @@ impl EventBus {
                     topic: Arc::clone(event.topic()),
                     event_id: event.id(),
                     error: lost.then_some(DropReason::Backpressure.as_str()),
+                    link: None,
+                    is_stand_in: false,
                 })
             });
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use loom_proto::trace_context::TraceContext;
+use loom_proto::trace_context::{SpanId, TraceContext};
 use loom_proto::wire::{EventHead, FieldError, put_bytes_field};
 use loom_proto::{Code, EventId, topic, v1};
 use loom_telemetry::ids;
@@ -18,12 +18,36 @@ pub struct Event {
     id: EventId,
     topic: Arc<str>,
     trace: Option<TraceContext>,
+    lineage: Lineage,
     published_unix_nano: u64,
     hop: u32,
     ttl: u32,
     payload_len: u32,
     /// The encoded `loom.v1.Event`, as every subscriber gets it.
     wire: Bytes,
+}
+
+/// The spans before `EventBus.publish`. A stream keeps them with its event, so that they can be told again when the server
+/// was killed before it had handed them on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// Parent of `EventBus.publish`; all zero where that is a root, or is not recorded.
+    pub parent: SpanId,
+    /// What the parent is.
+    pub came: Came,
+}
+
+/// How an event came to the bus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Came {
+    /// From a caller in process, whose span the parent is.
+    #[default]
+    InProcess,
+    /// Over the bridge: the parent is `bridge.publish`.
+    OverTheBridge {
+        /// Parent of `bridge.publish`, in the producer's process; all zero where that is a root.
+        origin: SpanId,
+    },
 }
 
 /// The bytes or fields make no event.
@@ -137,6 +161,7 @@ impl Event {
             id,
             topic,
             trace: None,
+            lineage: Lineage::default(),
             published_unix_nano: 0,
             hop: head.envelope.hop,
             ttl: head.envelope.ttl,
@@ -145,13 +170,15 @@ impl Event {
         })
     }
 
-    /// An event as a journal kept it: [`wire`](Self::wire) with the context and the time of `EventBus.publish`.
+    /// An event as a journal kept it: [`wire`](Self::wire) with the context, the lineage and the time of
+    /// `EventBus.publish`.
     ///
     /// # Errors
     /// The bytes make no event that the bus would have taken.
     pub fn restored(
         wire: Bytes,
         trace: Option<TraceContext>,
+        lineage: Lineage,
         published_unix_nano: u64,
     ) -> Result<Self, EventError> {
         let head = EventHead::scan(&wire)?;
@@ -159,6 +186,7 @@ impl Event {
             id: EventId::from_slice(head.id).map_err(|_| EventError::Id)?,
             topic: Self::check_topic(head.topic)?,
             trace,
+            lineage,
             published_unix_nano,
             hop: head.envelope.hop,
             ttl: head.envelope.ttl,
@@ -187,10 +215,23 @@ impl Event {
         self.trace = trace;
     }
 
+    /// Stamps the event with the span of the bridge that takes it.
+    pub fn set_bridged(&mut self, span: &HopSpan) {
+        self.trace = span.context();
+        let origin = span.parent();
+        self.lineage.came = Came::OverTheBridge { origin };
+    }
+
     /// Stamps the event with the span of the bus that takes it.
     pub(crate) fn set_published(&mut self, span: &HopSpan) {
         self.trace = span.context();
+        self.lineage.parent = span.parent();
         self.published_unix_nano = span.start_unix_nano();
+    }
+
+    /// The spans before `EventBus.publish`.
+    pub fn lineage(&self) -> Lineage {
+        self.lineage
     }
 
     /// Stamps the event with the time at which a stream takes it, unless the bus did.

@@ -4,13 +4,16 @@
 //! watches the time, keeps dead letters, and saves how far the group has come; it ends with the last member. What is in
 //! hand stands in `window`, which knows no time and no task.
 
+use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use loom_proto::topic;
+use loom_proto::trace_context::SpanId;
 use loom_proto::wire::EventHead;
+use loom_telemetry::ids::now_unix_nano;
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHasher};
 use tokio::sync::Notify;
@@ -23,12 +26,14 @@ use crate::stream::Stream;
 
 pub mod dead_letter;
 mod feeder;
+mod history;
+mod patience;
 mod window;
 
 pub use window::{Attempt, Verdict};
 
-use dead_letter::DeadLetter;
-use window::{Patience, Settled, Window};
+use patience::Patience;
+use window::{Settled, Window};
 
 /// A share in a group, as a subscription asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,11 +115,14 @@ pub struct Group {
 #[derive(Debug)]
 struct State {
     window: Window,
+    /// Where the group began when it was new.
+    began: u64,
     /// What was settled beyond the floor when the group was loaded.
     settled_before: Vec<Range<u64>>,
     members: FxHashMap<u64, Member>,
     last_member: u64,
-    dead: Vec<DeadLetter>,
+    /// Events whose dead letters are to be kept, in the order of their deaths.
+    dead: VecDeque<u64>,
     is_fed: bool,
     /// The feeder waits for room.
     wants_room: bool,
@@ -163,6 +171,17 @@ pub struct GroupMember {
     id: u64,
 }
 
+/// The delivery of an attempt was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// Place of the event in its stream.
+    pub offset: u64,
+    /// From 1.
+    pub attempt: u32,
+    /// Its `bridge.forward`.
+    pub span: SpanId,
+}
+
 impl Group {
     /// A group that goes on where it was saved.
     pub(crate) fn open(
@@ -172,15 +191,17 @@ impl Group {
         config: &GroupConfig,
     ) -> Result<Self, JournalError> {
         let journal = stream.journal();
-        let cursor = journal
-            .load_cursor(&wanted.group)?
-            .unwrap_or_else(|| Cursor {
-                floor: match wanted.start {
-                    GroupStart::Oldest => journal.begin(),
-                    GroupStart::Next => journal.end(),
-                },
+        let cursor = journal.load_cursor(&wanted.group)?.unwrap_or_else(|| {
+            let began = match wanted.start {
+                GroupStart::Oldest => journal.begin(),
+                GroupStart::Next => journal.end(),
+            };
+            Cursor {
+                began,
+                floor: began,
                 settled: Vec::new(),
-            });
+            }
+        });
         let or = |wanted: Duration, default: Duration| {
             if wanted.is_zero() { default } else { wanted }
         };
@@ -200,10 +221,11 @@ impl Group {
             config: config.clone(),
             state: Mutex::new(State {
                 window: Window::new(cursor.floor, patience),
+                began: cursor.began,
                 settled_before: cursor.settled,
                 members: FxHashMap::default(),
                 last_member: 0,
-                dead: Vec::new(),
+                dead: VecDeque::new(),
                 is_fed: false,
                 wants_room: false,
                 // A new group is known from its first member on, not from its first event.
@@ -227,6 +249,11 @@ impl Group {
     /// Where they are kept.
     pub fn stream(&self) -> &Arc<Stream> {
         &self.stream
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Cursor {
+        self.state.lock().cursor()
     }
 
     /// What it has done.
@@ -346,6 +373,7 @@ impl State {
         let beyond = self.settled_before.iter().filter(|range| range.end > next);
         settled.extend(beyond.map(|range| range.start.max(next)..range.end));
         Cursor {
+            began: self.began,
             floor: self.window.floor(),
             settled,
         }
@@ -363,18 +391,21 @@ impl State {
         }
     }
 
-    /// Books what came of an attempt.
-    fn book(&mut self, settled: Settled, error: impl FnOnce() -> String) {
+    /// Books what came of an attempt, and remembers why it failed.
+    fn book(&mut self, offset: u64, settled: Settled, error: impl FnOnce() -> String) {
+        self.has_changed = true;
         match settled {
             Settled::Stale => self.books.stale += 1,
             Settled::Done => self.books.acked += 1,
-            Settled::Again => self.books.retried += 1,
-            Settled::Dead(last) => self.dead.push(DeadLetter {
-                last,
-                error: error(),
-            }),
+            Settled::Again => {
+                self.books.retried += 1;
+                self.window.failed(offset, error(), now_unix_nano());
+            }
+            Settled::Dead => {
+                self.window.failed(offset, error(), now_unix_nano());
+                self.dead.push_back(offset);
+            }
         }
-        self.has_changed = true;
     }
 }
 
@@ -395,6 +426,19 @@ impl GroupMember {
         taken
     }
 
+    /// Says under which `bridge.forward` the deliveries of attempts were written. The next attempt links to it.
+    pub fn forwarded(&self, deliveries: impl IntoIterator<Item = Forwarded>) {
+        let mut state = self.group.state.lock();
+        for Forwarded {
+            offset,
+            attempt,
+            span,
+        } in deliveries
+        {
+            state.window.forwarded(offset, attempt, span);
+        }
+    }
+
     /// Says what became of an attempt, and why if it failed. An attempt that is over already is counted and changes nothing.
     pub fn settle(
         &self,
@@ -410,7 +454,7 @@ impl GroupMember {
             let settled = state.window.settle(self.id, offset, attempt, verdict, now);
             let was_in_hand = !matches!(settled, Settled::Stale);
             let is_over = matches!(settled, Settled::Done);
-            state.book(settled, error);
+            state.book(offset, settled, error);
             if was_in_hand && let Some(member) = state.members.get_mut(&self.id) {
                 member.in_hand -= 1;
             }
@@ -428,8 +472,8 @@ impl Drop for GroupMember {
         {
             let mut state = self.group.state.lock();
             state.members.remove(&self.id);
-            for settled in state.window.leave(self.id) {
-                state.book(settled, || "the agent was lost".to_owned());
+            for (offset, settled) in state.window.leave(self.id) {
+                state.book(offset, settled, || "the agent was lost".to_owned());
             }
             state.wake_members();
         }

@@ -60,6 +60,13 @@ impl Tracer {
         }
     }
 
+    /// Records a span that was not begun here: one that stands in the place of a lost one.
+    pub fn record(&self, span: SpanRecord) {
+        if let Some(recorder) = &self.recorder {
+            recorder.record(span);
+        }
+    }
+
     /// Begins a hop under `parent`, or a new trace where there is none.
     pub fn start(&self, parent: Option<TraceContext>, parent_is_remote: bool) -> HopSpan {
         if self.recorder.is_none() {
@@ -142,6 +149,12 @@ impl HopSpan {
     /// What the next hop has as its parent. `None` where tracing is off and no context came in.
     pub fn context(&self) -> Option<TraceContext> {
         self.context.is_valid().then_some(self.context)
+    }
+
+    /// Its parent; all zero for a root, and where nothing is recorded.
+    pub fn parent(&self) -> SpanId {
+        self.begun
+            .map_or_else(SpanId::default, |begun| begun.parent)
     }
 
     /// When it began, in nanoseconds since the Unix epoch; 0 when it is not recorded.

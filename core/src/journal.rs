@@ -88,10 +88,20 @@ pub struct JournalRead {
 /// How far a group has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
+    /// Where the group began: what is before was never its own.
+    pub began: u64,
     /// Every event before this offset is settled.
     pub floor: u64,
     /// What is settled beyond, in order and apart from each other.
     pub settled: Vec<Range<u64>>,
+}
+
+impl Cursor {
+    /// Whether the group has settled the event at this offset.
+    pub fn has_settled(&self, offset: u64) -> bool {
+        let is_beyond = || self.settled.iter().any(|range| range.contains(&offset));
+        offset >= self.began && (offset < self.floor || is_beyond())
+    }
 }
 
 /// An event was not kept, or cannot be read.

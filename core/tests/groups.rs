@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use held_journal::HeldJournal;
-use loom_core::group::dead_letter::header;
+use loom_core::group::dead_letter::{TriedAttempt, header};
 use loom_core::{
-    Acknowledged, Attempt, BusConfig, Event, EventBus, GroupConfig, GroupMember, GroupStart,
-    Journal, Stream, StreamConfig, SubscribeError, Subscription, Tracer, Verdict,
+    Acknowledged, Attempt, BusConfig, Event, EventBus, Forwarded, GroupConfig, GroupMember,
+    GroupStart, Journal, Stream, StreamConfig, SubscribeError, Subscription, Tracer, Verdict,
 };
-use loom_proto::v1;
+use loom_proto::{SpanId, TraceContext, v1};
+use loom_telemetry::ids;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -37,7 +38,10 @@ impl Shop {
     }
 
     fn over(orders: Arc<HeldJournal>) -> Self {
-        let dead = HeldJournal::new(10_000);
+        Self::between(orders, HeldJournal::new(10_000))
+    }
+
+    fn between(orders: Arc<HeldJournal>, dead: Arc<HeldJournal>) -> Self {
         let stream = |name: &str, topic: &str, journal: &Arc<HeldJournal>| {
             let config = StreamConfig::new(name, &[topic]);
             Stream::open(config, Arc::clone(journal) as Arc<dyn Journal>).expect("valid")
@@ -227,7 +231,6 @@ async fn what_nobody_can_handle_becomes_a_dead_letter_and_its_thread_goes_on() {
         (header::STREAM, "orders"),
         (header::OFFSET, "0"),
         (header::GROUP, "workers"),
-        (header::ATTEMPTS, "3"),
         (header::ERROR, "no stock"),
     ] {
         assert_eq!(
@@ -236,6 +239,11 @@ async fn what_nobody_can_handle_becomes_a_dead_letter_and_its_thread_goes_on() {
             "{key}"
         );
     }
+    let attempts: Vec<TriedAttempt> =
+        serde_json::from_str(&letter.metadata[header::ATTEMPTS]).expect("a list");
+    let told: Vec<_> = attempts.iter().map(|a| (a.number, &*a.error)).collect();
+    assert_eq!(told, [(1, "no stock"), (2, "no stock"), (3, "no stock")]);
+    assert!(attempts.is_sorted_by_key(|attempt| attempt.time_unix_ms));
     let books = shop.bus.groups()[0].books();
     assert_eq!(
         (books.read, books.dead, books.retried, books.open),
@@ -262,6 +270,72 @@ async fn a_rejected_event_is_not_tried_again() {
     shop.dead.commit();
     shop.order("orders.new", "", "good").await;
     assert_eq!(text(&worker.takes_one().await), "good");
+}
+
+#[tokio::test]
+async fn a_letter_that_is_kept_is_not_kept_again_after_a_crash() {
+    let shop = Shop::open();
+    let reject = async |shop: &Shop| {
+        let mut worker = shop.worker();
+        let attempt = worker.takes_one().await;
+        worker.settle(&attempt, Verdict::Reject);
+        timeout(PATIENCE, async {
+            while shop.dead.waiting() == 0 && shop.bus.streams()[1].duplicates() == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .expect("its letter is written");
+        shop.dead.commit();
+        worker
+    };
+    shop.order("orders.new", "", "bad").await;
+    let _worker = reject(&shop).await;
+    assert_eq!(shop.dead.end(), 1);
+    // Killed before the group was saved: the journals are all that is left.
+    let orders = HeldJournal::copy_of(&shop.orders);
+    let shop = Shop::between(orders, Arc::clone(&shop.dead));
+    let _worker = reject(&shop).await;
+    assert_eq!(shop.bus.streams()[1].duplicates(), 1);
+    assert_eq!(shop.dead.end(), 1);
+}
+
+#[tokio::test]
+async fn a_letter_stands_in_the_trace_below_the_last_attempt() {
+    let shop = Shop::open();
+    let mut graveyard = shop
+        .bus
+        .subscribe(&[Subscription::to("dlq.>")])
+        .expect("valid");
+    let mut worker = shop.worker();
+    let mut order = Event::on("orders.new", "bad").expect("valid");
+    let trace = ids::new_root(true);
+    order.set_trace(Some(trace));
+    shop.bus.publish(order).await.expect("taken");
+    shop.orders.commit();
+    let spans = [1, 2].map(|number| SpanId([number; 8]));
+    for (span, previous) in [(spans[0], None), (spans[1], Some(spans[0]))] {
+        let attempt = worker.takes_one().await;
+        assert_eq!(attempt.previous.map(|context| context.span_id), previous);
+        worker.member.forwarded([Forwarded {
+            offset: attempt.offset,
+            attempt: attempt.number,
+            span,
+        }]);
+        let verdict = previous.map_or(NO_REST, |_| Verdict::Reject);
+        worker.settle(&attempt, verdict);
+    }
+    let letter = timeout(PATIENCE, graveyard.recv()).await.expect("it comes");
+    let below = TraceContext {
+        span_id: spans[1],
+        ..trace
+    };
+    assert_eq!(letter.event.trace(), Some(below));
+    let letter = letter.event.decode().expect("valid");
+    let attempts: Vec<TriedAttempt> =
+        serde_json::from_str(&letter.metadata[header::ATTEMPTS]).expect("a list");
+    let told: Vec<_> = attempts.iter().map(|a| a.span_id.clone()).collect();
+    assert_eq!(told, spans.map(|span| span.to_string()));
 }
 
 #[tokio::test(start_paused = true)]

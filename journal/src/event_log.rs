@@ -5,16 +5,21 @@
 //! | 16 | trace id of `EventBus.publish`; zero where there is no trace |
 //! | 8 | its span id |
 //! | 1 | its flags |
+//! | 8 | span id of its parent; zero for a root |
+//! | 1 | 1 where that parent is `bridge.publish` |
+//! | 8 | span id of the parent of `bridge.publish`; zero for a root |
 //! | | the encoded `loom.v1.Event` |
 //!
 //! The context stands beside the event and not in it, as it does on the bus: whoever reads the event continues the trace
-//! of its publish, also in another process, after a crash.
+//! of its publish, also in another process, after a crash. And the spans before it can be told again.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use loom_core::{Cursor, Event, Journal, JournalError, JournalProgress, JournalRead, Ticket};
+use loom_core::{
+    Came, Cursor, Event, Journal, JournalError, JournalProgress, JournalRead, Lineage, Ticket,
+};
 use loom_proto::trace_context::{SpanId, TraceContext, TraceFlags, TraceId};
 use tokio::sync::watch;
 
@@ -25,7 +30,7 @@ use crate::error::{AppendError, OpenError, ReadError};
 use crate::log::Log;
 use crate::recovery::Recovery;
 
-const CONTEXT: usize = 25;
+const HEAD: usize = 42;
 
 /// See the module.
 #[derive(Debug)]
@@ -60,9 +65,9 @@ impl EventLog {
 
 impl Journal for EventLog {
     fn append(&self, event: &Event) -> Result<Ticket, JournalError> {
-        let context = encode(event.trace());
+        let head = encode(event.trace(), event.lineage());
         let unix_nano = event.published_unix_nano();
-        Ok(self.log.append(unix_nano, &[&context, event.wire()])?)
+        Ok(self.log.append(unix_nano, &[&head, event.wire()])?)
     }
 
     fn outcome(&self, ticket: Ticket) -> Option<Result<(), JournalError>> {
@@ -127,25 +132,41 @@ impl Journal for EventLog {
     }
 }
 
-fn encode(context: Option<TraceContext>) -> [u8; CONTEXT] {
-    let mut bytes = [0; CONTEXT];
+fn encode(context: Option<TraceContext>, lineage: Lineage) -> [u8; HEAD] {
+    let mut head = [0; HEAD];
     if let Some(context) = context {
-        bytes[..16].copy_from_slice(&context.trace_id.0);
-        bytes[16..24].copy_from_slice(&context.span_id.0);
-        bytes[24] = context.flags.0;
+        head[..16].copy_from_slice(&context.trace_id.0);
+        head[16..24].copy_from_slice(&context.span_id.0);
+        head[24] = context.flags.0;
     }
-    bytes
+    head[25..33].copy_from_slice(&lineage.parent.0);
+    if let Came::OverTheBridge { origin } = lineage.came {
+        head[33] = 1;
+        head[34..].copy_from_slice(&origin.0);
+    }
+    head
 }
 
 fn decode(body: &Bytes, unix_nano: u64) -> Option<Event> {
-    let (head, _) = body.split_at_checked(CONTEXT)?;
+    let (head, _) = body.split_at_checked(HEAD)?;
+    let span_id = |at: usize| Some(SpanId(head[at..at + 8].try_into().ok()?));
     let context = TraceContext {
         trace_id: TraceId(head[..16].try_into().ok()?),
-        span_id: SpanId(head[16..24].try_into().ok()?),
+        span_id: span_id(16)?,
         flags: TraceFlags(head[24]),
     };
     let trace = context.is_valid().then_some(context);
-    Event::restored(body.slice(CONTEXT..), trace, unix_nano).ok()
+    let came = match head[33] {
+        0 => Came::InProcess,
+        _ => Came::OverTheBridge {
+            origin: span_id(34)?,
+        },
+    };
+    let lineage = Lineage {
+        parent: span_id(25)?,
+        came,
+    };
+    Event::restored(body.slice(HEAD..), trace, lineage, unix_nano).ok()
 }
 
 impl From<AppendError> for JournalError {

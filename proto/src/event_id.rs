@@ -1,4 +1,5 @@
-//! The id of an event: a UUID of version 7, so that ids sort by the time of their making.
+//! The id of an event: a UUID of version 7, so that ids sort by the time of their making; of version 5 where the same event may be
+//! made twice and must be one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,6 +32,14 @@ impl EventId {
         id[6..8].copy_from_slice(&(0x7000 | fraction).to_be_bytes());
         id[8..].copy_from_slice(&(random >> 2 | 1 << 63).to_be_bytes());
         Self(id)
+    }
+
+    /// The id of something that is made of this event under a name, and is the same whenever it is made (a UUID of version 5
+    /// whose namespace is this id).
+    #[must_use]
+    pub fn derived(self, name: &str) -> Self {
+        let namespace = Uuid::from_bytes(self.0);
+        Self(*Uuid::new_v5(&namespace, name.as_bytes()).as_bytes())
     }
 
     /// Takes the bytes of a protobuf field.
@@ -107,6 +116,17 @@ mod tests {
             assert_eq!(fraction / 1_000_000, 123);
             assert!(id < EventId::from_parts(nanos + 250, 0));
         }
+    }
+
+    #[test]
+    fn a_derived_id_is_made_of_its_event_and_its_name() {
+        let id: EventId = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+            .parse()
+            .expect("a UUID");
+        // The namespace for DNS names, with the value that Python's uuid5 has for it.
+        let derived = id.derived("python.org").to_string();
+        assert_eq!(derived, "886313e1-3b8a-5372-9b90-0c9aee199e5d");
+        assert_ne!(id.derived("a"), id.derived("b"));
     }
 
     #[test]

@@ -46,6 +46,8 @@ names! {
         ON_EVENT = "agent.on_event";
         /// An agent emits where no span is current: the root of a new trace.
         EMIT = "agent.emit";
+        /// Something that an agent did when its process was lost; only what it led to is known.
+        LOST = "agent.lost";
         /// The broker takes a call, finds its provider and waits for the answer.
         BROKER_INVOKE = "broker.invoke";
         /// The provider of a capability serves a call; child of `broker.invoke`.
@@ -108,6 +110,8 @@ names! {
         MESSAGING_CONVERSATION_ID = "messaging.message.conversation_id";
         /// Pattern of the subscription that a delivery is for.
         MESSAGING_SUBSCRIPTION = "messaging.destination.subscription.name";
+        /// Group whose agents share the events of a stream.
+        MESSAGING_GROUP = "messaging.consumer.group.name";
         /// Number of the delivery attempt, from 1.
         MESSAGING_DELIVERY_ATTEMPT = "messaging.message.delivery_attempt";
         /// How many subscriptions an event was routed to.
@@ -120,6 +124,8 @@ names! {
         PROVIDER = "loom.broker.provider";
         /// Agent that calls a capability.
         CALLER = "loom.broker.caller";
+        /// True on the link to the event that came last of those which the work of a span has joined.
+        JOIN_LAST = "loom.join.last";
         /// Why an operation failed: a code of Loom, or the class of an exception.
         ERROR_TYPE = "error.type";
         /// How an execution ended whose span tells of an error: `FAILED`, which is left out, `TIMEOUT` or `DEAD`.
@@ -128,6 +134,8 @@ names! {
         THOUGHT = "loom.thought.text";
         /// Characters of a thought (event `agent_thinking`).
         THOUGHT_SIZE = "loom.thought.size";
+        /// True on a span that the runtime wrote in the place of one that was lost with its process.
+        STAND_IN = "loom.stand_in";
         /// `invoke_agent` on handlers, `execute_tool` on capability calls and tools.
         GEN_AI_OPERATION_NAME = "gen_ai.operation.name";
         /// Agent, as the GenAI convention names it.

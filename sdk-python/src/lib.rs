@@ -46,7 +46,7 @@ mod _native {
     #[pymodule_export]
     use crate::source::SpanSource;
     #[pymodule_export]
-    use crate::span::Span;
+    use crate::span::{Span, link_event};
     #[pymodule_export]
     use crate::telemetry::{
         after_fork_in_child, flush_spans, leave_process, set_span_hooks, shutdown_spans,

@@ -63,6 +63,16 @@ impl SpanSource {
         }
     }
 
+    /// The context of the span that handles what `parent` hands over. Its id follows from the parent's, so that the runtime
+    /// can close it when this process dies.
+    pub(crate) fn decide_handler(&self, parent: Option<&Parent>) -> TraceContext {
+        let mut context = self.decide(parent);
+        if let Some(parent) = parent {
+            context.span_id = ids::handler_span_id(parent.context.span_id);
+        }
+        context
+    }
+
     /// False in a forked child: the recorder belongs to the parent's pipeline.
     pub(crate) fn is_of_this_process(&self) -> bool {
         self.inner.generation == runtime::generation()

@@ -19,12 +19,14 @@ use crate::value;
 
 mod exception;
 mod hooks;
+mod joining;
 mod lists;
 mod preset;
 mod recording;
 mod view;
 
 pub(crate) use hooks::{run_end_hook, run_start_hook, set_hooks};
+pub(crate) use joining::link_event;
 pub(crate) use lists::put_links;
 use lists::{push_bounded, read_link};
 pub(crate) use preset::Preset;

@@ -123,6 +123,8 @@ class SpanView(NamedTuple):
     logs: list[dict[str, Any]]
     start_us: int
     duration_us: int
+    links: set[str]
+    """Ids of the spans that it is linked to, its parent aside."""
 
 
 class Traces:
@@ -170,6 +172,7 @@ def _view(span: Mapping[str, Any], processes: Mapping[str, Any]) -> SpanView:
         logs=[{field["key"]: field["value"] for field in log["fields"]} for log in span["logs"]],
         start_us=span["startTime"],
         duration_us=span["duration"],
+        links={r["spanID"] for r in span["references"] if r["refType"] == "FOLLOWS_FROM"},
     )
 
 
@@ -244,8 +247,8 @@ class Servers:
         self._port = port
         self._started: list[LoomServer] = []
 
-    def start(self) -> LoomServer:
-        server = LoomServer(ports={"bridge": self._port})
+    def start(self, **options: Any) -> LoomServer:
+        server = LoomServer(ports={"bridge": self._port}, **options)
         self._started.append(server)
         return server
 

@@ -145,7 +145,7 @@ async def test_plain_functions_may_ask_and_answer(bus: Bus) -> None:
 
 
 async def test_open_requests_are_bounded(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loom._client.MAX_OPEN_REQUESTS", 3)
+    monkeypatch.setattr("loom._answers.MAX_OPEN_REQUESTS", 3)
     asker = await bus.started("asker")
     waiting = [asyncio.create_task(asker.request(bus.names.topic("x"), timeout=5)) for _ in range(3)]
     await asyncio.sleep(0)

@@ -10,10 +10,13 @@ mod executions;
 mod http;
 mod http1;
 mod listeners;
+mod mending;
 mod metrics;
+mod retelling;
 mod serve;
 mod shutdown;
 mod streams;
+mod verification;
 
 pub use addresses::Addresses;
 pub use listeners::{BindError, Listeners};
@@ -25,7 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use loom_bridge::Bridge;
-use loom_core::{ActionBroker, Directory, EventBus, Tracer};
+use loom_core::{ActionBroker, Barrier, Directory, EventBus, Registration, Tracer};
 use loom_proto::v1;
 use loom_telemetry::export::{Exporter, ExporterConfig, ExporterConfigError};
 use loom_telemetry::pipeline::{Pipeline, PipelineConfig};
@@ -49,6 +52,8 @@ pub struct App {
     parts: Parts,
     doors: Doors,
     drain_grace: Duration,
+    /// Keeps the barrier callable.
+    _barrier: Registration,
 }
 
 /// What the doors lead to.
@@ -61,6 +66,7 @@ struct Parts {
     journals: Journals,
     store: TraceStore,
     pipeline: Pipeline,
+    tracer: Tracer,
     started: SystemTime,
 }
 
@@ -153,6 +159,7 @@ impl App {
         let bus = EventBus::with_streams((&config.bus).into(), tracer.clone(), streams)
             .map_err(StreamsError::from)?;
         let broker = ActionBroker::new((&config.broker).into(), tracer.clone());
+        let barrier = Barrier::serve(&broker);
         let directory = Directory::default();
         let counters = pipeline.clone();
         let bridge = Bridge::new(
@@ -160,7 +167,7 @@ impl App {
             bus.clone(),
             broker.clone(),
             directory.clone(),
-            tracer,
+            tracer.clone(),
             Arc::new(move || metrics::span_stats(&counters.stats())),
         );
 
@@ -172,6 +179,7 @@ impl App {
             journals,
             store,
             pipeline,
+            tracer,
             started: SystemTime::now(),
         };
         let doors = serve::open(
@@ -187,6 +195,7 @@ impl App {
             parts,
             doors,
             drain_grace: config.server.drain_grace.0,
+            _barrier: barrier,
         })
     }
 

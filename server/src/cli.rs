@@ -17,6 +17,7 @@ mod terminal;
 mod trace;
 mod traces;
 mod up;
+mod verify;
 
 pub use exit::{Exit, Failure};
 pub use terminal::Terminal;
@@ -53,6 +54,8 @@ pub enum Command {
     Traces(traces::Args),
     /// Show one trace as a waterfall, and check that it is whole
     Trace(trace::Args),
+    /// Prove that traces are whole, and that everything is there that the bus has accepted
+    Verify(verify::Args),
     /// List the agents that are connected
     Agents(agents::Args),
     /// List what runs and what has run, and how it ended
@@ -77,6 +80,7 @@ pub fn execute(cli: Cli, environment: &dyn Environment) -> Exit {
         Command::Run(args) => run::execute(&args, environment, &terminal),
         Command::Traces(args) => traces::execute(&args, environment, &terminal),
         Command::Trace(args) => trace::execute(&args, environment, &terminal),
+        Command::Verify(args) => verify::execute(&args, environment, &terminal),
         Command::Agents(args) => agents::execute(&args, environment, &terminal),
         Command::Executions(args) => executions::execute(&args, environment, &terminal),
         Command::Publish(args) => publish::execute(args, environment, &terminal),

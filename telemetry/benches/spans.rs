@@ -30,7 +30,7 @@ fn hop(topic: &Arc<str>, agent: &Arc<str>) -> SpanRecord {
         end_unix_nano: now + 1,
         detail: SpanDetail::Message(MessageDetail {
             operation: MessageOperation::BridgeForward {
-                subscription: Arc::clone(topic),
+                subscription: Arc::default(),
                 attempt: 1,
                 wait_us: 12,
             },
@@ -38,6 +38,8 @@ fn hop(topic: &Arc<str>, agent: &Arc<str>) -> SpanRecord {
             topic: Arc::clone(topic),
             event_id: EventId([7; 16]),
             error: None,
+            link: None,
+            is_stand_in: false,
         }),
     }
 }

@@ -22,6 +22,16 @@ pub fn new_span_id() -> SpanId {
     SpanId(random().to_be_bytes())
 }
 
+/// The id of the span that handles what the span `parent` hands over: the runtime knows it without having been told, so it
+/// can say how that span ended when its process was lost.
+///
+/// One to one, like the finish of SplitMix64 which it is: no two parents have the same handler.
+pub fn handler_span_id(parent: SpanId) -> SpanId {
+    let mixed = mix(u64::from_be_bytes(parent.0).wrapping_add(GOLDEN));
+    // Zero is no id, and comes of one parent among all.
+    SpanId(if mixed == 0 { GOLDEN } else { mixed }.to_be_bytes())
+}
+
 /// Nanoseconds since the Unix epoch.
 pub fn now_unix_nano() -> u64 {
     SystemTime::now()
@@ -35,6 +45,17 @@ pub(crate) fn random_fraction() -> f64 {
     (random() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
+/// The golden ratio's fraction, in 64 bits.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The finish of SplitMix64, one to one.
+fn mix(number: u64) -> u64 {
+    let mut mixed = number;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 thread_local! {
     static STATE: Cell<u64> = Cell::new(seed());
 }
@@ -44,12 +65,9 @@ fn random() -> u64 {
     STATE.with(|state| {
         loop {
             // SplitMix64 (Steele, Lea, Flood 2014): passes BigCrush, one addition of state, no lock.
-            let next = state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let next = state.get().wrapping_add(GOLDEN);
             state.set(next);
-            let mut mixed = next;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            mixed ^= mixed >> 31;
+            let mixed = mix(next);
             if mixed != 0 {
                 return mixed;
             }
@@ -84,6 +102,17 @@ mod tests {
             .collect();
         assert!(ids.iter().all(|id| id.is_valid()));
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
+    }
+
+    #[test]
+    fn a_handler_s_id_is_its_parent_s_alone() {
+        let parents: Vec<_> = (0..10_000).map(|_| new_span_id()).collect();
+        let handlers: HashSet<_> = parents.iter().copied().map(handler_span_id).collect();
+        assert_eq!(handlers.len(), parents.len());
+        assert!(parents.iter().all(|parent| !handlers.contains(parent)));
+        let zero = SpanId(GOLDEN.wrapping_neg().to_be_bytes());
+        assert!(handler_span_id(zero).is_valid());
+        assert_eq!(handler_span_id(parents[0]), handler_span_id(parents[0]));
     }
 
     #[test]

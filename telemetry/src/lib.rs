@@ -37,7 +37,7 @@ pub use export::{Exporter, ExporterConfig};
 pub use pipeline::{FlushReport, Pipeline, PipelineConfig, PipelineStats};
 pub use record::{
     FreeDetail, MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanRecord, SpanStatus,
-    Value,
+    SubscriptionName, Value,
 };
 pub use recorder::{Recorder, RecorderConfig, RecorderStats};
 pub use sampler::Sampler;

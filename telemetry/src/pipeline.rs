@@ -131,6 +131,15 @@ impl Pipeline {
         self.owner.registry.register(resource)
     }
 
+    /// Hands on what is recorded; true when all sinks have been given it. What they make of it, [`flush`](Self::flush)
+    /// waits for.
+    ///
+    /// # Cancel safety
+    /// Blocks the calling thread until then or until `deadline`: async code calls it in `spawn_blocking`.
+    pub fn drain(&self, deadline: Instant) -> bool {
+        self.owner.registry.drain(deadline)
+    }
+
     /// Hands on what is recorded and waits until all sinks have settled it.
     ///
     /// # Cancel safety

@@ -59,7 +59,7 @@ pub enum SpanStatus {
 /// Name and attributes of a span: a few words for the spans of the bus, anything for all others.
 #[derive(Clone, Debug)]
 pub enum SpanDetail {
-    /// A hop of an event; no allocation.
+    /// A hop of an event; no allocation, unless it has a link.
     Message(MessageDetail),
     /// Whatever the OTel API allows.
     Free(Box<FreeDetail>),
@@ -78,6 +78,10 @@ pub struct MessageDetail {
     pub event_id: EventId,
     /// The code of the failure when the status is [`SpanStatus::Error`].
     pub error: Option<&'static str>,
+    /// Another span that this one has to do with: the attempt before. Boxed, since hardly a span has one.
+    pub link: Option<Box<TraceContext>>,
+    /// It stands in the place of the span that was lost with its process.
+    pub is_stand_in: bool,
 }
 
 /// The hops, each with what only it knows.
@@ -95,13 +99,22 @@ pub enum MessageOperation {
     },
     /// `bridge.forward`.
     BridgeForward {
-        /// Pattern of the subscription.
-        subscription: Arc<str>,
+        /// What the delivery is for.
+        subscription: Arc<SubscriptionName>,
         /// From 1.
         attempt: u32,
         /// Time in the mailbox, in microseconds.
         wait_us: u32,
     },
+}
+
+/// A subscription as its deliveries' spans name it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubscriptionName {
+    /// Topics that it wants: `messaging.destination.subscription.name`.
+    pub pattern: String,
+    /// Its group, where it is acknowledged: `messaging.consumer.group.name`.
+    pub group: Option<String>,
 }
 
 /// Everything that an OTel span may carry.

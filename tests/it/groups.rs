@@ -6,6 +6,7 @@ use std::path::Path;
 use loom_proto::v1;
 use loom_tests::agent::{RawAgent, event, hello};
 use loom_tests::server::TestServer;
+use serde_json::Value;
 
 const ORDERS: &str = "[streams.orders]\ntopics = [\"orders.>\"]\n";
 
@@ -45,6 +46,10 @@ fn outcome(delivery: &v1::Delivery, verdict: v1::Verdict) -> v1::Outcome {
         verdict: verdict.into(),
         ..v1::Outcome::default()
     }
+}
+
+fn attempts_of(letter: &v1::Event) -> Vec<Value> {
+    serde_json::from_str(&letter.metadata["loom-dead-attempts"]).expect("a list")
 }
 
 async fn say(agent: &RawAgent, outcome: v1::Outcome) {
@@ -154,7 +159,58 @@ async fn a_rejected_event_is_a_dead_letter_with_its_story() {
         letter.metadata["loom-dead-error"],
         "ValueError: no such thing"
     );
-    assert_eq!(letter.metadata["loom-dead-attempts"], "1");
+    assert_eq!(attempts_of(&letter).len(), 1);
+}
+
+#[tokio::test]
+async fn the_attempts_of_an_event_and_its_dead_letter_are_one_story() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = keeping(directory.path());
+    let mut undertaker = RawAgent::connect(server.bridge_addr(), hello("u", &["dlq.>"])).await;
+    publish(&server, 7..8).await;
+    // The first is lost with its agent, the second fails, the third is refused.
+    let mut lost = RawAgent::connect(server.bridge_addr(), worker("one", 10)).await;
+    let first = lost.delivery().await;
+    drop(lost);
+    let mut agent = RawAgent::connect(server.bridge_addr(), worker("two", 10)).await;
+    let second = agent.delivery().await;
+    say(&agent, outcome(&second, v1::Verdict::Retry)).await;
+    let third = agent.delivery().await;
+    say(&agent, outcome(&third, v1::Verdict::Reject)).await;
+    let letter = undertaker.delivery().await;
+
+    let spans: Vec<_> = [&first, &second, &third]
+        .map(|delivery| delivery.traceparent[36..52].to_owned())
+        .into();
+    let told = attempts_of(letter.event.as_ref().expect("it has one"));
+    let told: Vec<_> = told.iter().map(|attempt| &attempt["span_id"]).collect();
+    assert_eq!(told, spans.iter().collect::<Vec<_>>());
+
+    // B1, E1, three B2; then E1 and B2 of the letter.
+    let trace = server.trace(&first.traceparent[3..35], 7).await;
+    let span = |id: &str| {
+        let mut spans = trace.spans.iter();
+        spans.find(|span| span.span_id == id).expect("it is there")
+    };
+    let mut previous = None;
+    for (number, id) in (1..).zip(&spans) {
+        let attempt = span(id);
+        assert_eq!(attempt.name, "bridge.forward");
+        assert_eq!(
+            attempt.tags["messaging.message.delivery_attempt"],
+            number.to_string()
+        );
+        let before = previous.replace(id.clone());
+        let before: Vec<_> = before
+            .map(|id| (trace.trace_id.clone(), id))
+            .into_iter()
+            .collect();
+        assert_eq!(attempt.links, before, "{number}");
+    }
+    let forward = span(&letter.traceparent[36..52]);
+    let publish = span(forward.parent.as_ref().expect("it has one"));
+    assert_eq!(publish.name, "EventBus.publish");
+    assert_eq!(publish.parent.as_ref(), spans.last());
 }
 
 #[tokio::test]

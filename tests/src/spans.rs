@@ -30,6 +30,8 @@ pub struct SpanView {
     pub duration_us: u64,
     /// Attributes, as text.
     pub tags: BTreeMap<String, String>,
+    /// Trace and span ids of the spans that it links to.
+    pub links: Vec<(String, String)>,
 }
 
 /// Name and service of every span of the golden tree, from the root to the leaf.
@@ -57,6 +59,9 @@ impl TraceView {
             let parent = references
                 .iter()
                 .find(|reference| reference["refType"] == "CHILD_OF");
+            let links = references
+                .iter()
+                .filter(|reference| reference["refType"] == "FOLLOWS_FROM");
             let process = &trace["processes"][span["processID"].as_str().expect("a process")];
             SpanView {
                 span_id: text(&span["spanID"]),
@@ -78,6 +83,9 @@ impl TraceView {
                                 .map_or_else(|| value.to_string(), str::to_owned),
                         )
                     })
+                    .collect(),
+                links: links
+                    .map(|link| (text(&link["traceID"]), text(&link["spanID"])))
                     .collect(),
             }
         };

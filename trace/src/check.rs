@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Span, SpanId};
+use crate::model::{Span, SpanId, TraceId};
 use crate::time_text::duration;
 
 /// How strict to be.
@@ -33,7 +33,7 @@ pub struct Finding {
 }
 
 /// Kinds of faults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
     /// The parent is named and not there.
@@ -50,11 +50,42 @@ pub enum FindingKind {
     Cycle,
     /// The span belongs to another trace than the first one.
     OtherTrace,
+    /// The bridge took an event, and the bus did not.
+    NoPublish,
+    /// An event was handed to an agent, and no handler of it ran.
+    NoHandler,
+    /// The parent is a hop of another event, or no hop that can come before.
+    OtherDelivery,
+    /// The bus has accepted an event, and its span is not there.
+    NotStored,
+    /// A group has settled an event, and no delivery of it is there.
+    NotDelivered,
+    /// The store has refused spans whose ids are zero or malformed.
+    BadId,
+    /// The store has lost spans that it had accepted.
+    Lost,
+}
+
+impl Finding {
+    pub(crate) fn new(
+        kind: FindingKind,
+        span_id: SpanId,
+        parent_span_id: Option<SpanId>,
+        detail: String,
+    ) -> Self {
+        Self {
+            kind,
+            span_id,
+            parent_span_id,
+            detail,
+            hint: kind.hint().to_owned(),
+        }
+    }
 }
 
 impl FindingKind {
     /// Where to look for the cause.
-    fn hint(self) -> &'static str {
+    pub fn hint(self) -> &'static str {
         match self {
             Self::Orphan => {
                 "the parent's process has not exported it (yet): was it killed before its flush, were spans dropped \
@@ -76,6 +107,50 @@ impl FindingKind {
             }
             Self::Cycle => "parents were set by hand; no SDK makes this",
             Self::OtherTrace => "spans of several traces were given to one check",
+            Self::NoPublish | Self::NotStored => {
+                "the server's own span was lost: was a buffer of spans full, or the store (see loom_spans_dropped_total \
+                 and loom_store_spans_refused_total)?"
+            }
+            Self::NoHandler => {
+                "the agent has not exported its handler's span: does it still run, were its spans dropped (see its \
+                 counters), or was it killed and its end not yet told by the runtime?"
+            }
+            Self::OtherDelivery => {
+                "the handler ran under a context that is not its delivery's: look for a context that was kept from an \
+                 earlier event"
+            }
+            Self::BadId => {
+                "an exporter makes ids that W3C forbids: look at loom_store_spans_rejected_total for the kind, and at the \
+                 SDKs that are not OpenTelemetry's"
+            }
+            Self::Lost => "the disk has damaged the spool: the server's log names the place",
+            Self::NotDelivered => {
+                "the group's book says that an agent had it: were spans of that agent or of the server dropped?"
+            }
+        }
+    }
+}
+
+/// What a check reads of a span.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts<'s> {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    pub(crate) parent_span_id: Option<SpanId>,
+    pub(crate) name: &'s str,
+    pub(crate) start_ns: u64,
+    pub(crate) end_ns: u64,
+}
+
+impl<'s> From<&'s Span> for Facts<'s> {
+    fn from(span: &'s Span) -> Self {
+        Self {
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            parent_span_id: span.parent_span_id,
+            name: &span.name,
+            start_ns: span.start_ns,
+            end_ns: span.end_ns,
         }
     }
 }
@@ -83,16 +158,17 @@ impl FindingKind {
 /// Everything that is wrong with these spans of one trace, in the order of the spans. Ids of zeros cannot occur here:
 /// the door has refused them.
 pub fn check(spans: &[Span], options: &Options) -> Vec<Finding> {
-    let mut by_id: HashMap<SpanId, &Span> = HashMap::with_capacity(spans.len());
+    let facts: Vec<_> = spans.iter().map(Facts::from).collect();
+    check_facts(&facts, options)
+}
+
+/// The same, of spans that are not read as a whole.
+pub(crate) fn check_facts(spans: &[Facts<'_>], options: &Options) -> Vec<Finding> {
+    let mut by_id: HashMap<SpanId, &Facts<'_>> = HashMap::with_capacity(spans.len());
     let mut findings = Vec::new();
-    let mut found = |kind: FindingKind, span: &Span, detail: String| {
-        findings.push(Finding {
-            kind,
-            span_id: span.span_id,
-            parent_span_id: span.parent_span_id,
-            detail,
-            hint: kind.hint().to_owned(),
-        });
+    let mut found = |kind: FindingKind, span: &Facts<'_>, detail: String| {
+        let (id, parent) = (span.span_id, span.parent_span_id);
+        findings.push(Finding::new(kind, id, parent, detail));
     };
     for span in spans {
         match by_id.entry(span.span_id) {
@@ -107,7 +183,7 @@ pub fn check(spans: &[Span], options: &Options) -> Vec<Finding> {
         }
     }
     let in_cycle = cycles(spans, &by_id);
-    let mut root: Option<&Span> = None;
+    let mut root: Option<&Facts<'_>> = None;
     for span in spans {
         if span.trace_id != spans[0].trace_id {
             let detail = format!("{} belongs to trace {}", span.name, span.trace_id);
@@ -158,7 +234,7 @@ pub fn check(spans: &[Span], options: &Options) -> Vec<Finding> {
 }
 
 /// Spans that are their own ancestors. Each span is walked over twice at most.
-fn cycles(spans: &[Span], by_id: &HashMap<SpanId, &Span>) -> HashSet<SpanId> {
+fn cycles(spans: &[Facts<'_>], by_id: &HashMap<SpanId, &Facts<'_>>) -> HashSet<SpanId> {
     // Number of the walk that has met a span first.
     let mut met: HashMap<SpanId, usize> = HashMap::with_capacity(by_id.len());
     let mut in_cycle = HashSet::new();

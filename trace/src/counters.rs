@@ -55,6 +55,8 @@ counters! {
     stored,
     /// Spans that were in the database already.
     duplicates,
+    /// Those of them that differ from the one that was there: two spans had one id.
+    conflicts,
     /// Spans lost in damaged spool records whose header was still readable.
     lost_spans,
     /// Bytes of the spool that could not be read back.

@@ -220,6 +220,7 @@ impl Indexer {
         self.counters.arrived(taken.spans);
         Counters::add(&self.counters.stored, written.stored);
         Counters::add(&self.counters.duplicates, written.duplicates);
+        Counters::add(&self.counters.conflicts, written.conflicts);
         for damage in &taken.damages {
             self.report(damage);
         }

@@ -35,6 +35,7 @@ mod testing;
 pub mod time_text;
 mod trace_store;
 pub mod tree;
+pub mod verify;
 
 pub use config::{ApiConfig, CollectorConfig, Config};
 pub use counters::CounterValues;

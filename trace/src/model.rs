@@ -7,6 +7,7 @@ pub mod value;
 
 use std::sync::Arc;
 
+use loom_proto::semconv::attribute;
 use serde::{Deserialize, Serialize};
 
 pub use id::{IdError, SpanId, TraceId};
@@ -67,6 +68,11 @@ impl Span {
     /// Name of the service, or [`UNKNOWN_SERVICE`].
     pub fn service(&self) -> &str {
         self.resource.service()
+    }
+
+    /// True when the runtime wrote it in the place of one that was lost with its process.
+    pub fn is_stand_in(&self) -> bool {
+        self.attributes.get(attribute::STAND_IN) == Some(&Value::Bool(true))
     }
 
     /// True when the status says that the work failed.

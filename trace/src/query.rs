@@ -1,7 +1,10 @@
 //! Questions about what is stored. Knows no HTTP.
 
 pub mod executions;
+pub mod gaps;
 pub mod search;
+
+use std::ops::Range;
 
 use crate::error::{QueryError, StoreError};
 use crate::model::{SpanKind, Trace, TraceId};
@@ -9,6 +12,7 @@ use crate::store::reader::ReaderPool;
 use crate::store::row::{SELECT, SpanReader};
 
 pub use executions::{ExecutionSearch, Place, StoredExecution};
+pub use gaps::{End, Gap, Gaps, Lost, Shown};
 pub use search::{Found, Search, Summary};
 
 /// Answers questions. Cheap to clone.
@@ -29,6 +33,26 @@ pub struct Operation {
 impl Query {
     pub(crate) fn new(pool: ReaderPool) -> Self {
         Self { pool }
+    }
+
+    /// What is not there of the spans of a process that was lost.
+    pub async fn gaps(&self, lost: Lost) -> Result<Gaps, QueryError> {
+        self.pool.read(move |conn| gaps::find(conn, &lost)).await
+    }
+
+    /// Agents that spans which began in this time are about. Times are ns since the Unix epoch.
+    pub async fn agents(&self, during_ns: Range<u64>) -> Result<Vec<String>, QueryError> {
+        self.pool
+            .read(move |conn| gaps::agents(conn, &during_ns))
+            .await
+    }
+
+    /// Reads whatever `work` wants.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        self.pool.read(work).await
     }
 
     /// The trace of that id with at most `max_spans` spans by start time; `None` if no span of it is known.

@@ -92,14 +92,20 @@ impl Group {
                 "an attempt took too long"
             );
             state.books.timed_out += 1;
-            state.book(settled, || "it took too long".to_owned());
+            state.book(offset, settled, || "it took too long".to_owned());
             if let Some(member) = state.members.get_mut(&member) {
                 member.in_hand -= 1;
             }
         }
         state.wake_members();
-        if let Some(letter) = state.dead.pop() {
-            return Step::Bury(letter);
+        while let Some(offset) = state.dead.pop_front() {
+            if let Some((event, history)) = state.window.dead(offset) {
+                return Step::Bury(DeadLetter {
+                    offset,
+                    event,
+                    history,
+                });
+            }
         }
         if state.members.is_empty() {
             return Step::End;
@@ -188,7 +194,7 @@ async fn save(group: &Arc<Group>) -> bool {
 
 /// Keeps a dead letter. Its event stays with the group until that is done.
 async fn bury(group: &Group, bus: &EventBus, letter: DeadLetter) -> bool {
-    let offset = letter.last.offset;
+    let offset = letter.offset;
     let kept = keep(group, bus, &letter).await;
     match kept {
         Ok(()) => {
@@ -196,8 +202,8 @@ async fn bury(group: &Group, bus: &EventBus, letter: DeadLetter) -> bool {
                 group = group.name,
                 stream = group.stream.name(),
                 offset,
-                attempts = letter.last.number,
-                error = letter.error,
+                attempts = letter.attempts(),
+                error = letter.error(),
                 "an event is dead"
             );
             group.buried(offset);
@@ -205,7 +211,7 @@ async fn bury(group: &Group, bus: &EventBus, letter: DeadLetter) -> bool {
         }
         Err(error) => {
             tracing::error!(%error, group = group.name, stream = group.stream.name(), offset, "a dead letter cannot be kept");
-            group.state.lock().dead.push(letter);
+            group.state.lock().dead.push_front(offset);
             false
         }
     }

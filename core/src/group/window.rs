@@ -21,20 +21,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use loom_proto::trace_context::{SpanId, TraceContext};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
+use super::history::{FailedAttempt, History};
+use super::patience::Patience;
 use crate::event::Event;
-
-/// How often and how long an event is tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Patience {
-    pub(crate) max_attempts: u32,
-    pub(crate) timeout: Duration,
-    /// Rest after the first attempt; it doubles with each further one.
-    pub(crate) first_rest: Duration,
-    pub(crate) longest_rest: Duration,
-}
 
 /// What a member says of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +49,12 @@ pub struct Attempt {
     pub number: u32,
     /// What is to be handled.
     pub event: Arc<Event>,
+    /// Context of the `bridge.forward` of the last attempt before this one; `None` where there is none.
+    pub previous: Option<TraceContext>,
 }
 
 /// What came of a verdict, of a lost member, or of time.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Settled {
     /// It was not this attempt's to decide any more.
     Stale,
@@ -68,7 +63,7 @@ pub(crate) enum Settled {
     /// It will be tried again.
     Again,
     /// It will not; its dead letter is to be kept, and then [`Window::buried`] is to be called.
-    Dead(Attempt),
+    Dead,
 }
 
 /// An attempt that has taken too long.
@@ -111,6 +106,10 @@ struct Slot {
     thread: u64,
     /// Attempts begun.
     attempts: u32,
+    /// `bridge.forward` of the last of them; zero until its delivery is written.
+    span: SpanId,
+    /// What became of those that failed.
+    history: Option<Box<History>>,
     event: Option<Arc<Event>>,
 }
 
@@ -182,6 +181,8 @@ impl Window {
             state,
             thread,
             attempts: 0,
+            span: SpanId::default(),
+            history: None,
             event: Some(event),
         });
     }
@@ -199,6 +200,8 @@ impl Window {
             state: State::Settled,
             thread: 0,
             attempts: 0,
+            span: SpanId::default(),
+            history: None,
             event: None,
         });
         self.advance();
@@ -216,6 +219,7 @@ impl Window {
             let Some(event) = &slot.event else { continue };
             slot.state = State::InHand { member };
             slot.attempts += 1;
+            slot.span = SpanId::default();
             self.deadlines.push_back(Timer {
                 at: now + self.patience.timeout,
                 offset,
@@ -225,9 +229,46 @@ impl Window {
                 offset,
                 number: slot.attempts,
                 event: Arc::clone(event),
+                previous: slot.last_context(),
             });
         }
         self.prune();
+    }
+
+    /// The delivery of an attempt is written, under this span.
+    pub(crate) fn forwarded(&mut self, offset: u64, attempt: u32, span: SpanId) {
+        let Some(slot) = slot(&mut self.slots, self.floor, offset) else {
+            return;
+        };
+        if slot.attempts == attempt {
+            slot.span = span;
+        }
+        if let Some(history) = &mut slot.history {
+            history.set_span(attempt, span);
+        }
+    }
+
+    /// Remembers why the last attempt of an event came to nothing.
+    pub(crate) fn failed(&mut self, offset: u64, error: String, unix_nano: u64) {
+        if let Some(slot) = slot(&mut self.slots, self.floor, offset) {
+            let failed = FailedAttempt {
+                number: slot.attempts,
+                error,
+                span: slot.span,
+                unix_nano,
+            };
+            slot.history.get_or_insert_default().add(failed);
+        }
+    }
+
+    /// The event that is to be buried, with what became of its attempts.
+    pub(crate) fn dead(&mut self, offset: u64) -> Option<(Arc<Event>, History)> {
+        let slot = slot(&mut self.slots, self.floor, offset)?;
+        if slot.state != State::Buried {
+            return None;
+        }
+        let history = slot.history.as_deref().cloned().unwrap_or_default();
+        Some((slot.event.clone()?, history))
     }
 
     /// A member says what became of an attempt.
@@ -259,7 +300,7 @@ impl Window {
     }
 
     /// A member is gone: what it had in hand is tried again at once.
-    pub(crate) fn leave(&mut self, member: u64) -> Vec<Settled> {
+    pub(crate) fn leave(&mut self, member: u64) -> Vec<(u64, Settled)> {
         let in_hand: Vec<u64> = (self.floor..)
             .zip(&self.slots)
             .filter(|(_, slot)| slot.state == State::InHand { member })
@@ -269,7 +310,7 @@ impl Window {
         in_hand
             .into_iter()
             .rev()
-            .map(|offset| self.at_once(offset))
+            .map(|offset| (offset, self.at_once(offset)))
             .collect()
     }
 
@@ -393,15 +434,8 @@ impl Window {
         let Some(slot) = slot(&mut self.slots, self.floor, offset) else {
             return Settled::Stale;
         };
-        let Some(event) = slot.event.clone() else {
-            return Settled::Stale;
-        };
         slot.state = State::Buried;
-        Settled::Dead(Attempt {
-            offset,
-            number: slot.attempts,
-            event,
-        })
+        Settled::Dead
     }
 
     fn done(&mut self, offset: u64) {
@@ -410,6 +444,7 @@ impl Window {
         };
         done.state = State::Settled;
         done.event = None;
+        done.history = None;
         let thread = done.thread;
         self.open -= 1;
         if thread != 0 {
@@ -441,26 +476,18 @@ impl Window {
     }
 }
 
+impl Slot {
+    /// Where the last attempt that failed stands in the event's trace.
+    fn last_context(&self) -> Option<TraceContext> {
+        let span_id = self.history.as_ref()?.last_span()?;
+        let trace = self.event.as_ref()?.trace()?;
+        Some(TraceContext { span_id, ..trace })
+    }
+}
+
 /// The slot of an offset; `None` below the floor and above what was pushed.
 fn slot(slots: &mut VecDeque<Slot>, floor: u64, offset: u64) -> Option<&mut Slot> {
     slots.get_mut(usize::try_from(offset.checked_sub(floor)?).ok()?)
-}
-
-impl Patience {
-    /// How long an event rests after an attempt: twice as long after each, with a fifth more or less, so that what failed
-    /// together does not come again together.
-    fn rest(&self, offset: u64, attempt: u32) -> Duration {
-        const SPREAD: f64 = 0.2;
-        let doublings = attempt.saturating_sub(1).min(20);
-        let rest = self
-            .first_rest
-            .saturating_mul(1 << doublings)
-            .min(self.longest_rest);
-        // Any well-mixed bits do.
-        let bits = (offset ^ u64::from(attempt) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
-        let spread = 2.0 * bits as f64 / f64::from(u16::MAX) - 1.0;
-        rest.mul_f64(1.0 + SPREAD * spread)
-    }
 }
 
 #[cfg(test)]

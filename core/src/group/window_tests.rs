@@ -12,7 +12,9 @@ const PATIENCE: Patience = Patience {
 };
 
 fn event() -> Arc<Event> {
-    Arc::new(Event::on("orders.new", "x").expect("valid"))
+    let mut event = Event::on("orders.new", "x").expect("valid");
+    event.set_trace(Some(loom_telemetry::ids::new_root(true)));
+    Arc::new(event)
 }
 
 fn offsets(attempts: &[Attempt]) -> Vec<(u64, u32)> {
@@ -63,9 +65,10 @@ fn after_the_last_attempt_or_a_reject_it_is_dead_until_it_is_buried() {
     window.push(event(), 1);
     window.push(event(), 0);
     take(&mut window, 1, 9, now);
-    assert!(
-        matches!(window.settle(1, 2, 1, Verdict::Reject, now), Settled::Dead(dead) if dead.number == 1)
-    );
+    assert!(matches!(
+        window.settle(1, 2, 1, Verdict::Reject, now),
+        Settled::Dead
+    ));
     for attempt in 1..PATIENCE.max_attempts {
         let retry = Verdict::Retry(Some(Duration::ZERO));
         assert!(matches!(
@@ -76,9 +79,10 @@ fn after_the_last_attempt_or_a_reject_it_is_dead_until_it_is_buried() {
         assert_eq!(take(&mut window, 1, 9, now), [(0, attempt + 1)]);
     }
     let last = PATIENCE.max_attempts;
-    assert!(
-        matches!(window.settle(1, 0, last, Verdict::Retry(None), now), Settled::Dead(dead) if dead.number == last)
-    );
+    assert!(matches!(
+        window.settle(1, 0, last, Verdict::Retry(None), now),
+        Settled::Dead
+    ));
     assert_eq!(
         take(&mut window, 1, 9, now),
         [],
@@ -162,11 +166,79 @@ fn rests_double_and_have_an_end() {
     assert!(rests.len() > 40, "they are spread");
 }
 
+#[test]
+fn an_attempt_knows_the_one_before_that_was_sent() {
+    let now = Instant::now();
+    let mut window = Window::new(0, PATIENCE);
+    let event = event();
+    let trace = event.trace().expect("it has one");
+    window.push(event, 0);
+    let attempt = |window: &mut Window, number: u32| {
+        let mut taken = Vec::new();
+        window.take(1, 1, now, &mut taken);
+        assert_eq!(taken[0].number, number);
+        taken[0].previous
+    };
+    let fail = |window: &mut Window, number: u32| {
+        let settled = window.settle(1, 0, number, Verdict::Retry(Some(Duration::ZERO)), now);
+        window.failed(0, format!("no {number}"), u64::from(number));
+        window.pass(now);
+        settled
+    };
+    assert_eq!(attempt(&mut window, 1), None);
+    window.forwarded(0, 1, SpanId([1; 8]));
+    fail(&mut window, 1);
+    let first = TraceContext {
+        span_id: SpanId([1; 8]),
+        ..trace
+    };
+    assert_eq!(attempt(&mut window, 2), Some(first));
+    // The second was lost before its delivery was written.
+    fail(&mut window, 2);
+    assert_eq!(attempt(&mut window, 3), Some(first));
+    window.forwarded(0, 3, SpanId([3; 8]));
+    assert!(window.dead(0).is_none(), "not yet");
+    assert!(matches!(fail(&mut window, 3), Settled::Dead));
+    let (_, history) = window.dead(0).expect("it is");
+    let told = history.attempts().iter();
+    let told: Vec<_> = told
+        .map(|a| (a.number, &*a.error, a.span.0[0], a.unix_nano))
+        .collect();
+    assert_eq!(
+        told,
+        [(1, "no 1", 1, 1), (2, "no 2", 0, 2), (3, "no 3", 3, 3)]
+    );
+}
+
+#[test]
+fn a_delivery_that_is_written_too_late_is_told_all_the_same() {
+    let now = Instant::now();
+    let mut window = Window::new(0, PATIENCE);
+    window.push(event(), 0);
+    take(&mut window, 1, 1, now);
+    let late = now + PATIENCE.timeout;
+    assert_eq!(window.pass(late).len(), 1);
+    window.failed(0, "it took too long".to_owned(), 1);
+    window.forwarded(0, 1, SpanId([1; 8]));
+    window.pass(late + PATIENCE.longest_rest);
+    let mut taken = Vec::new();
+    window.take(1, 1, late, &mut taken);
+    let previous = taken[0].previous.map(|context| context.span_id);
+    assert_eq!(previous, Some(SpanId([1; 8])));
+}
+
+#[test]
+fn a_slot_stays_small() {
+    // A group remembers up to 65,536 of them.
+    assert!(size_of::<Slot>() <= 56, "{}", size_of::<Slot>());
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Push(u64),
     Skip,
     Take { member: u64, max: usize },
+    Forward(usize),
     Settle { which: usize, verdict: u8 },
     Leave(u64),
     Pass(u64),
@@ -178,6 +250,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..4_u64).prop_map(Step::Push),
         1 => Just(Step::Skip),
         4 => (1..4_u64, 0..4_usize).prop_map(|(member, max)| Step::Take { member, max }),
+        3 => any::<usize>().prop_map(Step::Forward),
         5 => (any::<usize>(), 0..4_u8).prop_map(|(which, verdict)| Step::Settle { which, verdict }),
         1 => (1..4_u64).prop_map(Step::Leave),
         2 => (0..40_u64).prop_map(Step::Pass),
@@ -196,10 +269,16 @@ proptest! {
         let mut in_hand: BTreeMap<u64, (u64, u32)> = BTreeMap::new();
         let mut dead: Vec<u64> = Vec::new();
         let mut settled: BTreeSet<u64> = BTreeSet::new();
-        let note = |outcome: Settled, offset: u64, dead: &mut Vec<u64>, settled: &mut BTreeSet<u64>| match outcome {
+        // The span of each attempt that was sent, by offset and number.
+        let mut spans: BTreeMap<(u64, u32), SpanId> = BTreeMap::new();
+        let note = |outcome: Settled, offset: u64, window: &mut Window, dead: &mut Vec<u64>, settled: &mut BTreeSet<u64>| match outcome {
             Settled::Done => assert!(settled.insert(offset), "{offset} twice"),
-            Settled::Dead(attempt) => dead.push(attempt.offset),
-            Settled::Again | Settled::Stale => {}
+            Settled::Dead => {
+                window.failed(offset, String::new(), 0);
+                dead.push(offset);
+            }
+            Settled::Again => window.failed(offset, String::new(), 0),
+            Settled::Stale => {}
         };
         // At the end: everybody takes, acknowledges and buries until nothing is left.
         let end = (0..400).flat_map(|_| [
@@ -231,8 +310,21 @@ proptest! {
                             }
                         }
                         prop_assert!((1..=PATIENCE.max_attempts).contains(&attempt.number));
+                        let mut before = spans.range((attempt.offset, 0)..(attempt.offset, attempt.number));
+                        prop_assert_eq!(
+                            attempt.previous.map(|context| context.span_id),
+                            before.next_back().map(|(_, span)| *span)
+                        );
                         prop_assert_eq!(in_hand.insert(attempt.offset, (member, attempt.number)), None);
                     }
+                }
+                Step::Forward(which) => {
+                    let Some((offset, (_, attempt))) = (!in_hand.is_empty())
+                        .then(|| in_hand.iter().nth(which % in_hand.len()).map(|(o, m)| (*o, *m)))
+                        .flatten() else { continue };
+                    let span = loom_telemetry::ids::new_span_id();
+                    spans.insert((offset, attempt), span);
+                    window.forwarded(offset, attempt, span);
                 }
                 Step::Settle { which, verdict } => {
                     let Some((offset, (member, attempt))) = (!in_hand.is_empty())
@@ -242,23 +334,30 @@ proptest! {
                     in_hand.remove(&offset);
                     let outcome = window.settle(member, offset, attempt, verdict, now);
                     prop_assert!(!matches!(outcome, Settled::Stale));
-                    note(outcome, offset, &mut dead, &mut settled);
+                    note(outcome, offset, &mut window, &mut dead, &mut settled);
                 }
                 Step::Leave(member) => {
-                    in_hand.retain(|_, (of, _)| *of != member);
-                    for outcome in window.leave(member) {
-                        note(outcome, u64::MAX, &mut dead, &mut settled);
+                    for (offset, outcome) in window.leave(member) {
+                        prop_assert_eq!(in_hand.remove(&offset).map(|(of, _)| of), Some(member));
+                        note(outcome, offset, &mut window, &mut dead, &mut settled);
                     }
+                    prop_assert!(in_hand.values().all(|(of, _)| *of != member));
                 }
                 Step::Pass(seconds) => {
                     now += Duration::from_secs(seconds);
                     for Late { member, offset, attempt, settled: outcome } in window.pass(now) {
                         prop_assert_eq!(in_hand.remove(&offset), Some((member, attempt)));
-                        note(outcome, offset, &mut dead, &mut settled);
+                        note(outcome, offset, &mut window, &mut dead, &mut settled);
                     }
                 }
                 Step::Bury => if let Some(offset) = dead.pop() {
+                    let (_, history) = window.dead(offset).expect("it is to be buried");
+                    for attempt in history.attempts() {
+                        let span = spans.get(&(offset, attempt.number)).copied().unwrap_or_default();
+                        prop_assert_eq!(attempt.span, span);
+                    }
                     window.buried(offset);
+                    prop_assert!(window.dead(offset).is_none());
                     prop_assert!(settled.insert(offset));
                 }
             }

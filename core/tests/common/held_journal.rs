@@ -36,6 +36,15 @@ impl HeldJournal {
         })
     }
 
+    /// What another one has committed, without its cursors.
+    pub(crate) fn copy_of(other: &Self) -> Arc<Self> {
+        let state = other.state.lock();
+        let copy = Self::new(state.room);
+        copy.state.lock().events.clone_from(&state.events);
+        copy.commit();
+        copy
+    }
+
     pub(crate) fn commit(&self) {
         let committed = self.state.lock().events.len() as u64;
         self.progress

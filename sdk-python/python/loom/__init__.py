@@ -20,10 +20,13 @@ import logging
 import os
 
 from loom import _native
+from loom._client import ConnectionChange
 from loom._native import Event
 from loom.agent import Agent
+from loom.blocking import BlockingContext
 from loom.config import Qos
-from loom.context import BlockingContext, Context
+from loom.context import Context
+from loom.contract import Proposal, Proposals
 from loom.envelope import Envelope
 from loom.exceptions import (
     AgentIdInUse,
@@ -43,6 +46,8 @@ from loom.exceptions import (
     ProviderGone,
     UnknownCapability,
 )
+from loom.join import Joined
+from loom.replies import FanOut, Replies
 from loom.signals import Reject, Retry
 from loom.telemetry import (
     TelemetryReport,
@@ -58,6 +63,7 @@ __all__ = [
     "AgentIdInUse",
     "BlockingContext",
     "Cancelled",
+    "ConnectionChange",
     "ConnectionLost",
     "Context",
     "DeadlineExceeded",
@@ -65,17 +71,22 @@ __all__ = [
     "Event",
     "EventExpired",
     "EventTooLarge",
+    "FanOut",
     "HandlerFailed",
     "InvalidAgent",
     "InvalidEvent",
+    "Joined",
     "LoomError",
     "NotStored",
     "Overloaded",
     "PermissionDenied",
+    "Proposal",
+    "Proposals",
     "ProtocolError",
     "ProviderGone",
     "Qos",
     "Reject",
+    "Replies",
     "Retry",
     "TelemetryReport",
     "TracerProvider",

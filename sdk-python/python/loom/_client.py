@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from loom.exceptions import ConnectionLost, LoomError, Overloaded
+from loom._answers import OpenAnswers
+from loom.exceptions import ConnectionLost, LoomError
 
 if TYPE_CHECKING:
     import asyncio
@@ -13,12 +14,19 @@ if TYPE_CHECKING:
 
     from loom import _native
 
-__all__ = ["CallHandler", "Connection"]
+__all__ = ["CallHandler", "Connection", "ConnectionChange"]
 
 _log = logging.getLogger("loom")
 
-MAX_OPEN_REQUESTS = 4096
-"""Requests of one agent that may wait for a reply at once, and the same for calls."""
+
+class ConnectionChange(NamedTuple):
+    """An agent has got its connection, or has lost it and tries to get another one."""
+
+    is_connected: bool
+    streams: int
+    """How many connections there have been since the agent's start; 2 and more: it is connected again."""
+    reason: str = ""
+    """Why it was lost."""
 
 
 class CallHandler(Protocol):
@@ -44,6 +52,7 @@ class Connection:
         agent_id: str,
         address: str,
         on_error: Callable[[LoomError], None],
+        on_connection: Callable[[ConnectionChange], None],
     ) -> None:
         self.client = client
         self.calls = OpenAnswers("calls")
@@ -54,16 +63,18 @@ class Connection:
         self._agent_id = agent_id
         self._address = address
         self._on_error = on_error
+        self._on_connection = on_connection
         self._call_handler: CallHandler | None = None
         self._on_lost: Callable[[], None] | None = None
         self._is_connected = False
-        self._was_connected = False
+        self._streams = 0
         self._has_told_of_loss = False
         self._waiting_for_connection: list[asyncio.Future[None]] = []
         self._waiting_for_room: list[asyncio.Future[None]] = []
         self._confirms: dict[int, list[asyncio.Future[None]]] = {}
         self._flushes: dict[int, list[asyncio.Future[None]]] = {}
         self.rejected = 0
+        self.replies_dropped = 0
 
     def serve_calls(self, handler: CallHandler) -> None:
         """Hand calls of other agents to this one."""
@@ -135,8 +146,8 @@ class Connection:
         self._is_connected = True
         level = logging.INFO if self._has_told_of_loss else logging.DEBUG
         self._has_told_of_loss = False
-        again = "again " if self._was_connected else ""
-        self._was_connected = True
+        again = "again " if self._streams else ""
+        self._streams += 1
         _log.log(
             level,
             "agent %s is connected %sto the Loom server %s at %s (window %d)",
@@ -147,6 +158,7 @@ class Connection:
             publish_window,
         )
         _resolve(self._waiting_for_connection)
+        self._on_connection(ConnectionChange(is_connected=True, streams=self._streams))
 
     def _on_disconnected(self, reason: str) -> None:
         was_connected, self._is_connected = self._is_connected, False
@@ -157,6 +169,7 @@ class Connection:
                 self._call_handler.disconnected()
             if self._on_lost is not None:
                 self._on_lost()
+            self._on_connection(ConnectionChange(is_connected=False, streams=self._streams, reason=reason))
         if self._has_told_of_loss:
             _log.debug("agent %s is still not connected to %s: %s", self._agent_id, self._address, reason)
             return
@@ -199,12 +212,15 @@ class Connection:
         if waiting:
             _resolve(waiting, error)
             return
+        if event_id is not None and self.requests.refuse(event_id, error):
+            return
         _log.warning("event %s of agent %s was rejected: %s", event_id, self._agent_id, error)
         self._on_error(error)
 
     def _on_reply(self, event: _native.Event) -> None:
         if not self.requests.resolve(event.correlation_id, event):
-            _log.debug("a reply came too late: correlation id %s", event.correlation_id)
+            self.replies_dropped += 1
+            _log.debug("nobody waits for a reply of %s: correlation id %s", event.sender, event.correlation_id)
 
     def _on_call(self, *call: Any) -> None:
         if self._call_handler is not None:
@@ -235,48 +251,6 @@ class Connection:
         self._flushes.clear()
         self.calls.fail_all(error)
         self.requests.fail_all(error)
-
-
-class OpenAnswers:
-    """Answers that somebody waits for, by id; bounded, and emptied by whoever waits."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._open: dict[int | str, asyncio.Future[Any]] = {}
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def open(self, key: int | str, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
-        """Wait for an answer; ``close`` it whatever happens."""
-        if len(self._open) >= MAX_OPEN_REQUESTS:
-            raise Overloaded(f"{len(self._open)} {self._what} of this agent are open already; wait for answers")
-        future: asyncio.Future[Any] = loop.create_future()
-        self._open[key] = future
-        return future
-
-    def close(self, key: int | str) -> None:
-        """Nobody waits any more."""
-        self._open.pop(key, None)
-
-    def resolve(self, key: int | str, answer: object) -> bool:
-        """Give the answer; False when nobody waits for it."""
-        future = self._open.get(key)
-        if future is None or future.done():
-            return False
-        future.set_result(answer)
-        return True
-
-    def fail(self, key: int | str, error: LoomError) -> None:
-        """Give an error for an answer."""
-        future = self._open.get(key)
-        if future is not None and not future.done():
-            future.set_exception(error)
-
-    def fail_all(self, error: LoomError) -> None:
-        """Give everybody an error."""
-        for key in tuple(self._open):
-            self.fail(key, error)
 
 
 def _resolve(waiting: list[asyncio.Future[None]], error: LoomError | None = None) -> None:

@@ -16,9 +16,9 @@ from loom.signals import Reject, Retry
 if TYPE_CHECKING:
     from loom.context import Context
 
-__all__ = ["DEFAULT_TIMEOUT", "Deadlines", "Running", "check_seconds"]
+__all__ = ["HANDLER_TIMEOUT", "Deadlines", "Running", "check_seconds"]
 
-DEFAULT_TIMEOUT = 30.0
+HANDLER_TIMEOUT = 30.0
 """Seconds that a handler may take, unless told otherwise."""
 
 

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 import json
 import logging
-import signal
 import uuid
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loom import _native
 from loom._client import Connection
-from loom._deadlines import DEFAULT_TIMEOUT, check_seconds
+from loom._deadlines import HANDLER_TIMEOUT, check_seconds
 from loom._otel import current_source
+from loom._running import until_signalled, within
 from loom._spans import spans_for
 from loom.actions import ActionServer, Capability
 from loom.config import Qos, Settings
-from loom.context import Emitter, Outgoing
-from loom.dispatch import Dispatcher, Handler
+from loom.context import DEFAULT_TIMEOUT, Emitter, Outgoing
+from loom.contract import Bidder, Contracts
+from loom.dispatch import Dispatcher, handler_of
 from loom.exceptions import InvalidAgent, LoomError
+from loom.join import Join
 from loom.subscription import Subscription, acknowledged, check_pattern
 from loom.telemetry import forward_logs
 
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
+    from loom._client import ConnectionChange
     from loom.context import Context
+    from loom.join import By
     from loom.subscription import Start
 
     EventHandler = Callable[[Context, str, _native.Event], Any]
@@ -63,8 +66,10 @@ class Agent(Outgoing):
         "_actions",
         "_capabilities",
         "_connection",
+        "_contracts",
         "_dispatcher",
         "_is_stopping",
+        "_on_connection",
         "_on_error",
         "_settings",
         "_spans",
@@ -97,6 +102,7 @@ class Agent(Outgoing):
         heartbeat_timeout: float = 0.0,
         capture_content: bool | None = None,
         on_error: Callable[[LoomError], None] | None = None,
+        on_connection: Callable[[ConnectionChange], None] | None = None,
     ) -> None:
         if not _native.is_valid_agent_id(agent_id):
             raise InvalidAgent(
@@ -121,11 +127,13 @@ class Agent(Outgoing):
         self._subscriptions: list[Subscription] = []
         self._capabilities: dict[str, Capability] = {}
         self._on_error = on_error
+        self._on_connection = on_connection
         self._event = None
         self._connection: Connection | None = None
         self._dispatcher: Dispatcher | None = None
         self._actions: ActionServer | None = None
         self._is_stopping = False
+        self._contracts = Contracts(self.instance_id)
         self._spans = spans_for(agent_id, self.instance_id)
         patterns = [topics] if isinstance(topics, str) else list(topics)
         if patterns and on_event is None:
@@ -155,9 +163,8 @@ class Agent(Outgoing):
         ``capacity`` is the size of the mailbox on the server, in events; 0 means the default of the QoS. An event that
         two subscriptions of an agent want is delivered twice.
 
-        A handler may take ``timeout`` seconds; 0 means the agent's ``timeout``, and that is 30 unless it was told
-        otherwise; ``math.inf`` means that there is no limit. Then it is cancelled: it has failed, and its span says
-        TIMEOUT. A plain function cannot be cancelled: ``ctx.is_cancelled`` tells it.
+        A handler may take ``timeout`` seconds, 0 means as many as the agent's may; then it is cancelled, and its span
+        says TIMEOUT. A plain function cannot be cancelled: ``ctx.is_cancelled`` tells it.
 
         With ``ack`` the events come from the stream that keeps them, and come again until a handler has handled them:
         it acknowledges by returning. ``raise loom.Retry(delay=seconds)``, or any other exception, asks for another
@@ -183,7 +190,7 @@ class Agent(Outgoing):
         )
 
         def register(function: H) -> H:
-            handler = _handler(function, self._limit(timeout))
+            handler = handler_of(function, self._limit(timeout))
             self._subscriptions.extend(Subscription(pattern, kind, capacity, share, handler) for pattern in patterns)
             return function
 
@@ -194,7 +201,7 @@ class Agent(Outgoing):
     ) -> Callable[[H], H]:
         """Provide a capability: ``async def handler(ctx, args)`` returns the result, as JSON or bytes.
 
-        It may take ``timeout`` seconds, as handlers of events may, and no longer than its caller waits.
+        It may take ``timeout`` seconds as handlers of events may, and no longer than its caller waits.
         """
         self._check_not_started("capabilities")
         check_seconds("timeout", timeout)
@@ -209,13 +216,66 @@ class Agent(Outgoing):
 
         def register(function: H) -> H:
             text = description or inspect.getdoc(function) or ""
-            self._capabilities[name] = Capability(name, _handler(function, self._limit(timeout)), text, schema)
+            self._capabilities[name] = Capability(name, handler_of(function, self._limit(timeout)), text, schema)
             return function
 
         return register
 
+    def join(
+        self,
+        *patterns: str,
+        by: By = "correlation_id",
+        timeout: float = DEFAULT_TIMEOUT,
+        ack: bool = False,
+        group: str | None = None,
+        max_attempts: int = 0,
+    ) -> Callable[[H], H]:
+        """Handle events that belong together by one call: ``async def handler(ctx, joined)``.
+
+        It is called when an event of each pattern has come with the same ``correlation_id``, or ``thread_id``, or
+        ``timeout`` seconds after the first one with those that are there: ``joined.missing`` tells. ``ctx`` is that of
+        the last event, and its span is linked to all of them.
+
+        With ``ack`` all of them come again until the handler has handled them. Each pattern has a group of its own
+        then, named after ``group`` and its place.
+        """
+        self._check_not_started("subscriptions")
+
+        def register(function: H) -> H:
+            join = Join(function, patterns, by, timeout, ack=ack)
+            for number, pattern in enumerate(patterns, start=1):
+                share: dict[str, Any] = {}
+                if ack:
+                    share = {"group": f"{group or self.agent_id}.{number}", "max_attempts": max_attempts}
+                # It begins with the event's arrival: the waiting must not use up the handler's time.
+                limit = timeout + (self._timeout or HANDLER_TIMEOUT)
+                self.on(pattern, ack=ack, timeout=limit, **share)(join.handler(pattern))
+            return function
+
+        return register
+
+    def contractor(
+        self,
+        *patterns: str,
+        bid: Callable[[Context, Any], Any],
+        perform: Callable[[Context, Any, Any], Any],
+        qos: Qos | str = Qos.BATCHED,
+    ) -> None:
+        """Take part in contract nets: bid for tasks on these topics, and perform those that are awarded.
+
+        ``bid(ctx, task)`` returns what this agent would do the task for, or None where it does not want it; a bid
+        reserves nothing and may never be awarded. ``perform(ctx, task, bid)`` does the work and returns its result, as
+        JSON or bytes. Both are async or plain functions; a plain one runs in a thread. See ``call_for_proposals``.
+        """
+        bidder = Bidder(self._contracts, bid, perform)
+        self.on(*patterns, qos=qos)(bidder.on_cfp)
+        if self._contracts.capability not in self._capabilities:
+            self.capability(self._contracts.capability, description="takes the awards of this process' bids")(
+                self._contracts.award
+            )
+
     def _limit(self, timeout: float) -> float:
-        return timeout or self._timeout or DEFAULT_TIMEOUT
+        return timeout or self._timeout or HANDLER_TIMEOUT
 
     # ---- life ----
 
@@ -256,7 +316,12 @@ class Agent(Outgoing):
         )
         self._spans.bind(client)
         connection = Connection(
-            client, loop, agent_id=self.agent_id, address=self._settings.address, on_error=self._report_error
+            client,
+            loop,
+            agent_id=self.agent_id,
+            address=self._settings.address,
+            on_error=self._report_error,
+            on_connection=self._report_connection,
         )
         emitter = Emitter(
             connection,
@@ -265,8 +330,10 @@ class Agent(Outgoing):
             emit_timeout=self._settings.emit_timeout,
             capture_content=self._settings.capture_content,
         )
+        self._contracts.bind(emitter)
         handlers = {number: wanted.handler for number, wanted in enumerate(self._subscriptions, start=1)}
         dispatcher = Dispatcher(connection, handlers, self._spans, emitter, max_in_flight=self._settings.max_in_flight)
+        emitter.parked = dispatcher.parked
         actions = ActionServer(self._capabilities, dispatcher, self._spans, emitter)
         connection.serve_calls(actions)
         self._connection, self._dispatcher, self._actions, self._emitter = connection, dispatcher, actions, emitter
@@ -294,13 +361,13 @@ class Agent(Outgoing):
         deadline = monotonic() + self._settings.stop_timeout
         connection.client.freeze()
         # Three quarters for handlers, and the rest for what they have left behind.
-        await _within((deadline - monotonic()) * 0.75, _all_rest(dispatcher, actions))
+        await within((deadline - monotonic()) * 0.75, _all_rest(dispatcher, actions))
         await actions.stop()
         await dispatcher.stop()
         if connection.is_connected:
-            await _within(deadline - monotonic(), connection.flushed())
+            await within(deadline - monotonic(), connection.flushed())
             connection.client.leave()
-            await _within(max(0.1, deadline - monotonic()), asyncio.shield(connection.closed))
+            await within(max(0.1, deadline - monotonic()), asyncio.shield(connection.closed))
         await self._close(deadline)
 
     async def _close(self, deadline: float) -> None:
@@ -342,41 +409,7 @@ class Agent(Outgoing):
         A second signal ends the process at once.
         """
         with asyncio.Runner() as runner:
-            return runner.run(self._run(main))
-
-    async def _run(self, main: Callable[[Agent], Awaitable[object]] | None) -> int:
-        loop = asyncio.get_running_loop()
-        stopping = asyncio.Event()
-
-        def stop(number: signal.Signals) -> None:
-            if stopping.is_set():
-                _log.warning("agent %s: %s again, leaving at once", self.agent_id, number.name)
-                for handled in signals:
-                    loop.remove_signal_handler(handled)
-                signal.raise_signal(number)
-            _log.info("agent %s: %s, stopping", self.agent_id, number.name)
-            stopping.set()
-
-        signals = (signal.SIGINT, signal.SIGTERM)
-        for number in signals:
-            loop.add_signal_handler(number, stop, number)
-        try:
-            work = asyncio.ensure_future(self._live(main))
-            stopped = asyncio.ensure_future(stopping.wait())
-            await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
-            if not work.done():
-                work.cancel()
-            try:
-                await work
-            except asyncio.CancelledError:
-                pass
-            finally:
-                await self.stop()
-            return 0
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+            return runner.run(until_signalled(self.agent_id, self._live(main), self.stop))
 
     async def _live(self, main: Callable[[Agent], Awaitable[object]] | None) -> None:
         await self.start()
@@ -407,6 +440,8 @@ class Agent(Outgoing):
         _, dispatcher, _ = self._parts()
         counted = dict(connection.client.stats())
         counted["rejected"] = connection.rejected
+        counted["replies_dropped"] = connection.replies_dropped
+        counted["proposals_open"] = len(self._contracts)
         counted["handled"] = dispatcher.handled
         counted["failed"] = dispatcher.failed
         counted["timed_out"] = dispatcher.deadlines.timed_out
@@ -444,28 +479,14 @@ class Agent(Outgoing):
             except Exception:  # noqa: BLE001 - logged, whatever it is
                 _log.exception("on_error of agent %s failed", self.agent_id)
 
-
-def _handler(function: Callable[..., Any], timeout: float) -> Handler:
-    inner: Any = function
-    while isinstance(inner, functools.partial):
-        inner = inner.func
-    if not callable(inner):
-        raise TypeError(f"a handler is a function, not {type(inner).__name__}")
-    call = inner if inspect.isroutine(inner) or inspect.isclass(inner) else inner.__call__
-    if inspect.isasyncgenfunction(call) or inspect.isgeneratorfunction(call):
-        raise TypeError(f"{function!r} is a generator: a handler is an async or a plain function")
-    return Handler(function, inspect.iscoroutinefunction(call), timeout)
+    def _report_connection(self, change: ConnectionChange) -> None:
+        if self._on_connection is not None:
+            try:
+                self._on_connection(change)
+            except Exception:  # noqa: BLE001 - logged, whatever it is
+                _log.exception("on_connection of agent %s failed", self.agent_id)
 
 
 async def _all_rest(dispatcher: Dispatcher, actions: ActionServer) -> None:
     await dispatcher.rest()
     await actions.rest()
-
-
-async def _within(seconds: float, done: Awaitable[object]) -> bool:
-    try:
-        async with asyncio.timeout(max(0.0, seconds)):
-            await done
-    except (TimeoutError, LoomError):
-        return False
-    return True

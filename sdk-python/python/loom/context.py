@@ -1,30 +1,37 @@
-"""What a handler is given, and what an agent can do outside of handlers: emit, request, reply, invoke."""
+"""What a handler is given, and what an agent can do outside of handlers: emit, request, fan out, reply, invoke."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import uuid
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Span, use_span
 
 from loom import _native
+from loom._joining import link
 from loom._otel import SPAN_KEY, baggage_header, get_current
 from loom._payload import decode, encode, encode_json, is_binary
 from loom._spans import trace_headers
-from loom.exceptions import ConnectionLost, DeadlineExceeded, InvalidEvent, LoomError
+from loom.barrier import meet
+from loom.blocking import BlockingContext
+from loom.contract import CFP, Proposals, open_until
+from loom.exceptions import DeadlineExceeded, InvalidEvent, LoomError
 from loom.lifecycle import Tool, tell_thought
+from loom.replies import FanOut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from opentelemetry.context import Context as OtelContext
 
     from loom._client import Connection
     from loom._spans import Spans
 
-__all__ = ["BlockingContext", "Context", "Emitter"]
+__all__ = ["Context", "Emitter"]
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds that a request or a call waits for its answer, unless told otherwise."""
@@ -32,8 +39,6 @@ _GRACE = 1.0
 """Seconds beyond a call's deadline: the server's own answer says more than ours."""
 
 _NativeSpan = _native.Span
-
-R = TypeVar("R")
 
 
 class Emitter:
@@ -57,6 +62,7 @@ class Emitter:
         self.emit_timeout = emit_timeout
         self.capture_content = capture_content
         self.loop = asyncio.get_running_loop()
+        self.parked: Callable[[], AbstractContextManager[None]] = nullcontext
         self.call_ids = itertools.count(1)
 
 
@@ -183,6 +189,7 @@ class Outgoing:
 
         Raises:
             DeadlineExceeded: Nobody has replied within ``timeout`` seconds.
+            EventExpired: The event has made too many hops; and whatever else the server refuses it for.
 
         """
         emitter = self._emitter
@@ -191,7 +198,7 @@ class Outgoing:
         reply = requests.open(correlation_id, emitter.loop)
         try:
             async with asyncio.timeout(timeout):
-                await self.emit(
+                event_id = await self.emit(
                     topic,
                     type=type,
                     payload=payload,
@@ -200,14 +207,100 @@ class Outgoing:
                     reply_to=emitter.inbox,
                     metadata=metadata,
                 )
+                requests.asked_with(correlation_id, event_id)
                 event: _native.Event = await reply
-                return event
         except TimeoutError as error:
             if isinstance(error, LoomError):
                 raise
             raise DeadlineExceeded(f"nobody replied to the request on {topic} within {timeout} s") from None
         finally:
             requests.close(correlation_id)
+        link(self._joining_span, (event,))
+        return event
+
+    def fan_out(
+        self,
+        topic: str,
+        payload: Any = b"",
+        *,
+        n: int | None = None,
+        type: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
+        thread_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> FanOut:
+        """Publish one request and gather the replies of many: the first ``n``, or all that come in ``timeout`` seconds.
+
+        ``await`` returns ``Replies``, and no error when some are missing: ``is_complete`` and ``missing`` tell. To take
+        replies as they come, see ``FanOut``. One reply of each agent counts.
+
+        Raises:
+            DeadlineExceeded: The request itself was not taken within ``timeout`` seconds.
+            EventExpired: It has made too many hops; and whatever else the server refuses it for.
+
+        """
+        emitter = self._emitter
+
+        async def send(correlation_id: str) -> str:
+            return await self.emit(
+                topic,
+                type=type,
+                payload=payload,
+                thread_id=thread_id,
+                correlation_id=correlation_id,
+                reply_to=emitter.inbox,
+                metadata=metadata,
+                timeout=timeout,
+            )
+
+        return FanOut(emitter.connection.requests, send, self._joining_span, n=n, timeout=timeout)
+
+    async def call_for_proposals(
+        self,
+        topic: str,
+        task: Any = b"",
+        *,
+        n: int | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        open_for: float = 60.0,
+        thread_id: str | None = None,
+    ) -> Proposals:
+        """Ask who would do a task, and return the proposals of ``n`` agents, or of all that answer in time.
+
+        ``await proposals.award(best)`` gives the task to one of them and returns its result. Proposals that are neither
+        awarded nor rejected stay open for ``open_for`` seconds, at most a day.
+
+        Raises:
+            DeadlineExceeded: The call itself was not taken within ``timeout`` seconds.
+
+        """
+        replies = await self.fan_out(
+            topic, task, n=n, type=CFP, timeout=timeout, thread_id=thread_id, metadata=open_until(open_for)
+        )
+        return Proposals(self, replies)
+
+    async def barrier(self, name: str, parties: int, *, timeout: float = DEFAULT_TIMEOUT) -> int:
+        """Wait until so many parties have come to the barrier of this name; return how many had come before this one.
+
+        All go on when the last has come, and the next one to come begins the next round. Who dies, is cancelled or
+        gives up while it waits has not come.
+
+        Raises:
+            DeadlineExceeded: Too few came within ``timeout`` seconds; the message says how many.
+            InvalidEvent: The others wait for another number of parties.
+
+        """
+        with self.parked():
+            return await meet(self._emitter, self.invoke, name, parties, timeout)
+
+    def parked(self) -> AbstractContextManager[None]:
+        """Outside of handlers there is no place to give to another."""
+        return nullcontext()
+
+    @property
+    def _joining_span(self) -> Any:
+        """The span of the work that waits for replies."""
+        return get_current().get(SPAN_KEY)
 
     async def invoke(self, capability: str, args: Any = None, *, timeout: float = DEFAULT_TIMEOUT) -> Any:
         """Call a capability of whichever agent provides it, and return its result.
@@ -310,10 +403,19 @@ class Context(Outgoing):
         """The event loop of the agent."""
         return self._emitter.loop
 
+    def parked(self) -> AbstractContextManager[None]:
+        """Give this handler's place among ``max_in_flight`` to another one while it waits for further events."""
+        # Calls have no place among them.
+        return nullcontext() if self._event is None else self._emitter.parked()
+
     @property
     def blocking(self) -> BlockingContext:
         """The same for handlers that are plain functions, which run in a thread."""
         return BlockingContext(self)
+
+    @property
+    def _joining_span(self) -> Any:
+        return self.span
 
     async def reply(
         self,
@@ -343,48 +445,6 @@ class Context(Outgoing):
             thread_id=event.thread_id or None,
             metadata=metadata,
         )
-
-
-class BlockingContext:
-    """``emit``, ``request``, ``reply`` and ``invoke`` for a thread: each waits until it is done."""
-
-    __slots__ = ("_context",)
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    def emit(self, topic: str, **options: Any) -> str:
-        """See ``Context.emit``."""
-        return self._run(self._context.emit(topic, **options))
-
-    def request(self, topic: str, payload: Any = b"", **options: Any) -> _native.Event:
-        """See ``Context.request``."""
-        return self._run(self._context.request(topic, payload, **options))
-
-    def reply(self, payload: Any = b"", **options: Any) -> str:
-        """See ``Context.reply``."""
-        return self._run(self._context.reply(payload, **options))
-
-    def invoke(self, capability: str, args: Any = None, **options: Any) -> Any:
-        """See ``Context.invoke``."""
-        return self._run(self._context.invoke(capability, args, **options))
-
-    def _run(self, running: Coroutine[Any, Any, R]) -> R:
-        loop = self._context.loop
-        try:
-            is_on_loop = asyncio.get_running_loop() is loop
-        except RuntimeError:
-            is_on_loop = False
-        if is_on_loop:
-            running.close()
-            raise LoomError(
-                "ctx.blocking would wait for the event loop on the event loop: await the method of ctx itself"
-            )
-        if loop.is_closed():
-            running.close()
-            raise ConnectionLost("the agent has been stopped")
-        # The callback that starts the coroutine runs in a copy of this thread's context, the current span with it.
-        return asyncio.run_coroutine_threadsafe(running, loop).result()
 
 
 def _is_valid(span: Any) -> bool:

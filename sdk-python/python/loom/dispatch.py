@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import logging
 import math
 import select
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from time import monotonic
 from types import coroutine
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from loom._spans import Spans
     from loom.context import Emitter
 
-__all__ = ["Dispatcher", "Handler", "Work"]
+__all__ = ["Dispatcher", "Handler", "Work", "handler_of"]
 
 _log = logging.getLogger("loom")
 
@@ -63,6 +65,19 @@ class Handler(NamedTuple):
     is_async: bool
     timeout: float
     """Seconds that it may take."""
+
+
+def handler_of(function: Callable[..., Any], timeout: float) -> Handler:
+    """Look at a function of the user; it may take ``timeout`` seconds."""
+    inner: Any = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    if not callable(inner):
+        raise TypeError(f"a handler is a function, not {type(inner).__name__}")
+    call = inner if inspect.isroutine(inner) or inspect.isclass(inner) else inner.__call__
+    if inspect.isasyncgenfunction(call) or inspect.isgeneratorfunction(call):
+        raise TypeError(f"{function!r} is a generator: a handler is an async or a plain function")
+    return Handler(function, inspect.iscoroutinefunction(call), timeout)
 
 
 class Work(NamedTuple):
@@ -92,10 +107,12 @@ class Dispatcher:
         self._emitter = emitter
         self._max_workers = max_in_flight
         self._loop = asyncio.get_running_loop()
+        self._context = copy_context()
         self._queue: deque[_native.Event] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
         self._baton = False
+        self._is_crowded = False
         self._is_stopping = False
         self._waiting_for_rest: list[asyncio.Future[None]] = []
         self._threads: ThreadPoolExecutor | None = None
@@ -180,16 +197,14 @@ class Dispatcher:
 
     def _pass_baton(self) -> None:
         """Wake one idle worker, unless one is on its way already."""
-        if self._baton or self._is_stopping:
+        if self._baton or self._is_stopping or self._busy >= self._max_workers:
             return
         if self._idle:
             self._idle.pop().set_result(None)
-        elif len(self._workers) < self._max_workers:
+        else:
             worker = self._loop.create_task(self._work(), name="loom-worker")
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
-        else:
-            return
         self._baton = True
 
     # ---- handling: the hot path ----
@@ -199,7 +214,7 @@ class Dispatcher:
         self._baton = False
         slice_end = monotonic() + _SLICE
         while not self._is_stopping:
-            if not queue and not self._take():
+            if (not queue and not self._take()) or (self._is_crowded and self._is_too_many()):
                 await self._wait_for_baton()
                 slice_end = monotonic() + _SLICE
                 continue
@@ -282,6 +297,27 @@ class Dispatcher:
                 self._idle.remove(future)
 
     # ---- handling: what few do ----
+
+    @contextmanager
+    def parked(self) -> Generator[None]:
+        """Let another handler run in the place of one that waits for further events."""
+        self._max_workers += 1
+        # Not in this handler's context: a worker that begins now outlives it.
+        self._loop.call_soon(self._offer, context=self._context)
+        try:
+            yield
+        finally:
+            self._max_workers -= 1
+            self._is_crowded = True
+
+    def _offer(self) -> None:
+        if self._queue or self._take():
+            self._pass_baton()
+
+    def _is_too_many(self) -> bool:
+        """Tell whether a worker shall rest, since handlers that were parked have gone on beside its own."""
+        self._is_crowded = self._busy > self._max_workers
+        return self._is_crowded
 
     async def run(self, work: Work) -> Any:
         """Run a handler in the caller's task, in a context of its own."""

@@ -31,7 +31,8 @@ class LoomServer:
     """``loom up`` on this machine. Its addresses are known when the constructor returns.
 
     ``ports`` fixes ports by listener (``{"bridge": 50051}``); all others are free ones. ``settings`` is the text of a
-    ``loom.toml``; without it the server reads the one of this directory, as ``loom up`` does.
+    ``loom.toml``; without it the server reads the one of this directory, as ``loom up`` does. What it keeps is gone
+    with it, unless ``data_dir`` names a directory for it.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class LoomServer:
         *arguments: str,
         ports: Mapping[str, int] | None = None,
         settings: str | None = None,
+        data_dir: str | os.PathLike[str] | None = None,
         environment: Mapping[str, str] | None = None,
         start_timeout: float = 30.0,
     ) -> None:
@@ -46,7 +48,8 @@ class LoomServer:
         if binary is None:
             raise FileNotFoundError(f"no loom binary: put it into PATH, or name it with {BINARY}")
         fixed = dict(ports or {})
-        command = [binary, "up", "--json", "--ephemeral"]
+        command = [binary, "up", "--json"]
+        command += ["--ephemeral"] if data_dir is None else ["--data-dir", os.fspath(data_dir)]
         for name in ("bridge", "otlp_grpc", "otlp_http", "http"):
             command += [f"--{name.replace('_', '-')}-addr", f"127.0.0.1:{fixed.get(name, 0)}"]
         self._settings = None if settings is None else _file(settings)

@@ -38,7 +38,7 @@ impl Client {
         if parent.is_some() && !layout.context.is_sampled() {
             return Span::passing(layout.context, true, tracestate());
         }
-        let context = source.decide(parent.as_ref());
+        let context = source.decide_handler(parent.as_ref());
         if !context.is_sampled() {
             return Span::passing(context, false, tracestate());
         }
@@ -88,7 +88,7 @@ impl Client {
         let Some(source) = source else {
             return pass(parent);
         };
-        let context = source.decide(parent.as_ref());
+        let context = source.decide_handler(parent.as_ref());
         if !context.is_sampled() {
             return pass(parent);
         }

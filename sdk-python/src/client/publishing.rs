@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use loom_proto::semconv::{attribute as key, header, span};
-use loom_proto::topic::validate_topic;
+use loom_proto::topic::{is_inbox, validate_topic};
 use loom_proto::trace_context::SpanId;
 use loom_proto::wire::{EnvelopeHead, EventParts};
 use loom_proto::{EventId, TraceContext};
@@ -89,11 +89,13 @@ impl Client {
         if context.is_valid() {
             envelope.traceparent = std::str::from_utf8(&traceparent).unwrap_or_default();
         }
-        // The conversation goes on, one hop further.
+        // The conversation goes on, one hop further. A reply goes no further: it ends with whoever asked, and answers a
+        // request that has made its last hop as well.
         if let Some(cause) = emit.cause {
+            let further = u32::from(!is_inbox(emit.topic));
             envelope.thread_id = cause.thread_id();
             envelope.ttl = cause.delivery.layout.ttl;
-            envelope.hop = cause.delivery.layout.hop.saturating_add(1);
+            envelope.hop = cause.delivery.layout.hop.saturating_add(further);
         }
         let mut metadata = Vec::new();
         if let Some(extra) = &emit.extra {

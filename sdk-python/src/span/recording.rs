@@ -100,13 +100,19 @@ impl Recording {
     /// Changes a span that has not ended; warns with `what` when it has. The change must run no Python code: that might use
     /// this very span.
     pub(super) fn change(&self, py: Python<'_>, what: &str, change: impl FnOnce(&mut Body)) {
-        let mut body = self.body.lock();
-        if body.end_unix_nano == 0 {
-            change(&mut body);
-            return;
+        if !self.change_if_live(change) {
+            warn(py, what);
         }
-        drop(body);
-        warn(py, what);
+    }
+
+    /// The same without a warning; false when the span has ended.
+    pub(super) fn change_if_live(&self, change: impl FnOnce(&mut Body)) -> bool {
+        let mut body = self.body.lock();
+        let is_live = body.end_unix_nano == 0;
+        if is_live {
+            change(&mut body);
+        }
+        is_live
     }
 
     /// Ends the span and records it; false when it had ended before.

@@ -5,7 +5,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::{Addresses, Parts, executions, metrics};
+use super::{Addresses, Parts, executions, metrics, verification};
 
 /// What the handlers get.
 #[derive(Clone)]
@@ -14,7 +14,7 @@ struct Server {
     addresses: Addresses,
 }
 
-/// `/api/v1/info`, `/api/v1/agents`, and those of [`executions`].
+/// `/api/v1/info`, `/api/v1/agents`, `/api/v1/verify`, and those of [`executions`].
 pub(super) fn routes(parts: Parts, addresses: Addresses) -> Router {
     Router::new()
         .route("/api/v1/info", get(info))
@@ -23,7 +23,12 @@ pub(super) fn routes(parts: Parts, addresses: Addresses) -> Router {
             parts: parts.clone(),
             addresses,
         })
-        .merge(executions::routes(parts))
+        .merge(executions::routes(parts.clone()))
+        .merge(
+            Router::new()
+                .route("/api/v1/verify", get(verification::route))
+                .with_state(parts),
+        )
 }
 
 async fn info(State(server): State<Server>) -> Json<Value> {

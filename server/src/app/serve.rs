@@ -15,7 +15,8 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use super::http1::{self, HEAD_TIMEOUT};
-use super::{Addresses, Doors, Listeners, Parts, auth, http, metrics};
+use super::mending::Mending;
+use super::{Addresses, Doors, Listeners, Parts, auth, http, metrics, retelling};
 use crate::config::{LoomConfig, Token};
 
 /// Room for what is on the way on one stream and one connection; events are bounded by credit, bytes by this.
@@ -80,6 +81,18 @@ pub(super) fn open(
         tasks.spawn(http1::serve(listener, router, HEAD_TIMEOUT, others.clone()));
     }
     tasks.spawn(parts.journals.clone().retain(others.clone()));
+    let (bus, tracer, pipeline) = (&parts.bus, &parts.tracer, &parts.pipeline);
+    let marks = retelling::run(
+        bus.clone(),
+        tracer.clone(),
+        pipeline.clone(),
+        bridge.clone(),
+    );
+    tasks.spawn(marks);
+    if config.telemetry.record {
+        let mending = Mending::new(parts, config.telemetry.mend_after.0);
+        tasks.spawn(mending.run(bridge.clone()));
+    }
     Doors {
         bridge,
         others,

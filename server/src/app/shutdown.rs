@@ -74,6 +74,9 @@ impl App {
             tracing::warn!("not all spans were settled in time; see the counters");
         }
 
+        let bus = parts.bus.clone();
+        super::blocking(move || super::retelling::finish(&bus)).await;
+
         // Then the doors, and at last the store, which knows all there is now.
         self.doors.others.cancel();
         let all_closed = async { while self.doors.tasks.join_next().await.is_some() {} };

@@ -23,6 +23,7 @@ const MAX_ANSWER: usize = 256 << 20;
 pub struct HttpClient {
     address: String,
     token: Option<Token>,
+    patience: Duration,
 }
 
 impl HttpClient {
@@ -46,7 +47,13 @@ impl HttpClient {
         Ok(Self {
             address: bare.to_owned(),
             token,
+            patience: PATIENCE,
         })
+    }
+
+    /// One that waits so long for an answer.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// `http://host:port`.
@@ -76,8 +83,9 @@ impl HttpClient {
     }
 
     async fn get(&self, path_and_query: &str) -> Result<Bytes, ClientError> {
-        let exchange = timeout(PATIENCE, self.exchange(path_and_query)).await;
-        let (status, body) = exchange.map_err(|_| self.unreachable("no answer in 30 s"))??;
+        let exchange = timeout(self.patience, self.exchange(path_and_query)).await;
+        let late = || self.unreachable(&format!("no answer in {} s", self.patience.as_secs()));
+        let (status, body) = exchange.map_err(|_| late())??;
         match status {
             StatusCode::OK => Ok(body),
             StatusCode::NOT_FOUND => Err(ClientError::NotFound {

@@ -163,6 +163,8 @@ pub struct TelemetrySection {
     pub export: Option<String>,
     /// How long a span waits for its batch.
     pub interval: Period,
+    /// How long the last spans of a lost agent may take; what is missing then, the server tells in its place.
+    pub mend_after: Period,
 }
 
 impl ServerSection {
@@ -289,6 +291,9 @@ impl TelemetrySection {
                 "telemetry.service_name",
                 "the server needs a name in its spans",
             ));
+        }
+        if self.mend_after.0.as_millis() < 100 || self.mend_after.0.as_secs() > 3600 {
+            return Err(wrong("telemetry.mend_after", "write between 100ms and 1h"));
         }
         match &self.export {
             Some(url) if !(url.starts_with("http://") || url.starts_with("https://")) => {

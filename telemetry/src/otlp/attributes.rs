@@ -57,6 +57,13 @@ pub(super) fn write_int(writer: &mut Writer, field: u32, key: &str, value: i64) 
     writer.number(field::INT, value as u64);
 }
 
+/// Writes the attribute `key`, which is true.
+#[inline]
+pub(super) fn write_truth(writer: &mut Writer, field: u32, key: &str) {
+    open_pair(writer, field, key, 1 + varint_len(1));
+    writer.number(field::BOOL, 1);
+}
+
 /// Everything of a pair up to the inside of its `AnyValue`, which is `any` bytes long.
 #[inline]
 fn open_pair(writer: &mut Writer, field: u32, key: &str, any: usize) {

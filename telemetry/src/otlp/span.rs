@@ -1,12 +1,13 @@
 //! One span: its own fields, and what a hop of an event says of itself.
 
 use loom_proto::semconv::{attribute, span as name};
+use loom_proto::trace_context::TraceContext;
 
-use super::attributes::{self, write_int, write_text};
+use super::attributes::{self, write_int, write_text, write_truth};
 use super::wire::{SHORT, TINY, Writer};
 use crate::record::{
-    FreeDetail, MessageDetail, MessageOperation, SpanDetail, SpanEvent, SpanLink, SpanRecord,
-    SpanStatus,
+    FreeDetail, MessageDetail, MessageOperation, SpanDetail, SpanEvent, SpanRecord, SpanStatus,
+    SubscriptionName, Value,
 };
 
 mod field {
@@ -111,12 +112,19 @@ fn write_message(writer: &mut Writer, span: &SpanRecord, detail: &MessageDetail)
         text(attribute::MESSAGING_CLIENT_ID, agent.as_bytes());
     }
     if let MessageOperation::BridgeForward { subscription, .. } = &detail.operation {
-        text(attribute::MESSAGING_SUBSCRIPTION, subscription.as_bytes());
+        let SubscriptionName { pattern, group } = &**subscription;
+        text(attribute::MESSAGING_SUBSCRIPTION, pattern.as_bytes());
+        if let Some(group) = group {
+            text(attribute::MESSAGING_GROUP, group.as_bytes());
+        }
     }
     if let Some(error) = detail.error {
         text(attribute::ERROR_TYPE, error.as_bytes());
     }
 
+    if detail.is_stand_in {
+        write_truth(writer, field::ATTRIBUTES, attribute::STAND_IN);
+    }
     let mut int = |key, value: u32| write_int(writer, field::ATTRIBUTES, key, i64::from(value));
     match detail.operation {
         MessageOperation::BridgePublish { body_size } => {
@@ -130,6 +138,9 @@ fn write_message(writer: &mut Writer, span: &SpanRecord, detail: &MessageDetail)
             int(attribute::QUEUE_WAIT_US, wait_us);
         }
     }
+    if let Some(context) = &detail.link {
+        write_link(writer, context, "", &[]);
+    }
 }
 
 fn write_free(writer: &mut Writer, detail: &FreeDetail) {
@@ -141,7 +152,7 @@ fn write_free(writer: &mut Writer, detail: &FreeDetail) {
     }
     writer.count(field::DROPPED_EVENTS, u64::from(detail.dropped_events));
     for link in &detail.links {
-        write_link(writer, link);
+        write_link(writer, &link.context, &link.tracestate, &link.attributes);
     }
     writer.count(field::DROPPED_LINKS, u64::from(detail.dropped_links));
 }
@@ -155,15 +166,20 @@ fn write_event(writer: &mut Writer, event: &SpanEvent) {
     });
 }
 
-fn write_link(writer: &mut Writer, link: &SpanLink) {
+fn write_link(
+    writer: &mut Writer,
+    context: &TraceContext,
+    tracestate: &str,
+    attributes: &[(Value, Value)],
+) {
     writer.message(field::LINKS, TINY, |writer| {
-        writer.bytes(field::LINK_TRACE_ID, &link.context.trace_id.0);
-        writer.bytes(field::LINK_SPAN_ID, &link.context.span_id.0);
-        writer.text(field::LINK_TRACE_STATE, &link.tracestate);
-        let unwritten = attributes::write(writer, field::LINK_ATTRIBUTES, &link.attributes);
+        writer.bytes(field::LINK_TRACE_ID, &context.trace_id.0);
+        writer.bytes(field::LINK_SPAN_ID, &context.span_id.0);
+        writer.text(field::LINK_TRACE_STATE, tracestate);
+        let unwritten = attributes::write(writer, field::LINK_ATTRIBUTES, attributes);
         writer.count(field::LINK_DROPPED_ATTRIBUTES, u64::from(unwritten));
         // Whether the linked span is remote was not recorded, so bits 8 and 9 stay "unknown".
-        writer.fixed32(field::LINK_FLAGS, u32::from(link.context.flags.0));
+        writer.fixed32(field::LINK_FLAGS, u32::from(context.flags.0));
     });
 }
 

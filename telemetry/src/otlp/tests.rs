@@ -3,6 +3,8 @@
 mod expected;
 mod samples;
 
+use std::sync::Arc;
+
 use loom_proto::trace_context::SpanId;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -10,7 +12,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
-use crate::record::{FreeDetail, MessageOperation, SpanKind, SpanStatus};
+use crate::record::{FreeDetail, MessageOperation, SpanKind, SpanStatus, SubscriptionName};
 use samples::{any_resource, any_span, message_span};
 
 fn decoded(request: &[u8]) -> ExportTraceServiceRequest {
@@ -126,7 +128,10 @@ fn the_bus_has_no_agent_and_counts_its_matches() {
 #[test]
 fn bridge_forward_tells_its_delivery() {
     let request = encoded(&[message_span(MessageOperation::BridgeForward {
-        subscription: "sensor.>".into(),
+        subscription: Arc::new(SubscriptionName {
+            pattern: "sensor.>".to_owned(),
+            group: Some("workers".to_owned()),
+        }),
         attempt: 2,
         wait_us: 1500,
     })]);
@@ -137,6 +142,7 @@ fn bridge_forward_tells_its_delivery() {
         ("messaging.operation.name", "forward"),
         ("messaging.operation.type", "send"),
         ("messaging.destination.subscription.name", "sensor.>"),
+        ("messaging.consumer.group.name", "workers"),
         ("messaging.message.delivery_attempt", "int 2"),
         ("loom.queue.wait_us", "int 1500"),
     ] {

@@ -1,3 +1,4 @@
+use loom_proto::semconv::attribute;
 use rusqlite::Connection;
 
 use super::*;
@@ -99,6 +100,27 @@ fn a_span_comes_back_as_it_was() {
 }
 
 #[test]
+fn a_stand_in_yields_to_the_span_itself_and_not_the_other_way_round() {
+    let itself = span(2, 1, "itself", 5, 9);
+    let mut stand_in = span(2, 1, "stand-in", 5, 5);
+    let mark = (attribute::STAND_IN.to_owned(), Value::Bool(true));
+    stand_in.attributes.0.push(mark);
+    let orders = [
+        [&stand_in, &itself, &stand_in],
+        [&itself, &stand_in, &itself],
+    ];
+    for (place, order) in orders.into_iter().enumerate() {
+        let (dir, mut writer) = writer();
+        let spans = order.map(Span::clone);
+        let written = insert(&mut writer, &spans[..1], 0, 1);
+        assert_eq!((written.stored, written.duplicates), (1, 0), "{place}");
+        let written = insert(&mut writer, &spans[1..], 0, 2);
+        assert_eq!((written.stored, written.duplicates), (0, 2), "{place}");
+        assert_eq!(read(&dir), [itself.clone()], "{place}");
+    }
+}
+
+#[test]
 fn times_beyond_the_range_become_its_end() {
     let mut late = span(1, 0, "late", 0, 0);
     late.start_ns = u64::MAX;
@@ -117,6 +139,13 @@ fn a_span_is_kept_once() {
     again.name = "another name".to_owned();
     let written = insert(&mut writer, &[again, span(100, 1, "new", 1, 2)], 0, 2);
     assert_eq!((written.stored, written.duplicates), (1, 1));
+    assert_eq!(written.conflicts, 1, "two spans had one id");
+    let written = insert(&mut writer, &spans[..2], 0, 2);
+    assert_eq!(
+        (written.duplicates, written.conflicts),
+        (2, 0),
+        "sent twice"
+    );
     assert_eq!(read(&dir)[0].name, "sensor.emit_data");
     assert_eq!(
         writer.position().expect("stored"),

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use loom_proto::semconv::attribute;
 use rusqlite::{CachedStatement, Connection};
 
 use super::interned::{Interned, Traces};
@@ -49,6 +50,8 @@ pub struct Written {
     pub stored: u64,
     /// Spans that were there already.
     pub duplicates: u64,
+    /// Those of them that were another span with the same id.
+    pub conflicts: u64,
 }
 
 impl Writer {
@@ -164,7 +167,7 @@ impl<'w> Batch<'w> {
         })
     }
 
-    /// Stores a span, or counts it as a duplicate.
+    /// Stores a span, or counts it as a duplicate. A span takes the place of one that only stood in for it.
     pub fn insert(&mut self, span: &Span, received_ms: u64) -> Result<(), StoreError> {
         let owner = self.memory.owner(self.conn, span)?;
         let refs = References {
@@ -176,10 +179,40 @@ impl<'w> Batch<'w> {
         row::bind(&mut self.insert, span, refs, received_ms)?;
         if self.insert.raw_execute()? == 0 {
             self.written.duplicates += 1;
+            if span.is_stand_in() {
+                return Ok(());
+            }
+            if self.remove_stand_in(span, refs)? {
+                self.insert.raw_execute()?;
+                return self.memory.note_operation(self.conn, span);
+            }
+            self.written.conflicts += u64::from(!self.is_the_same(span, refs)?);
             return Ok(());
         }
         self.written.stored += 1;
         self.memory.note_operation(self.conn, span)
+    }
+}
+
+impl Batch<'_> {
+    /// Makes room for a span whose place is taken by another; false when that is no stand-in.
+    fn remove_stand_in(&self, span: &Span, refs: References) -> Result<bool, StoreError> {
+        let mut statement = self.conn.prepare_cached(
+            "DELETE FROM spans WHERE trace = ?1 AND span_id = ?2
+             AND json_extract(attributes, '$.\"' || ?3 || '\"') IS TRUE",
+        )?;
+        let id = &span.span_id.as_bytes()[..];
+        Ok(statement.execute((refs.trace, id, attribute::STAND_IN))? > 0)
+    }
+
+    /// Whether the span that is there was sent before, and not another one with the same id.
+    fn is_the_same(&self, span: &Span, refs: References) -> Result<bool, StoreError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT 1 FROM spans WHERE trace = ?1 AND span_id = ?2 AND name = ?3 AND start_ns = ?4",
+        )?;
+        let id = &span.span_id.as_bytes()[..];
+        let start = row::signed(span.start_ns);
+        Ok(statement.exists((refs.trace, id, &span.name, start))?)
     }
 }
 

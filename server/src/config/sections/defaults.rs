@@ -118,6 +118,7 @@ impl Default for TelemetrySection {
     fn default() -> Self {
         Self {
             record: true,
+            mend_after: Period(Duration::from_secs(5)),
             service_name: "loom".to_owned(),
             export: None,
             interval: Period(Duration::from_millis(200)),

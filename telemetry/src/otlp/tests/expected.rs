@@ -116,11 +116,17 @@ fn message(span: &mut Span, context: &TraceContext, detail: &MessageDetail) {
     if let MessageOperation::BridgeForward { subscription, .. } = &detail.operation {
         add(
             attribute::MESSAGING_SUBSCRIPTION,
-            subscription.clone().into(),
+            subscription.pattern.clone().into(),
         );
+        if let Some(group) = subscription.group.clone() {
+            add(attribute::MESSAGING_GROUP, group.into());
+        }
     }
     if let Some(error) = detail.error {
         add(attribute::ERROR_TYPE, error.into());
+    }
+    if detail.is_stand_in {
+        add(attribute::STAND_IN, true.into());
     }
     match detail.operation {
         MessageOperation::BridgePublish { body_size } => {
@@ -139,6 +145,7 @@ fn message(span: &mut Span, context: &TraceContext, detail: &MessageDetail) {
             add(attribute::QUEUE_WAIT_US, i64::from(wait_us).into());
         }
     }
+    span.links.extend(detail.link.as_deref().map(link));
 }
 
 fn free(span: &mut Span, detail: &FreeDetail) {
@@ -158,21 +165,28 @@ fn free(span: &mut Span, detail: &FreeDetail) {
             dropped_attributes_count: unwritten,
         });
     }
-    for link in &detail.links {
-        let (attributes, unwritten) = pairs(&link.attributes);
+    for linked in &detail.links {
+        let (attributes, unwritten) = pairs(&linked.attributes);
         span.links.push(Link {
-            trace_id: link.context.trace_id.0.to_vec(),
-            span_id: link.context.span_id.0.to_vec(),
-            trace_state: link.tracestate.clone(),
+            trace_state: linked.tracestate.clone(),
             attributes,
             dropped_attributes_count: unwritten,
-            flags: u32::from(link.context.flags.0),
+            ..link(&linked.context)
         });
     }
     if let Some(status) = &mut span.status
         && status.code == SpanStatus::Error as i32
     {
         status.message.clone_from(&detail.status_message);
+    }
+}
+
+fn link(context: &TraceContext) -> Link {
+    Link {
+        trace_id: context.trace_id.0.to_vec(),
+        span_id: context.span_id.0.to_vec(),
+        flags: u32::from(context.flags.0),
+        ..Link::default()
     }
 }
 

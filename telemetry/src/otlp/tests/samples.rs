@@ -1,5 +1,7 @@
 //! Spans to encode.
 
+use std::sync::Arc;
+
 use loom_proto::EventId;
 use loom_proto::trace_context::{SpanId, TraceContext, TraceFlags, TraceId};
 use proptest::collection::vec;
@@ -7,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::record::{
     FreeDetail, MessageDetail, MessageOperation, SpanDetail, SpanEvent, SpanKind, SpanLink,
-    SpanRecord, SpanStatus, Value,
+    SpanRecord, SpanStatus, SubscriptionName, Value,
 };
 
 pub(super) fn message_span(operation: MessageOperation) -> SpanRecord {
@@ -29,6 +31,8 @@ pub(super) fn message_span(operation: MessageOperation) -> SpanRecord {
             topic: "sensor.data".into(),
             event_id: EventId([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]),
             error: None,
+            link: None,
+            is_stand_in: false,
         }),
     }
 }
@@ -131,13 +135,19 @@ fn any_operation() -> impl Strategy<Value = MessageOperation> {
     prop_oneof![
         any::<u32>().prop_map(|body_size| MessageOperation::BridgePublish { body_size }),
         any::<u32>().prop_map(|matched| MessageOperation::BusPublish { matched }),
-        (any::<String>(), any::<u32>(), any::<u32>()).prop_map(|(pattern, attempt, wait_us)| {
-            MessageOperation::BridgeForward {
-                subscription: pattern.into(),
-                attempt,
-                wait_us,
-            }
-        }),
+        (
+            any::<String>(),
+            prop::option::of(any::<String>()),
+            any::<u32>(),
+            any::<u32>()
+        )
+            .prop_map(|(pattern, group, attempt, wait_us)| {
+                MessageOperation::BridgeForward {
+                    subscription: Arc::new(SubscriptionName { pattern, group }),
+                    attempt,
+                    wait_us,
+                }
+            }),
     ]
 }
 
@@ -148,6 +158,8 @@ prop_compose! {
         topic in "[a-z.]{1,200}",
         id in any::<[u8; 16]>(),
         error in prop::option::of(Just("timeout")),
+        link in prop::option::of(any_context().prop_map(Box::new)),
+        is_stand_in: bool,
     ) -> MessageDetail {
         MessageDetail {
             operation,
@@ -155,6 +167,8 @@ prop_compose! {
             topic: topic.into(),
             event_id: EventId(id),
             error,
+            link,
+            is_stand_in,
         }
     }
 }

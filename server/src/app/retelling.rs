@@ -1,0 +1,109 @@
+//! Spans of publishes that a kill took with it, told again from the streams.
+//!
+//! A stream keeps with each event who its spans are. How far its spans have certainly left this process is marked once a
+//! second; what was published after the mark of a server that was killed is told again by the next one. A span that had
+//! left after all is told twice, with one id, and stored once.
+
+use std::time::{Duration, Instant};
+
+use loom_core::{Cursor, EventBus, JournalError, Stream, Tracer, stand_in};
+use loom_telemetry::pipeline::Pipeline;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// The mark's name among the cursors of the groups. No group can have it.
+const MARK: &str = "~spans";
+/// How often the marks are set.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// A pipeline that has not handed on its spans by then is tried again later.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Read from a journal at once.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Tells again what the server before this one could not, and then marks how far this one has come, until `end`.
+pub(super) async fn run(bus: EventBus, tracer: Tracer, pipeline: Pipeline, end: CancellationToken) {
+    let Some(()) = end.run_until_cancelled(retell(&bus, &tracer)).await else {
+        return;
+    };
+    let mut due = interval(INTERVAL);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut set = Vec::new();
+    let mut before = ends(&bus);
+    while end.run_until_cancelled(due.tick()).await.is_some() {
+        // The span of a publish ends a little later than the disk has its event: what was there at the last turn has
+        // had a second for it.
+        let marks = std::mem::replace(&mut before, ends(&bus));
+        if marks == set {
+            continue;
+        }
+        let (bus, pipeline) = (bus.clone(), pipeline.clone());
+        let done = super::blocking(move || {
+            let is_drained = pipeline.drain(Instant::now() + PATIENCE);
+            is_drained.then(|| set_marks(&bus, &marks)).map(|()| marks)
+        });
+        set = done.await.unwrap_or(set);
+    }
+}
+
+/// All spans have left this process: there is nothing to be told again. Blocks for as long as the disk takes.
+pub(super) fn finish(bus: &EventBus) {
+    set_marks(bus, &ends(bus));
+}
+
+async fn retell(bus: &EventBus, tracer: &Tracer) {
+    for stream in bus.streams() {
+        match retell_stream(stream, tracer).await {
+            Ok(0) => {}
+            Ok(spans) => tracing::info!(
+                stream = stream.name(),
+                spans,
+                "told again the spans that the last server may not have handed on"
+            ),
+            Err(error) => {
+                tracing::error!(%error, stream = stream.name(), "spans of a stream cannot be told again");
+            }
+        }
+    }
+}
+
+async fn retell_stream(stream: &Stream, tracer: &Tracer) -> Result<u64, JournalError> {
+    let mut told = 0;
+    let end = stream.journal().end();
+    let mut next = marked(stream).await?.max(stream.journal().begin());
+    while next < end {
+        let journal = stream.journal().clone();
+        let read = super::blocking(move || journal.read(next, READ_BYTES)).await?;
+        next = read.next;
+        for (_, event) in &read.events {
+            for span in stand_in::of_publish(event) {
+                tracer.room().await;
+                tracer.record(span);
+                told += 1;
+            }
+        }
+    }
+    Ok(told)
+}
+
+async fn marked(stream: &Stream) -> Result<u64, JournalError> {
+    let journal = stream.journal().clone();
+    let mark = super::blocking(move || journal.load_cursor(MARK)).await?;
+    Ok(mark.map_or(0, |mark| mark.floor))
+}
+
+fn ends(bus: &EventBus) -> Vec<u64> {
+    let streams = bus.streams().iter();
+    streams.map(|stream| stream.journal().end()).collect()
+}
+
+fn set_marks(bus: &EventBus, marks: &[u64]) {
+    for (stream, &floor) in bus.streams().iter().zip(marks) {
+        let mark = Cursor {
+            floor,
+            ..Cursor::default()
+        };
+        if let Err(error) = stream.journal().save_cursor(MARK, &mark) {
+            tracing::warn!(%error, stream = stream.name(), "how far the spans of a stream have come cannot be marked");
+        }
+    }
+}

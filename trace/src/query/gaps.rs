@@ -1,0 +1,303 @@
+//! Gaps that a lost process has left: spans that are named as parents and are not there, and deliveries that nobody has
+//! told the end of.
+//!
+//! Only spans about one agent are looked at, by their index, the newest first.
+
+use std::ops::Range;
+
+use loom_proto::semconv::{attribute, span as name};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::error::StoreError;
+use crate::model::{SpanId, TraceId};
+use crate::store::row::signed;
+
+/// Where to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// The agent whose process was lost.
+    pub agent: String,
+    /// Times of the start of spans, in ns since the Unix epoch.
+    pub during_ns: Range<u64>,
+    /// Spans to look at.
+    pub limit: usize,
+}
+
+/// What is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Gaps {
+    /// Those of the youngest spans first.
+    pub found: Vec<Gap>,
+    /// Whether the agent has told of a handler at all. Where it has not, no handler is missing: clients that only listen
+    /// tell of none.
+    pub is_telling: bool,
+}
+
+/// A span that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// Its trace.
+    pub trace_id: TraceId,
+    /// The span that shows it: a child of the missing one, or the delivery without a handler.
+    pub shown_by: Shown,
+    /// Flags of that span.
+    pub flags: u32,
+    /// Start of that span, in ns since the Unix epoch.
+    pub start_ns: u64,
+    /// Topic of the event that it is about, where it is about one.
+    pub topic: Option<String>,
+    /// Id of that event.
+    pub event_id: Option<String>,
+    /// Number of the attempt, for deliveries and handlers.
+    pub attempt: Option<u32>,
+}
+
+/// How a gap shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// A handler's delivery, `bridge.forward`, is not there.
+    Delivery {
+        /// The missing one.
+        span_id: SpanId,
+        /// `EventBus.publish` of its event, if that is there.
+        publish: Option<SpanId>,
+    },
+    /// The parent of any other span is not there.
+    Parent {
+        /// The missing one.
+        span_id: SpanId,
+        /// The youngest span of the agent in this trace that began before: what the missing one was most likely part of.
+        above: Option<SpanId>,
+    },
+    /// Nobody has told of the handler of a delivery.
+    Handler {
+        /// The delivery.
+        delivery: SpanId,
+        /// What is known of its end.
+        end: End,
+    },
+}
+
+/// What is known of how a handler ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The delivery needed no acknowledgement: nothing.
+    Unknown,
+    /// Its group has delivered the event again.
+    TriedAgain,
+    /// Its group has not, so the agent had said what became of it.
+    Answered,
+}
+
+/// A span about the agent, with what its gaps are found by.
+struct Seen {
+    trace: i64,
+    gap: Gap,
+    name: String,
+    span_id: SpanId,
+    parent: Option<SpanId>,
+    /// Group that the delivery was for, where it was to be acknowledged.
+    group: Option<String>,
+}
+
+pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
+    let mut seen = conn.prepare_cached(&format!(
+        "SELECT trace, trace_id, span_id, parent_span_id, flags, start_ns, name,
+                coalesce(attributes ->> '$.{}', attributes ->> '$.\"{}\"'), attributes ->> '$.{}',
+                attributes ->> '$.\"{}\"', attributes ->> '$.\"{}\"'
+         FROM spans INDEXED BY spans_by_agent
+         WHERE agent_id = ?1 AND start_ns >= ?2 AND start_ns < ?3 ORDER BY start_ns DESC LIMIT ?4",
+        attribute::EVENT_ID,
+        attribute::EVENT,
+        attribute::TOPIC,
+        attribute::MESSAGING_DELIVERY_ATTEMPT,
+        attribute::MESSAGING_GROUP,
+    ))?;
+    let Range { start, end } = &lost.during_ns;
+    let limit = i64::try_from(lost.limit).unwrap_or(i64::MAX);
+    let mut rows = seen.query((&lost.agent, signed(*start), signed(*end), limit))?;
+    let mut around = Around::new(conn, &lost.agent)?;
+    let mut gaps = Gaps::default();
+    let mut is_of_the_bridge = false;
+    while let Some(row) = rows.next()? {
+        let Some(span) = read(row)? else { continue };
+        is_of_the_bridge |= [name::BRIDGE_PUBLISH, name::BRIDGE_FORWARD].contains(&&*span.name);
+        gaps.is_telling |= span.name == name::ON_EVENT;
+        gaps.found.extend(around.gap(span)?);
+    }
+    let is_telling = gaps.is_telling;
+    gaps.found.retain(|gap| match gap.shown_by {
+        // Of an agent that is none of the bus's nobody can say that it was lost.
+        _ if !is_of_the_bridge => false,
+        Shown::Handler { .. } => is_telling,
+        Shown::Delivery { .. } | Shown::Parent { .. } => true,
+    });
+    Ok(gaps)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Option<Seen>> {
+    let blob = |at: usize| -> rusqlite::Result<Option<Vec<u8>>> { row.get(at) };
+    let span_id = |at: usize| Ok(blob(at)?.as_deref().and_then(SpanId::from_bytes));
+    let trace_id = blob(1)?.as_deref().and_then(TraceId::from_bytes);
+    let (Some(trace_id), Some(id)) = (trace_id, span_id(2)?) else {
+        return Ok(None);
+    };
+    let parent: rusqlite::Result<_> = span_id(3);
+    let parent = parent?;
+    Ok(Some(Seen {
+        trace: row.get(0)?,
+        name: row.get(6)?,
+        span_id: id,
+        parent,
+        group: row.get(10)?,
+        gap: Gap {
+            trace_id,
+            shown_by: Shown::Parent {
+                span_id: id,
+                above: None,
+            },
+            flags: row.get(4)?,
+            start_ns: row.get::<_, i64>(5)?.cast_unsigned(),
+            topic: row.get(8)?,
+            event_id: row.get(7)?,
+            attempt: row.get(9)?,
+        },
+    }))
+}
+
+/// What is asked about a span: who else is in its trace.
+struct Around<'c> {
+    is_there: rusqlite::CachedStatement<'c>,
+    handler: rusqlite::CachedStatement<'c>,
+    publish: rusqlite::CachedStatement<'c>,
+    above: rusqlite::CachedStatement<'c>,
+    again: rusqlite::CachedStatement<'c>,
+    agent: &'c str,
+}
+
+impl<'c> Around<'c> {
+    fn new(conn: &'c Connection, agent: &'c str) -> Result<Self, StoreError> {
+        let publish = format!(
+            "SELECT span_id FROM spans WHERE trace = ?1 AND name = ?2 AND attributes ->> '$.{}' = ?3",
+            attribute::EVENT_ID
+        );
+        let above = "SELECT span_id FROM spans WHERE trace = ?1 AND agent_id = ?2 AND start_ns < ?3
+                     AND name NOT IN (?4, ?5) ORDER BY start_ns DESC LIMIT 1";
+        let again = format!(
+            "SELECT 1 FROM spans WHERE trace = ?1 AND parent_span_id = ?2 AND name = ?3 AND start_ns > ?4
+             AND attributes ->> '$.\"{}\"' = ?5",
+            attribute::MESSAGING_GROUP
+        );
+        Ok(Self {
+            is_there: conn
+                .prepare_cached("SELECT 1 FROM spans WHERE trace = ?1 AND span_id = ?2")?,
+            handler: conn.prepare_cached(
+                "SELECT 1 FROM spans WHERE trace = ?1 AND parent_span_id = ?2 AND name = ?3",
+            )?,
+            publish: conn.prepare_cached(&publish)?,
+            above: conn.prepare_cached(above)?,
+            again: conn.prepare_cached(&again)?,
+            agent,
+        })
+    }
+
+    fn gap(&mut self, span: Seen) -> Result<Option<Gap>, StoreError> {
+        let trace = span.trace;
+        if span.name == name::BRIDGE_FORWARD {
+            let delivery = span.span_id;
+            let of_delivery = (trace, &delivery.as_bytes()[..], name::ON_EVENT);
+            let is_told = self.handler.exists(of_delivery)?;
+            if is_told {
+                return Ok(None);
+            }
+            let end = self.end(&span)?;
+            return Ok(Some(Gap {
+                shown_by: Shown::Handler { delivery, end },
+                ..span.gap
+            }));
+        }
+        let Some(missing) = span.parent else {
+            return Ok(None);
+        };
+        if self.is_there.exists((trace, &missing.as_bytes()[..]))? {
+            return Ok(None);
+        }
+        let shown_by = if span.name == name::ON_EVENT {
+            let of_event = (trace, name::BUS_PUBLISH, &span.gap.event_id);
+            Shown::Delivery {
+                span_id: missing,
+                publish: one(&mut self.publish, of_event)?,
+            }
+        } else {
+            let before = (
+                trace,
+                self.agent,
+                signed(span.gap.start_ns),
+                name::BRIDGE_PUBLISH,
+                name::BRIDGE_FORWARD,
+            );
+            Shown::Parent {
+                span_id: missing,
+                above: one(&mut self.above, before)?,
+            }
+        };
+        Ok(Some(Gap {
+            shown_by,
+            ..span.gap
+        }))
+    }
+}
+
+impl Around<'_> {
+    /// What is known of how the handler of a delivery ended.
+    fn end(&mut self, delivery: &Seen) -> Result<End, StoreError> {
+        let (Some(group), Some(publish)) = (&delivery.group, &delivery.parent) else {
+            return Ok(End::Unknown);
+        };
+        let later = (
+            delivery.trace,
+            &publish.as_bytes()[..],
+            name::BRIDGE_FORWARD,
+            signed(delivery.gap.start_ns),
+            group,
+        );
+        Ok(if self.again.exists(later)? {
+            End::TriedAgain
+        } else {
+            End::Answered
+        })
+    }
+}
+
+fn one(
+    statement: &mut rusqlite::CachedStatement<'_>,
+    parameters: impl rusqlite::Params,
+) -> Result<Option<SpanId>, StoreError> {
+    let found: Option<Vec<u8>> = statement
+        .query_row(parameters, |row| row.get(0))
+        .optional()?;
+    Ok(found.as_deref().and_then(SpanId::from_bytes))
+}
+
+/// Agents with a span in this time: a walk from name to name along the index.
+pub(super) fn agents(conn: &Connection, during_ns: &Range<u64>) -> Result<Vec<String>, StoreError> {
+    let mut next = conn.prepare_cached(
+        "SELECT agent_id FROM spans WHERE agent_id > ?1 ORDER BY agent_id LIMIT 1",
+    )?;
+    let mut was_there = conn.prepare_cached(
+        "SELECT 1 FROM spans WHERE agent_id = ?1 AND start_ns >= ?2 AND start_ns < ?3 LIMIT 1",
+    )?;
+    let (start, end) = (signed(during_ns.start), signed(during_ns.end));
+    let mut agents = Vec::new();
+    let mut last = String::new();
+    while let Some(agent) = next
+        .query_row([&last], |row| row.get::<_, String>(0))
+        .optional()?
+    {
+        if was_there.exists((&agent, start, end))? {
+            agents.push(agent.clone());
+        }
+        last = agent;
+    }
+    Ok(agents)
+}

@@ -1,0 +1,168 @@
+//! What verification reads of the database: few columns, in the order of the traces.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use loom_proto::semconv::{attribute, span as name};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{Accepted, Options};
+use crate::check::{Facts, Finding, FindingKind};
+use crate::error::StoreError;
+use crate::model::{SpanId, StatusCode, TraceId};
+use crate::store::row::signed;
+
+/// A span, as far as it is looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) span_id: SpanId,
+    pub(super) parent_span_id: Option<SpanId>,
+    pub(super) name: Arc<str>,
+    pub(super) start_ns: u64,
+    pub(super) end_ns: u64,
+    pub(super) is_error: bool,
+    pub(super) is_stand_in: bool,
+    pub(super) agent: Option<Arc<str>>,
+    pub(super) has_workflow: bool,
+    /// Id of the event that a hop is about.
+    pub(super) event: Option<String>,
+}
+
+impl Row {
+    pub(super) fn facts(&self, trace_id: TraceId) -> Facts<'_> {
+        Facts {
+            trace_id,
+            span_id: self.span_id,
+            parent_span_id: self.parent_span_id,
+            name: &self.name,
+            start_ns: self.start_ns,
+            end_ns: self.end_ns,
+        }
+    }
+}
+
+/// Numbers of the traces to look at. Numbers rise with time, so they are those from the first that is young enough.
+pub(super) fn range(conn: &Connection, options: &Options) -> Result<(i64, i64), StoreError> {
+    if let Some(trace) = options.trace {
+        let sql = "SELECT id FROM traces WHERE trace_id = ?1";
+        let number: Option<i64> = conn
+            .query_row(sql, [&trace.as_bytes()[..]], |row| row.get(0))
+            .optional()?;
+        return Ok(number.map_or((0, 0), |number| (number, number + 1)));
+    }
+    let first = "SELECT trace FROM spans WHERE start_ns >= ?1 ORDER BY start_ns LIMIT 1";
+    let first: Option<i64> = conn
+        .query_row(first, [signed(options.since_ns)], |row| row.get(0))
+        .optional()?;
+    let last = "SELECT coalesce(max(id), 0) FROM traces";
+    let last: i64 = conn.query_row(last, [], |row| row.get(0))?;
+    Ok(first.map_or((0, 0), |first| (first, last + 1)))
+}
+
+/// The spans of these traces.
+pub(super) fn traces(
+    conn: &Connection,
+    numbers: Range<i64>,
+) -> Result<Vec<(TraceId, Vec<Row>)>, StoreError> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT trace_id, span_id, parent_span_id, name, start_ns, end_ns, status, agent_id, workflow_id IS NOT NULL,
+                coalesce(attributes ->> '$.{}', attributes ->> '$.\"{}\"'), attributes ->> '$.\"{}\"'
+         FROM spans INDEXED BY spans_by_trace WHERE trace >= ?1 AND trace < ?2 ORDER BY trace, span_id",
+        attribute::EVENT_ID,
+        attribute::EVENT,
+        attribute::STAND_IN,
+    ))?;
+    let mut known = Known::default();
+    let mut traces: Vec<(TraceId, Vec<Row>)> = Vec::new();
+    let mut rows = statement.query([numbers.start, numbers.end])?;
+    while let Some(row) = rows.next()? {
+        let blob = |at| row.get_ref(at)?.as_blob_or_null().map_err(unexpected);
+        let text = |at| row.get_ref(at)?.as_str_or_null().map_err(unexpected);
+        let (Some(trace_id), Some(span_id)) = (
+            blob(0)?.and_then(TraceId::from_bytes),
+            blob(1)?.and_then(SpanId::from_bytes),
+        ) else {
+            return Err(rusqlite::Error::InvalidQuery.into());
+        };
+        let span = Row {
+            span_id,
+            parent_span_id: blob(2)?.and_then(SpanId::from_bytes),
+            name: known.text(text(3)?.unwrap_or_default()),
+            start_ns: row.get::<_, i64>(4)?.cast_unsigned(),
+            end_ns: row.get::<_, i64>(5)?.cast_unsigned(),
+            is_error: row.get::<_, u8>(6)? == StatusCode::Error as u8,
+            agent: text(7)?.map(|agent| known.text(agent)),
+            has_workflow: row.get(8)?,
+            event: row.get(9)?,
+            is_stand_in: row.get::<_, Option<bool>>(10)?.unwrap_or(false),
+        };
+        match traces.last_mut() {
+            Some((last, spans)) if *last == trace_id => spans.push(span),
+            _ => traces.push((trace_id, vec![span])),
+        }
+    }
+    Ok(traces)
+}
+
+fn unexpected(error: rusqlite::types::FromSqlError) -> rusqlite::Error {
+    let kind = rusqlite::types::Type::Null;
+    rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(error))
+}
+
+/// Texts that come again and again.
+#[derive(Default)]
+struct Known(HashSet<Arc<str>>);
+
+impl Known {
+    fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = text.into();
+        self.0.insert(Arc::clone(&new));
+        new
+    }
+}
+
+/// What is not there of these accepted events.
+pub(super) fn missing(
+    conn: &Connection,
+    accepted: &[Accepted],
+) -> Result<Vec<(TraceId, Finding)>, StoreError> {
+    let mut publish = conn.prepare_cached(
+        "SELECT trace FROM spans WHERE trace = (SELECT id FROM traces WHERE trace_id = ?1) AND span_id = ?2",
+    )?;
+    let mut deliveries = conn.prepare_cached(
+        "SELECT count(*) FROM spans WHERE trace = ?1 AND parent_span_id = ?2 AND name = ?3",
+    )?;
+    let mut missing = Vec::new();
+    for event in accepted {
+        let span_id = &event.span_id.as_bytes()[..];
+        let trace: Option<i64> = publish
+            .query_row((&event.trace_id.as_bytes()[..], span_id), |row| row.get(0))
+            .optional()?;
+        let mut found = |kind: FindingKind, detail: String| {
+            let finding = Finding::new(kind, event.span_id, None, detail);
+            missing.push((event.trace_id, finding));
+        };
+        let Some(trace) = trace else {
+            let detail = format!("{} was accepted, and its span is not there", event.name);
+            found(FindingKind::NotStored, detail);
+            continue;
+        };
+        if event.settled == 0 {
+            continue;
+        }
+        let of_event = (trace, span_id, name::BRIDGE_FORWARD);
+        let count: u32 = deliveries.query_row(of_event, |row| row.get(0))?;
+        if count < event.settled {
+            let detail = format!(
+                "{} was settled by {} groups, and {count} deliveries of it are there",
+                event.name, event.settled
+            );
+            found(FindingKind::NotDelivered, detail);
+        }
+    }
+    Ok(missing)
+}
