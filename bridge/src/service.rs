@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use loom_core::{
-    Acknowledged, ActionBroker, AgentEntry, Directory, DropReason, EventBus, GroupStart, Provider,
-    Published, Qos, Stored, Subscription, Tracer,
+    Acknowledged, ActionBroker, AgentEntry, Directory, DropReason, EventBus, GroupStart,
+    OpenExecution, Provider, Published, Qos, Stored, Subscription, Tracer,
 };
 use loom_proto::v1::bridge_server::{Bridge as BridgeRpc, BridgeServer};
 use loom_proto::{Code, EventId, Frame, topic, v1};
@@ -50,6 +50,8 @@ struct Shared {
     span_stats: SpanStatsSource,
     sessions: TaskTracker,
     links: parking_lot::Mutex<Vec<std::sync::Weak<Link>>>,
+    /// What each agent has in hand. Those of agents that have left are forgotten when another comes.
+    shares: parking_lot::Mutex<Vec<(Arc<str>, std::sync::Weak<Shares>)>>,
     /// No new agents.
     draining: CancellationToken,
     /// No agents at all.
@@ -79,6 +81,7 @@ impl Bridge {
                 span_stats,
                 sessions: TaskTracker::new(),
                 links: parking_lot::Mutex::default(),
+                shares: parking_lot::Mutex::default(),
                 draining: CancellationToken::new(),
                 closing: CancellationToken::new(),
             }),
@@ -112,6 +115,17 @@ impl Bridge {
         shared.closing.cancel();
         shared.sessions.wait().await;
         cut_off
+    }
+
+    /// The attempts that agents have in hand, in no order. One that is not recorded has no id, and is not among them.
+    pub fn open_executions(&self) -> Vec<OpenExecution> {
+        let shares = self.shared.shares.lock().clone();
+        let present = shares
+            .iter()
+            .filter_map(|(agent, shares)| Some((agent, shares.upgrade()?)));
+        present
+            .flat_map(|(agent, shares)| shares.open_executions(agent))
+            .collect()
     }
 
     /// The counters of the bus and of what was refused before it.
@@ -179,6 +193,11 @@ impl Bridge {
         let (replies, work) = (mailboxes(&replies)?, mailboxes(&work)?);
         let shares = Shares::join(&shared.bus, &hello.subscriptions);
         let shares = Arc::new(shares.map_err(|error| subscribe_error(&error))?);
+        {
+            let mut known = shared.shares.lock();
+            known.retain(|(_, shares)| shares.strong_count() > 0);
+            known.push((Arc::clone(&agent), Arc::downgrade(&shares)));
+        }
 
         let link = Arc::new(Link::new(hello.credit));
         self.remember(&link);

@@ -47,7 +47,7 @@ agent = loom.Agent(os.environ["NAME"], heartbeat_timeout=1)
 
 @agent.on("orders.>", ack=True, group="workers")
 async def handle(ctx: loom.Context, topic: str, event: loom.Event) -> None:
-    if "HOLD" in os.environ:
+    if "HOLD" in os.environ and event.text() != "first":
         print("holds", event.text(), flush=True)
         await asyncio.Event().wait()
     print("handled", event.text(), event.attempt, flush=True)
@@ -264,13 +264,24 @@ async fn held_by_one_handled_by_other(
     };
     let one = start("one", true);
     server.has_agent("one").await;
-    let mut shop = RawAgent::connect(server.bridge_addr(), hello("shop", &[])).await;
-    let order = |number: u8| v1::Event {
-        payload: number.to_string().into(),
+    let shop = RawAgent::connect(server.bridge_addr(), hello("shop", &[])).await;
+    let order = |text: String| v1::Event {
+        payload: text.into(),
         ..event("orders.new", "")
     };
-    shop.publish((0..4).map(order).collect()).await;
-    assert!(shop.ack().await.rejected.is_empty());
+    // An agent that has never told of a handler is not missed: it may only listen.
+    shop.publish(vec![order("first".to_owned())]).await;
+    eventually("the first worker has told of a handler", async || {
+        let list = get(server, "/api/v1/executions?agent=one&state=COMPLETED").await;
+        if field(&list, "state").len() == 1 {
+            Ok(())
+        } else {
+            Err(list)
+        }
+    })
+    .await;
+    shop.publish((0..4).map(|number| order(number.to_string())).collect())
+        .await;
     let lines = |log: &str, what: &str| log.lines().filter(|line| line.contains(what)).count();
     eventually("the first worker holds all", async || {
         let log = one.log();
@@ -281,6 +292,22 @@ async fn held_by_one_handled_by_other(
         }
     })
     .await;
+
+    let open = eventually("they are known as running", async || {
+        let open = get(server, "/api/v1/executions?agent=one&state=RUNNING").await;
+        if field(&open, "state").len() == 4 {
+            Ok(open)
+        } else {
+            Err(open)
+        }
+    })
+    .await;
+    let counts = get(server, "/api/v1/executions/states?agent=one").await;
+    assert_eq!(counts["states"]["RUNNING"], 4, "{counts}");
+    let held: Vec<_> = field(&open, "execution_id")
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
 
     let other = start("other", false);
     server.has_agent("other").await;
@@ -310,6 +337,21 @@ async fn held_by_one_handled_by_other(
     .await;
     let items = list["items"].as_array().expect("items");
     assert!(items.iter().all(|item| item["attempt"] == 2), "{list}");
+    // The runtime tells the end of what the lost process can tell no more, under the id that it had.
+    for id in held {
+        let path = format!("/api/v1/executions/{id}");
+        eventually("the held ones are dead", async || {
+            // It is unknown until the runtime has told.
+            let execution: Result<Value, _> = server.http().get_json(&path).await;
+            let execution = execution.map_err(|error| error.to_string())?;
+            if execution["state"] == "DEAD" {
+                Ok(())
+            } else {
+                Err(execution.to_string())
+            }
+        })
+        .await;
+    }
     other.stop();
     one
 }

@@ -93,6 +93,13 @@ async fn states(
             states.insert(state.to_string(), 0);
         }
     }
+    // What has not been handed to an agent is none of its executions yet: it is counted, and not listed.
+    if wanted.has(execution::State::Pending) && search.agent.is_none() && search.workflow.is_none()
+    {
+        *states
+            .entry(execution::State::Pending.to_string())
+            .or_default() += waiting(&parts);
+    }
     for execution in open(&parts, &wanted, &search) {
         *states.entry(execution.state.to_string()).or_default() += 1;
     }
@@ -144,6 +151,7 @@ fn open(parts: &Parts, wanted: &Wanted, search: &ExecutionSearch) -> Vec<OpenExe
         return Vec::new();
     }
     let mut open = parts.broker.open_executions();
+    open.extend(parts.bridge.open_executions());
     open.retain(|execution| {
         let since = execution.since_unix_nano;
         wanted.has(execution.state)
@@ -156,6 +164,13 @@ fn open(parts: &Parts, wanted: &Wanted, search: &ExecutionSearch) -> Vec<OpenExe
     });
     open.sort_by_key(|execution| std::cmp::Reverse(execution.since_unix_nano));
     open
+}
+
+/// Deliveries in mailboxes, and events in groups, that wait for an agent.
+fn waiting(parts: &Parts) -> u64 {
+    let groups = parts.bus.groups();
+    let in_groups: usize = groups.iter().map(|group| group.waiting()).sum();
+    parts.bus.stats().queued + in_groups as u64
 }
 
 fn read(pairs: &[(String, String)]) -> Result<(Wanted, ExecutionSearch), Problem> {
