@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::link::Link;
 use crate::status::invoke_error;
@@ -167,6 +168,8 @@ impl Provider for SessionProvider {
     fn call(&self, call: ActionCall) -> Answer {
         let served = Arc::clone(&self.0);
         let call_id = served.next.fetch_add(1, Ordering::Relaxed);
+        // Not after the broker looks at its own clock: a call whose future is dropped later than this has timed out.
+        let deadline = Instant::now() + call.timeout;
         let (answer, answered) = oneshot::channel();
         let gone = InvokeError::ProviderGone {
             capability: call.capability.clone(),
@@ -192,6 +195,7 @@ impl Provider for SessionProvider {
             let _cancel = CancelOnDrop {
                 served: &served,
                 call_id,
+                deadline,
             };
             answered.await.unwrap_or(Err(gone))
         })
@@ -202,6 +206,7 @@ impl Provider for SessionProvider {
 struct CancelOnDrop<'a> {
     served: &'a ServedCalls,
     call_id: u64,
+    deadline: Instant,
 }
 
 impl Drop for CancelOnDrop<'_> {
@@ -216,6 +221,7 @@ impl Drop for CancelOnDrop<'_> {
             self.served.link.control(|control| {
                 control.cancels.push(v1::ActionCancel {
                     call_id: self.call_id,
+                    timed_out: Instant::now() >= self.deadline,
                 });
             });
         }

@@ -24,8 +24,10 @@ pub struct BridgeConfig {
     pub max_open_calls: usize,
     /// How long a new connection may take to say Hello.
     pub hello_timeout_ms: u64,
-    /// How often an agent says that it lives; one that is silent for three times as long has left.
+    /// How often an agent says that it lives, unless it asks for another interval.
     pub heartbeat_interval_ms: u64,
+    /// After how much silence an agent has left, unless it asks for another time.
+    pub heartbeat_timeout_ms: u64,
     /// What every Hello and every call must carry; from the environment or a file, never from `loom.toml`.
     #[serde(skip)]
     pub token: Option<String>,
@@ -43,6 +45,7 @@ impl Default for BridgeConfig {
             max_open_calls: 1024,
             hello_timeout_ms: 10_000,
             heartbeat_interval_ms: 5000,
+            heartbeat_timeout_ms: 30_000,
             token: None,
         }
     }
@@ -57,9 +60,5 @@ impl BridgeConfig {
 
     pub(crate) fn hello_timeout(&self) -> Duration {
         Duration::from_millis(self.hello_timeout_ms)
-    }
-
-    pub(crate) fn silence(&self) -> Duration {
-        Duration::from_millis(3 * self.heartbeat_interval_ms)
     }
 }

@@ -9,6 +9,7 @@ use loom_proto::{Code, topic, v1};
 use prost::Message;
 
 use crate::config::BridgeConfig;
+use crate::liveness::Liveness;
 
 /// A checked Hello.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Hello {
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) credit: u32,
+    pub(crate) liveness: Liveness,
 }
 
 const MAX_INSTANCE_ID: usize = 64;
@@ -110,6 +112,7 @@ fn check(hello: v1::Hello, config: &BridgeConfig) -> Result<Hello, v1::Error> {
         .at("hello.subscriptions"));
     }
     Ok(Hello {
+        liveness: Liveness::of(&hello, config),
         subscriptions: subscriptions(hello.subscriptions, &hello.agent_id)?,
         agent_id: hello.agent_id,
         instance_id: hello.instance_id,

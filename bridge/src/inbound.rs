@@ -37,6 +37,8 @@ pub(crate) struct Inbound {
     pub(crate) presence: Presence,
     pub(crate) registration: Registration,
     pub(crate) config: Arc<BridgeConfig>,
+    /// After how much of it the agent has left.
+    pub(crate) silence: Duration,
     pub(crate) closing: CancellationToken,
     pub(crate) state: State,
 }
@@ -158,7 +160,7 @@ impl Inbound {
     }
 
     async fn next_frame(&mut self) -> Result<Frame, Ended> {
-        let silence = self.config.silence();
+        let silence = self.silence;
         let deadline = tokio::time::Instant::now() + silence;
         loop {
             let storing = self.state.storing.front();

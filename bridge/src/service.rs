@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use loom_core::{
-    Acknowledged, ActionBroker, AgentEntry, Directory, DropReason, EventBus, GroupStart, Provider,
-    Published, Qos, Stored, Subscription, Tracer,
+    Acknowledged, ActionBroker, AgentEntry, Directory, DropReason, EventBus, GroupStart,
+    OpenExecution, Provider, Published, Qos, Stored, Subscription, Tracer,
 };
 use loom_proto::v1::bridge_server::{Bridge as BridgeRpc, BridgeServer};
 use loom_proto::{Code, EventId, Frame, topic, v1};
@@ -51,6 +51,8 @@ struct Shared {
     span_stats: SpanStatsSource,
     sessions: TaskTracker,
     links: parking_lot::Mutex<Vec<std::sync::Weak<Link>>>,
+    /// What each agent has in hand. Those of agents that have left are forgotten when another comes.
+    shares: parking_lot::Mutex<Vec<(Arc<str>, std::sync::Weak<Shares>)>>,
     /// No new agents.
     draining: CancellationToken,
     /// No agents at all.
@@ -80,6 +82,7 @@ impl Bridge {
                 span_stats,
                 sessions: TaskTracker::new(),
                 links: parking_lot::Mutex::default(),
+                shares: parking_lot::Mutex::default(),
                 draining: CancellationToken::new(),
                 closing: CancellationToken::new(),
             }),
@@ -126,6 +129,17 @@ impl Bridge {
         shared.closing.cancel();
         shared.sessions.wait().await;
         cut_off
+    }
+
+    /// The attempts that agents have in hand, in no order. One that is not recorded has no id, and is not among them.
+    pub fn open_executions(&self) -> Vec<OpenExecution> {
+        let shares = self.shared.shares.lock().clone();
+        let present = shares
+            .iter()
+            .filter_map(|(agent, shares)| Some((agent, shares.upgrade()?)));
+        present
+            .flat_map(|(agent, shares)| shares.open_executions(agent))
+            .collect()
     }
 
     /// The counters of the bus and of what was refused before it.
@@ -193,6 +207,11 @@ impl Bridge {
         let (replies, work) = (mailboxes(&replies)?, mailboxes(&work)?);
         let shares = Shares::join(&shared.bus, &hello.subscriptions);
         let shares = Arc::new(shares.map_err(|error| subscribe_error(&error))?);
+        {
+            let mut known = shared.shares.lock();
+            known.retain(|(_, shares)| shares.strong_count() > 0);
+            known.push((Arc::clone(&agent), Arc::downgrade(&shares)));
+        }
 
         let link = Arc::new(Link::new(hello.credit));
         self.remember(&link);
@@ -213,6 +232,7 @@ impl Bridge {
             presence,
             registration: shared.broker.register(names, &provider),
             config: Arc::clone(config),
+            silence: hello.liveness.timeout,
             closing: shared.closing.clone(),
             state: State::new(config),
         };
@@ -309,8 +329,11 @@ impl BridgeRpc for Bridge {
                 "the stream ended before Hello",
             ))
         })?;
-        let outbound = hello::read(&first.0, config)
-            .and_then(|hello| self.welcome(hello, frames))
+        let (outbound, liveness) = hello::read(&first.0, config)
+            .and_then(|hello| {
+                let liveness = hello.liveness;
+                Ok((self.welcome(hello, frames)?, liveness))
+            })
             .inspect_err(|error| {
                 tracing::warn!(
                     code = error.code().name(),
@@ -324,7 +347,7 @@ impl BridgeRpc for Bridge {
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
             publish_window: config.publish_window,
             max_event_bytes: u32::try_from(config.max_event_bytes).unwrap_or(u32::MAX),
-            heartbeat_interval_ms: u32::try_from(config.heartbeat_interval_ms).unwrap_or(u32::MAX),
+            heartbeat_interval_ms: liveness.interval_ms(),
         };
         Ok(Response::new(Box::pin(outbound.into_stream(&welcome))))
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use loom_core::{Attempt, EventBus, Forwarded, GroupMember, SubscribeError, Subscription, Verdict};
+use loom_core::{
+    Attempt, EventBus, Forwarded, GroupMember, OpenExecution, SubscribeError, Subscription, Verdict,
+};
 use loom_proto::{Code, v1};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -68,6 +70,15 @@ impl Shares {
                 member.forwarded(run.iter().map(|(_, forwarded)| *forwarded));
             }
         }
+    }
+
+    /// The attempts that the agent has in hand.
+    pub(crate) fn open_executions(&self, agent: &str) -> Vec<OpenExecution> {
+        let of_each = self
+            .members
+            .iter()
+            .map(|(_, member)| member.open_executions(agent));
+        of_each.flatten().collect()
     }
 
     /// Waits until there may be something to take. Cancel safe.

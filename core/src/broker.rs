@@ -14,13 +14,14 @@ use bytes::Bytes;
 use loom_proto::semconv::{attribute, header, span};
 use loom_proto::trace_context::TraceContext;
 use loom_telemetry::{FreeDetail, SpanDetail, SpanKind, SpanStatus, Value};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use tokio::time::timeout;
 
 use crate::config::BrokerConfig;
 use crate::envelope::read_traceparent;
 use crate::error::InvokeError;
+use crate::execution::{OpenExecution, Signal, State};
 use crate::instrument::{HopSpan, Tracer, current_context};
 
 /// Capabilities whose names begin so are the server's own; no agent provides them.
@@ -88,6 +89,9 @@ struct Shared {
     next_registration: AtomicU64,
     next_provider: AtomicUsize,
     open_calls: AtomicUsize,
+    /// Those of them that are recorded, by the number of the call.
+    executions: Mutex<FxHashMap<u64, OpenExecution>>,
+    next_call: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -114,6 +118,8 @@ impl ActionBroker {
                 next_registration: AtomicU64::new(0),
                 next_provider: AtomicUsize::new(0),
                 open_calls: AtomicUsize::new(0),
+                executions: Mutex::default(),
+                next_call: AtomicU64::new(0),
             }),
         }
     }
@@ -153,6 +159,7 @@ impl ActionBroker {
         let parent = parent(&call);
         let mut open = OpenCall {
             broker: self,
+            number: self.shared.next_call.fetch_add(1, Ordering::Relaxed),
             span: self.shared.tracer.start(parent, false),
             outcome: None,
         };
@@ -160,6 +167,11 @@ impl ActionBroker {
         let result = self.serve(&mut call, &mut open).await;
         open.finish(&result);
         result
+    }
+
+    /// The calls that wait for their answer, in no order. One that is not recorded has no id, and is not among them.
+    pub fn open_executions(&self) -> Vec<OpenExecution> {
+        self.shared.executions.lock().values().cloned().collect()
     }
 
     async fn serve(
@@ -241,6 +253,7 @@ impl Drop for Registration {
 /// The span of a call that is open. Dropped before its end, it says that the call was cancelled.
 struct OpenCall<'a> {
     broker: &'a ActionBroker,
+    number: u64,
     span: HopSpan,
     outcome: Option<FreeDetail>,
 }
@@ -249,6 +262,18 @@ impl OpenCall<'_> {
     fn capability_is(&mut self, call: &ActionCall) {
         if !self.span.is_recording() {
             return;
+        }
+        if let Some(context) = self.span.context() {
+            let execution = OpenExecution {
+                context,
+                state: State::Pending,
+                agent: String::new(),
+                operation: call.capability.clone(),
+                attempt: 1,
+                since_unix_nano: self.span.start_unix_nano(),
+            };
+            let mut executions = self.broker.shared.executions.lock();
+            executions.insert(self.number, execution);
         }
         let capability: Value = call.capability.clone().into();
         let mut attributes: Vec<(Value, Value)> = vec![
@@ -270,6 +295,12 @@ impl OpenCall<'_> {
     }
 
     fn provider_is(&mut self, agent_id: &str) {
+        if let Some(execution) = self.broker.shared.executions.lock().get_mut(&self.number)
+            && let Ok(state) = execution.state.on(Signal::Start)
+        {
+            execution.state = state;
+            agent_id.clone_into(&mut execution.agent);
+        }
         if let Some(detail) = &mut self.outcome {
             detail
                 .attributes
@@ -291,6 +322,7 @@ impl OpenCall<'_> {
         let Some(mut detail) = self.outcome.take() else {
             return;
         };
+        self.broker.shared.executions.lock().remove(&self.number);
         if let Some((code, message)) = error {
             detail
                 .attributes

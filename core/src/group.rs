@@ -27,6 +27,7 @@ use crate::stream::Stream;
 pub mod dead_letter;
 mod feeder;
 mod history;
+mod in_hand;
 pub mod letters;
 mod offsets;
 mod patience;

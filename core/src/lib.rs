@@ -10,6 +10,7 @@
 //! | [`group`] | agents that share the events of a stream, until one has handled each |
 //! | [`broker`] | [`ActionBroker::invoke`]: one provider, one deadline, one answer |
 //! | [`barrier`] | a capability of the server: callers wait until so many of them have come |
+//! | [`execution`] | the states of a delivery attempt or a call, and what may follow on what |
 //! | [`directory`] | which agents are connected |
 //! | [`event`], [`envelope`] | what travels |
 //! | [`ledger`] | the counters that must add up |
@@ -26,6 +27,7 @@ pub mod directory;
 pub mod envelope;
 pub mod error;
 pub mod event;
+pub mod execution;
 pub mod group;
 pub mod instrument;
 pub mod journal;
@@ -44,6 +46,7 @@ pub use directory::{AgentEntry, Directory, Presence};
 pub use envelope::{Envelope, Malformed};
 pub use error::{InvokeError, PublishError, SubscribeError};
 pub use event::{Came, Event, EventError, Lineage};
+pub use execution::OpenExecution;
 pub use group::{
     Acknowledged, Attempt, Forwarded, Group, GroupBooks, GroupConfig, GroupMember, GroupStart,
     Verdict,

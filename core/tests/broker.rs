@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use loom_core::broker::Answer;
+use loom_core::execution::State;
 use loom_core::{
     ActionBroker, ActionCall, ActionOutput, BrokerConfig, InvokeError, Provider, Tracer,
 };
@@ -162,6 +163,30 @@ async fn a_dropped_call_frees_its_slot_and_says_cancelled() {
         15
     );
     assert_eq!(spans.len(), 16);
+}
+
+#[tokio::test]
+async fn a_call_is_an_open_execution_until_it_ends() {
+    let recorder = Recorder::new(Vec::new(), RecorderConfig::default());
+    let tracer = Tracer::new(recorder.clone(), Sampler::default());
+    let broker = ActionBroker::new(BrokerConfig::default(), tracer);
+    let _silent = broker.register(vec!["wait".into()], &provider(Silent::default()));
+    let _echo = broker.register(vec!["echo".into()], &provider(Echo("echo")));
+
+    let mut waiting = Box::pin(broker.invoke(call("wait")));
+    assert!(futures_poll(&mut waiting).is_pending());
+    broker.invoke(call("echo")).await.expect("an answer");
+    broker.invoke(call("none")).await.expect_err("unknown");
+    let open = broker.open_executions();
+    assert_eq!(open.len(), 1);
+    assert_eq!(open[0].state, State::Running);
+    assert_eq!((&*open[0].agent, &*open[0].operation), ("silent", "wait"));
+    drop(waiting);
+    assert!(broker.open_executions().is_empty());
+    // Its id is that of the span that tells of it afterwards.
+    let mut spans = Vec::new();
+    recorder.drain(&mut spans);
+    assert!(spans.iter().any(|span| span.context == open[0].context));
 }
 
 #[tokio::test]

@@ -52,6 +52,20 @@ names! {
         BROKER_INVOKE = "broker.invoke";
         /// The provider of a capability serves a call; child of `broker.invoke`.
         ON_ACTION = "agent.on_action";
+        /// A handler uses a tool; the name of the tool follows, as the GenAI convention has it.
+        EXECUTE_TOOL = "execute_tool";
+    }
+}
+
+names! {
+    /// Names of events on the spans of handlers.
+    event {
+        /// The handler says that it thinks.
+        AGENT_THINKING = "agent_thinking";
+        /// The handler begins to use a tool.
+        TOOL_EXECUTING = "tool_executing";
+        /// The handler has used a tool.
+        TOOL_COMPLETED = "tool_completed";
     }
 }
 
@@ -116,16 +130,22 @@ names! {
         ERROR_TYPE = "error.type";
         /// How an execution ended whose span tells of an error: `FAILED`, which is left out, `TIMEOUT` or `DEAD`.
         EXECUTION_STATE = "loom.execution.state";
+        /// What a handler thought; only where contents are captured (event `agent_thinking`).
+        THOUGHT = "loom.thought.text";
+        /// Characters of a thought (event `agent_thinking`).
+        THOUGHT_SIZE = "loom.thought.size";
         /// True on a span that the runtime wrote in the place of one that was lost with its process.
         STAND_IN = "loom.stand_in";
-        /// `invoke_agent` on handlers, `execute_tool` on capability calls.
+        /// `invoke_agent` on handlers, `execute_tool` on capability calls and tools.
         GEN_AI_OPERATION_NAME = "gen_ai.operation.name";
         /// Agent, as the GenAI convention names it.
         GEN_AI_AGENT_ID = "gen_ai.agent.id";
         /// Agent's name, as the GenAI convention names it.
         GEN_AI_AGENT_NAME = "gen_ai.agent.name";
-        /// Capability, as the GenAI convention names it.
+        /// Capability or tool, as the GenAI convention names it.
         GEN_AI_TOOL_NAME = "gen_ai.tool.name";
+        /// Arguments of a tool as JSON; only where contents are captured.
+        GEN_AI_TOOL_ARGUMENTS = "gen_ai.tool.call.arguments";
         /// Provider of the model.
         GEN_AI_PROVIDER_NAME = "gen_ai.provider.name";
         /// Old name of `gen_ai.provider.name`: accepted, never stored.
@@ -261,7 +281,13 @@ mod tests {
 
     #[test]
     fn no_name_stands_twice_in_its_module() {
-        for names in [span::ALL, attribute::ALL, header::ALL, metric::ALL] {
+        for names in [
+            span::ALL,
+            event::ALL,
+            attribute::ALL,
+            header::ALL,
+            metric::ALL,
+        ] {
             let mut values: Vec<_> = names.iter().map(|name| name.value).collect();
             values.sort_unstable();
             values.dedup();

@@ -106,7 +106,7 @@ impl Client {
 #[pymethods]
 impl Client {
     #[new]
-    #[pyo3(signature = (*, agent_id, instance_id, address, token, subscriptions, reply_subscription, capabilities, credit, byte_limit, source, client))]
+    #[pyo3(signature = (*, agent_id, instance_id, address, token, subscriptions, reply_subscription, capabilities, credit, byte_limit, source, client, heartbeat_ms))]
     #[expect(
         clippy::too_many_arguments,
         reason = "named by the caller: what Hello says, and the bounds"
@@ -123,6 +123,7 @@ impl Client {
         byte_limit: usize,
         source: Option<&Bound<'_, SpanSource>>,
         client: &str,
+        heartbeat_ms: (u32, u32),
     ) -> PyResult<Self> {
         let patterns = subscriptions
             .iter()
@@ -144,6 +145,8 @@ impl Client {
                 capabilities: definition::capabilities(capabilities),
                 credit: 0,
                 client: client.to_owned(),
+                heartbeat_interval_ms: heartbeat_ms.0,
+                heartbeat_timeout_ms: heartbeat_ms.1,
             },
             credit: credit.max(1),
         };

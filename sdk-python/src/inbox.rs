@@ -67,7 +67,7 @@ pub(crate) enum Notice {
     /// An answer to a call of this agent.
     CallReply(v1::ActionReply),
     /// The caller of a served call is gone.
-    CallCancelled(u64),
+    CallCancelled(v1::ActionCancel),
     /// The client has closed.
     Closed,
 }

@@ -1,14 +1,15 @@
 //! The contract's names and codes, for Python: one list, two languages.
 
 use loom_proto::code::CODES;
-use loom_proto::semconv::{Name, attribute, header, metric, span};
+use loom_proto::semconv::{Name, attribute, event, header, metric, span};
 use pyo3::prelude::*;
 
 /// Every name as `(module, constant, value)`.
 #[pyfunction]
 pub(crate) fn semconv_names() -> Vec<(&'static str, &'static str, &'static str)> {
-    let all: [(&'static str, &'static [Name]); 4] = [
+    let all: [(&'static str, &'static [Name]); 5] = [
         ("span", span::ALL),
+        ("event", event::ALL),
         ("attribute", attribute::ALL),
         ("header", header::ALL),
         ("metric", metric::ALL),

@@ -300,8 +300,8 @@ impl Reader {
                 .notices
                 .push(Notice::CallReply(v1::ActionReply::decode(message)?)),
             number::CANCEL => {
-                let call_id = v1::ActionCancel::decode(message)?.call_id;
-                self.notices.push(Notice::CallCancelled(call_id));
+                let cancel = v1::ActionCancel::decode(message)?;
+                self.notices.push(Notice::CallCancelled(cancel));
             }
             _ => {}
         }

@@ -32,19 +32,21 @@ def test_an_acknowledged_subscription_has_a_share_in_a_group() -> None:
     given = {"group": "workers", "max_attempts": 5, "timeout": 0.0001, "start": "new", "max_in_flight": 64}
     assert acknowledged(ack=True, **(options | given)) == Acknowledged("workers", 128, 5, 1, 1)
     assert acknowledged(ack=True, **(options | {"start": "all", "timeout": 30})) == Acknowledged("", 2, 0, 30_000, 0)
+    assert acknowledged(ack=True, **(options | {"timeout": float("inf")})) == Acknowledged("", 2, 0, 0xFFFF_FFFF, 0)
 
 
 @pytest.mark.parametrize(
     ("options", "what"),
     [
         ({"group": "workers"}, "group given without ack"),
-        ({"max_attempts": 5, "timeout": 1.0}, "max_attempts, timeout given without ack"),
+        ({"max_attempts": 5, "start": "new"}, "max_attempts, start given without ack"),
         ({"start": "new"}, "start given without ack"),
         ({"ack": True, "group": ""}, "group '' is not valid"),
         ({"ack": True, "group": "a b"}, "group 'a b' is not valid"),
         ({"ack": True, "max_attempts": -1}, "max_attempts is -1"),
         ({"ack": True, "timeout": float("nan")}, "timeout is nan"),
-        ({"ack": True, "timeout": 1e9}, "timeout is"),
+        ({"ack": True, "timeout": -1.0}, "timeout is -1"),
+        ({"timeout": -1.0}, "timeout is -1"),
         ({"ack": True, "start": "old"}, "start is 'old'"),
     ],
 )

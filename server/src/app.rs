@@ -6,6 +6,7 @@
 
 mod addresses;
 mod auth;
+mod executions;
 mod http;
 mod http1;
 mod listeners;
@@ -60,6 +61,7 @@ pub struct App {
 struct Parts {
     bridge: Bridge,
     bus: EventBus,
+    broker: ActionBroker,
     directory: Directory,
     journals: Journals,
     store: TraceStore,
@@ -163,7 +165,7 @@ impl App {
         let bridge = Bridge::new(
             config.bridge.to_config(token.as_ref()),
             bus.clone(),
-            broker,
+            broker.clone(),
             directory.clone(),
             tracer.clone(),
             Arc::new(move || metrics::span_stats(&counters.stats())),
@@ -172,6 +174,7 @@ impl App {
         let parts = Parts {
             bridge,
             bus,
+            broker,
             directory,
             journals,
             store,

@@ -6,6 +6,7 @@ mod agents;
 mod completion;
 mod dlq;
 mod doctor;
+mod executions;
 mod exit;
 mod groups;
 mod invoke;
@@ -59,6 +60,8 @@ pub enum Command {
     Verify(verify::Args),
     /// List the agents that are connected
     Agents(agents::Args),
+    /// List what runs and what has run, and how it ended
+    Executions(executions::Args),
     /// Publish one event
     Publish(publish::Args),
     /// Print events as they pass
@@ -85,6 +88,7 @@ pub fn execute(cli: Cli, environment: &dyn Environment) -> Exit {
         Command::Trace(args) => trace::execute(&args, environment, &terminal),
         Command::Verify(args) => verify::execute(&args, environment, &terminal),
         Command::Agents(args) => agents::execute(&args, environment, &terminal),
+        Command::Executions(args) => executions::execute(&args, environment, &terminal),
         Command::Publish(args) => publish::execute(args, environment, &terminal),
         Command::Tail(args) => tail::execute(&args, environment, &terminal),
         Command::Dlq(args) => dlq::execute(&args, environment, &terminal),

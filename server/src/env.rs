@@ -115,6 +115,8 @@ variables! {
     OTEL_TRACES_EXPORTER, "server, agent";
     /// `true`: no spans are recorded.
     OTEL_SDK_DISABLED, "server, agent";
+    /// `true`: spans carry what handlers think and with what they call tools.
+    OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT, "agent";
 }
 
 /// Where variables are read from.

@@ -141,7 +141,10 @@ async fn a_cancelled_call_is_cancelled_at_its_provider() {
         })
         .await;
     let served = provider.call().await;
-    let cancel = v1::ActionCancel { call_id: 1 };
+    let cancel = v1::ActionCancel {
+        call_id: 1,
+        ..v1::ActionCancel::default()
+    };
     caller
         .send(v1::ClientEvent {
             cancel: vec![cancel],

@@ -9,12 +9,14 @@ use loom_tests::process::{Guarded, command, loom};
 use loom_tests::server::TestServer;
 use serde_json::Value;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "up",
     "run",
     "traces",
     "trace",
     "agents",
+    "executions",
+    "verify",
     "publish",
     "tail",
     "dlq",

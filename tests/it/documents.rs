@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use loom_proto::code::CODES;
-use loom_proto::semconv::{attribute, header, metric, span};
+use loom_proto::semconv::{attribute, event, header, metric, span};
 use loom_server::config::DEFAULT_FILE;
 use loom_server::env;
 use loom_tests::cli::run;
@@ -38,7 +38,13 @@ fn rows(page: &str) -> BTreeSet<Vec<String>> {
 fn the_page_of_names_has_every_name_and_its_meaning() {
     let rows = rows(&page("semconv.md"));
     let mut expected = BTreeSet::new();
-    for names in [span::ALL, attribute::ALL, header::ALL, metric::ALL] {
+    for names in [
+        span::ALL,
+        event::ALL,
+        attribute::ALL,
+        header::ALL,
+        metric::ALL,
+    ] {
         expected.extend(names.iter().map(|name| {
             vec![
                 name.value.to_owned(),

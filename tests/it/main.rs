@@ -6,6 +6,7 @@ mod commands;
 mod crash;
 mod dlq;
 mod documents;
+mod executions;
 mod golden_tree;
 mod groups;
 mod kill_loop;

@@ -58,6 +58,11 @@ impl PythonAgent {
         self.process.wait()
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        self.process.signal(signal);
+    }
+
     /// SIGKILL: it says nothing and flushes nothing.
     pub fn kill(mut self) {
         self.process.signal(rustix::process::Signal::KILL);

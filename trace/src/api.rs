@@ -38,7 +38,8 @@ use crate::config::ApiConfig;
 use crate::error::QueryError;
 use crate::trace_store::TraceStore;
 
-use error::{Family, Problem};
+use error::Family;
+pub use error::{LoomProblem, Problem};
 
 /// What every handler gets.
 #[derive(Debug, Clone)]

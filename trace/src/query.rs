@@ -1,5 +1,6 @@
 //! Questions about what is stored. Knows no HTTP.
 
+pub mod executions;
 pub mod gaps;
 pub mod search;
 
@@ -10,6 +11,7 @@ use crate::model::{SpanKind, Trace, TraceId};
 use crate::store::reader::ReaderPool;
 use crate::store::row::{SELECT, SpanReader};
 
+pub use executions::{ExecutionSearch, Place, StoredExecution};
 pub use gaps::{End, Gap, Gaps, Lost, Shown};
 pub use search::{Found, Search, Summary};
 

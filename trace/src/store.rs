@@ -23,7 +23,10 @@ use crate::error::StoreError;
 pub const FILE: &str = "traces.db";
 
 /// Schema steps in their order; the number of a step is its place, beginning with 1.
-const MIGRATIONS: &[&str] = &[include_str!("store/migrations/0001_spans.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("store/migrations/0001_spans.sql"),
+    include_str!("store/migrations/0002_executions.sql"),
+];
 
 /// A writer waits for another connection's lock this long. Only a checkpoint or a foreign tool can hold it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

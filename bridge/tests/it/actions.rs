@@ -162,10 +162,11 @@ async fn a_deadline_ends_the_call_and_tells_the_provider() {
     let frames = provider
         .receive_until(|frames| frames.iter().any(|frame| !frame.cancel.is_empty()))
         .await;
-    assert_eq!(
-        frames.last().expect("a frame").cancel[0].call_id,
-        received.call_id
-    );
+    let expected = v1::ActionCancel {
+        call_id: received.call_id,
+        timed_out: true,
+    };
+    assert_eq!(frames.last().expect("a frame").cancel[0], expected);
 }
 
 #[tokio::test]
@@ -183,7 +184,10 @@ async fn a_caller_that_cancels_or_leaves_tells_the_provider() {
             }
         } else {
             v1::ClientEvent {
-                cancel: vec![v1::ActionCancel { call_id: 1 }],
+                cancel: vec![v1::ActionCancel {
+                    call_id: 1,
+                    ..v1::ActionCancel::default()
+                }],
                 ..Default::default()
             }
         };
@@ -191,10 +195,11 @@ async fn a_caller_that_cancels_or_leaves_tells_the_provider() {
         let frames = provider
             .receive_until(|frames| frames.iter().any(|frame| !frame.cancel.is_empty()))
             .await;
-        assert_eq!(
-            frames.last().expect("a frame").cancel[0].call_id,
-            received.call_id
-        );
+        let expected = v1::ActionCancel {
+            call_id: received.call_id,
+            timed_out: false,
+        };
+        assert_eq!(frames.last().expect("a frame").cancel[0], expected);
     }
     eventually("the cancelled calls have their spans", || {
         relay.recorder.stats().recorded == 2

@@ -220,3 +220,22 @@ async fn garbage_in_a_frame_ends_this_stream_alone() {
     good.publish(vec![event("t", "x")]).await;
     assert_eq!(good.deliveries(1).await.len(), 1);
 }
+
+#[tokio::test]
+async fn who_is_silent_for_too_long_has_left() {
+    let relay = Relay::start().await;
+    let mut silent = relay
+        .agent(v1::Hello {
+            heartbeat_timeout_ms: 200,
+            ..hello("silent", &["t"])
+        })
+        .await;
+    let _patient = relay.listener("patient", &["t"]).await;
+    assert_eq!(relay.directory.len(), 2);
+    while silent.receive().await.expect("a clean end").is_some() {}
+    eventually("only the patient one is there", || {
+        relay.directory.len() == 1
+    })
+    .await;
+    assert_eq!(relay.directory.list()[0].agent_id, "patient");
+}

@@ -29,6 +29,8 @@ use super::history::{FailedAttempt, History};
 use super::patience::Patience;
 use crate::event::Event;
 
+mod in_hand;
+
 /// What a member says of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -142,6 +142,12 @@ pub struct Hello {
     /// Name and version of the client library.
     #[prost(string, tag = "7")]
     pub client: ::prost::alloc::string::String,
+    /// How often the agent wants to say that it lives; 0 leaves it to the server, whose Welcome says it in either case.
+    #[prost(uint32, tag = "8")]
+    pub heartbeat_interval_ms: u32,
+    /// After how much silence the agent has left; 0 means the server's default. At least twice the interval.
+    #[prost(uint32, tag = "9")]
+    pub heartbeat_timeout_ms: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Welcome {
@@ -303,6 +309,9 @@ pub mod action_reply {
 pub struct ActionCancel {
     #[prost(uint64, tag = "1")]
     pub call_id: u64,
+    /// Not the caller gave up, but the time of the call.
+    #[prost(bool, tag = "2")]
+    pub timed_out: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Error {

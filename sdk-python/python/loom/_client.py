@@ -36,7 +36,7 @@ class CallHandler(Protocol):
         self, call_id: int, capability: str, args: bytes, content_type: str, headers: Mapping[str, str], caller: str
     ) -> None: ...
 
-    def call_cancelled(self, call_id: int) -> None: ...
+    def call_cancelled(self, call_id: int, *, timed_out: bool) -> None: ...
 
     def disconnected(self) -> None: ...
 
@@ -232,9 +232,9 @@ class Connection:
         else:
             self.calls.resolve(call_id, (result, content_type))
 
-    def _on_call_cancelled(self, call_id: int) -> None:
+    def _on_call_cancelled(self, call_id: int, timed_out: bool) -> None:
         if self._call_handler is not None:
-            self._call_handler.call_cancelled(call_id)
+            self._call_handler.call_cancelled(call_id, timed_out=timed_out)
 
     def _on_closed(self) -> None:
         self._is_connected = False

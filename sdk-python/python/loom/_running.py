@@ -7,10 +7,12 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
+from loom.exceptions import LoomError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-__all__ = ["until_signalled"]
+__all__ = ["until_signalled", "within"]
 
 _log = logging.getLogger("loom")
 
@@ -54,3 +56,13 @@ async def until_signalled(
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
+
+
+async def within(seconds: float, done: Awaitable[object]) -> bool:
+    """Wait so long at most; False where it was not done by then."""
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            await done
+    except (TimeoutError, LoomError):
+        return False
+    return True

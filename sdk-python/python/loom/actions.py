@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
+from loom._deadlines import Running
 from loom._otel import context_of
 from loom._payload import decode, encode_json, is_binary
 from loom.context import Context
 from loom.dispatch import Handler, Work, record_failure
 from loom.exceptions import LoomError
+from loom.semconv import attribute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from opentelemetry import trace
 
     from loom._spans import Spans
     from loom.context import Emitter
@@ -48,7 +53,8 @@ class ActionServer:
         self._spans = spans
         self._emitter = emitter
         self._client = emitter.client
-        self._open: dict[int, asyncio.Task[None]] = {}
+        self._deadlines = dispatcher.deadlines
+        self._open: dict[int, Running] = {}
 
     def call(
         self, call_id: int, capability: str, args: bytes, content_type: str, headers: Mapping[str, str], caller: str
@@ -58,23 +64,37 @@ class ActionServer:
             message = f"{len(self._open)} calls are being served already; try again later"
             self._client.answer_error(call_id, "rate_limited", message)
             return
-        served = self._serve(call_id, capability, args, content_type, headers, caller)
-        self._open[call_id] = self._emitter.loop.create_task(served, name=f"loom-call-{capability}")
+        known = self._capabilities.get(capability)
+        running = Running(math.inf if known is None else known.handler.timeout)
+        served = self._serve(running, call_id, capability, args, content_type, headers, caller)
+        task = running.task = self._emitter.loop.create_task(served, name=f"loom-call-{capability}")
+        self._open[call_id] = running
+        self._deadlines.enter(running)
+        # Not at the end of the coroutine: one that is cancelled before it has begun has no end.
+        task.add_done_callback(lambda _: self._ended(call_id, running))
 
-    def call_cancelled(self, call_id: int) -> None:
+    def call_cancelled(self, call_id: int, *, timed_out: bool) -> None:
         """Nobody waits for the answer any more."""
-        if (task := self._open.get(call_id)) is not None:
-            task.cancel()
+        if (running := self._open.get(call_id)) is None:
+            return
+        if timed_out:
+            running.expire("its caller waited no longer")
+        else:
+            running.cancel()
+
+    def _ended(self, call_id: int, running: Running) -> None:
+        self._deadlines.leave(running)
+        self._open.pop(call_id, None)
 
     def disconnected(self) -> None:
         """No answer can reach its caller any more."""
-        for task in self._open.values():
-            task.cancel()
+        for running in self._open.values():
+            running.cancel()
 
     async def rest(self) -> None:
         """Wait until every call is answered."""
-        if self._open:
-            await asyncio.wait(self._open.values())
+        if tasks := [running.task for running in self._open.values() if running.task is not None]:
+            await asyncio.wait(tasks)
 
     async def stop(self) -> None:
         """Cancel what is being served."""
@@ -82,38 +102,51 @@ class ActionServer:
         await self.rest()
 
     async def _serve(
-        self, call_id: int, name: str, args: bytes, content_type: str, headers: Mapping[str, str], caller: str
+        self,
+        running: Running,
+        call_id: int,
+        name: str,
+        args: bytes,
+        content_type: str,
+        headers: Mapping[str, str],
+        caller: str,
     ) -> None:
         span = self._spans.begin_call(name, caller, headers)
+        running.context = Context(self._emitter, None, span, caller)
         try:
-            result, result_type = await self._run(name, args, content_type, headers, caller, span)
+            result, result_type = await self._run(name, args, content_type, headers, running.context)
+            running.check()
             self._client.answer(call_id, result, result_type)
-        except asyncio.CancelledError as error:
-            record_failure(span, error)
-            self._answer_error(call_id, "cancelled", f"{name} was cancelled")
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is the caller's answer
-            record_failure(span, error)
-            code = error.code if isinstance(error, LoomError) else "handler_failed"
-            message = str(error) if isinstance(error, LoomError) else f"{type(error).__name__}: {error}"
-            self._answer_error(call_id, code, message)
-            context = span.get_span_context()
-            ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
-            _log.error(
-                "the capability %s failed for agent %s: %s [trace_id=%s span_id=%s]",
-                name,
-                caller,
-                message,
-                ids["trace_id"],
-                ids["span_id"],
-                exc_info=error,
-                extra=ids,
-            )
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises is the answer
+            if running.is_over:
+                span.set_attribute(attribute.EXECUTION_STATE, "TIMEOUT")
+            self._failed(call_id, name, caller, span, running.explain(error))
         finally:
             span.end()
-            self._open.pop(call_id, None)
+
+    def _failed(self, call_id: int, name: str, caller: str, span: trace.Span, error: BaseException) -> None:
+        record_failure(span, error)
+        if isinstance(error, asyncio.CancelledError):
+            self._answer_error(call_id, "cancelled", f"{name} was cancelled")
+            return
+        code = error.code if isinstance(error, LoomError) else "handler_failed"
+        message = str(error) if isinstance(error, LoomError) else f"{type(error).__name__}: {error}"
+        self._answer_error(call_id, code, message)
+        context = span.get_span_context()
+        ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+        _log.error(
+            "the capability %s failed for agent %s: %s [trace_id=%s span_id=%s]",
+            name,
+            caller,
+            message,
+            ids["trace_id"],
+            ids["span_id"],
+            exc_info=error,
+            extra=ids,
+        )
 
     async def _run(
-        self, name: str, args: bytes, content_type: str, headers: Mapping[str, str], caller: str, span: Any
+        self, name: str, args: bytes, content_type: str, headers: Mapping[str, str], context: Context
     ) -> tuple[bytes, str]:
         capability = self._capabilities.get(name)
         if capability is None:
@@ -122,8 +155,7 @@ class ActionServer:
             arguments = decode(args, content_type or "application/json")
         except ValueError as error:
             raise LoomError(f"the arguments are no JSON: {error}", code="invalid_event") from error
-        context = Context(self._emitter, None, span, caller)
-        otel = context_of(span, headers.get("baggage", ""))
+        otel = context_of(context.span, headers.get("baggage", ""))
         result = await self._dispatcher.run(Work(capability.handler, (context, arguments), otel))
         if is_binary(result):
             return bytes(result), "application/octet-stream"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 import json
 import logging
@@ -13,14 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from loom import _native
 from loom._client import Connection
+from loom._deadlines import HANDLER_TIMEOUT, check_seconds
 from loom._otel import current_source
-from loom._running import until_signalled
+from loom._running import until_signalled, within
 from loom._spans import spans_for
 from loom.actions import ActionServer, Capability
 from loom.config import Qos, Settings
 from loom.context import DEFAULT_TIMEOUT, Emitter, Outgoing
 from loom.contract import Bidder, Contracts
-from loom.dispatch import Dispatcher, Handler
+from loom.dispatch import Dispatcher, handler_of
 from loom.exceptions import InvalidAgent, LoomError
 from loom.join import Join
 from loom.subscription import Subscription, acknowledged, check_pattern
@@ -46,8 +46,6 @@ H = TypeVar("H", bound="Callable[..., Any]")
 
 _INBOX_CAPACITY = 4096
 """Replies that wait on the server: as many as an agent may have requests open."""
-_JOINED_HANDLING = 30.0
-"""Seconds that the handler of joined events may take beyond their waiting, where they are acknowledged."""
 _SPAN_FLUSH = 2.0
 """Seconds that a stop waits for spans at most: a collector that is away must not delay it further."""
 
@@ -57,7 +55,11 @@ class Agent(Outgoing):
 
     ``on_event`` receives the events of ``topics``; more handlers are added with ``@agent.on(...)`` and
     ``@agent.capability(...)`` before the start. Handlers are ``async def handler(ctx, topic, event)``; a plain function
-    runs in a thread. Up to ``max_in_flight`` of them run at once.
+    runs in a thread. Up to ``max_in_flight`` of them run at once, each for at most ``timeout`` seconds (30;
+    ``math.inf`` for no limit).
+
+    The agent says every ``heartbeat`` seconds that it lives, and the server takes it for lost after
+    ``heartbeat_timeout`` seconds of silence; 0 leaves it to the server's settings, 5 s and 30 s.
     """
 
     __slots__ = (
@@ -72,6 +74,7 @@ class Agent(Outgoing):
         "_settings",
         "_spans",
         "_subscriptions",
+        "_timeout",
         "agent_id",
         "instance_id",
     )
@@ -95,6 +98,9 @@ class Agent(Outgoing):
         buffer_bytes: int = 8 * 1024 * 1024,
         emit_timeout: float | None = None,
         stop_timeout: float = 5.0,
+        heartbeat: float = 0.0,
+        heartbeat_timeout: float = 0.0,
+        capture_content: bool | None = None,
         on_error: Callable[[LoomError], None] | None = None,
         on_connection: Callable[[ConnectionChange], None] | None = None,
     ) -> None:
@@ -112,7 +118,12 @@ class Agent(Outgoing):
             buffer_bytes=buffer_bytes,
             emit_timeout=emit_timeout,
             stop_timeout=stop_timeout,
+            heartbeat=heartbeat,
+            heartbeat_timeout=heartbeat_timeout,
+            capture_content=capture_content,
         )
+        check_seconds("timeout", timeout)
+        self._timeout = timeout
         self._subscriptions: list[Subscription] = []
         self._capabilities: dict[str, Capability] = {}
         self._on_error = on_error
@@ -130,10 +141,8 @@ class Agent(Outgoing):
         if on_event is not None and not patterns:
             raise InvalidAgent("on_event was given without topics: which events shall it handle?")
         if on_event is not None:
-            self.on(*patterns, qos=qos, ack=ack, group=group, max_attempts=max_attempts, timeout=timeout, start=start)(
-                on_event
-            )
-        elif ack or group or max_attempts or timeout or start:
+            self.on(*patterns, qos=qos, ack=ack, group=group, max_attempts=max_attempts, start=start)(on_event)
+        elif ack or group or max_attempts or start:
             raise InvalidAgent("ack or its options were given without topics: which events are meant?")
 
     # ---- definition ----
@@ -154,40 +163,48 @@ class Agent(Outgoing):
         ``capacity`` is the size of the mailbox on the server, in events; 0 means the default of the QoS. An event that
         two subscriptions of an agent want is delivered twice.
 
+        A handler may take ``timeout`` seconds, 0 means as many as the agent's may; then it is cancelled, and its span
+        says TIMEOUT. A plain function cannot be cancelled: ``ctx.is_cancelled`` tells it.
+
         With ``ack`` the events come from the stream that keeps them, and come again until a handler has handled them:
         it acknowledges by returning. ``raise loom.Retry(delay=seconds)``, or any other exception, asks for another
         attempt, ``raise loom.Reject("why")`` for none. ``qos`` and ``capacity`` do not apply.
 
         Agents that name the same ``group`` share the events; without one the agent has all of them for itself. After
-        ``max_attempts`` attempts an event is a dead letter; an attempt may take ``timeout`` seconds; 0 means the
-        server's default. A group that has not been there before begins with ``start``: with ``"all"`` that the stream
-        has, or with what is ``"new"``.
+        ``max_attempts`` attempts an event is a dead letter; 0 means the server's default. The server delivers again
+        what has no outcome after ``timeout`` seconds, its wait in the agent included. A group that has not been there
+        before begins with ``start``: with ``"all"`` that the stream has, or with what is ``"new"``.
         """
         self._check_not_started("subscriptions")
         kind = Qos.of(qos)
+        check_seconds("timeout", timeout)
         for pattern in patterns:
             check_pattern(pattern)
         share = acknowledged(
             ack=ack,
             group=group,
             max_attempts=max_attempts,
-            timeout=timeout,
+            timeout=timeout or self._timeout,
             start=start,
             max_in_flight=self._settings.max_in_flight,
         )
 
         def register(function: H) -> H:
-            handler = _handler(function)
+            handler = handler_of(function, self._limit(timeout))
             self._subscriptions.extend(Subscription(pattern, kind, capacity, share, handler) for pattern in patterns)
             return function
 
         return register
 
     def capability(
-        self, name: str, *, description: str = "", input_schema: Mapping[str, Any] | None = None
+        self, name: str, *, description: str = "", input_schema: Mapping[str, Any] | None = None, timeout: float = 0.0
     ) -> Callable[[H], H]:
-        """Provide a capability: ``async def handler(ctx, args)`` returns the result, as JSON or bytes."""
+        """Provide a capability: ``async def handler(ctx, args)`` returns the result, as JSON or bytes.
+
+        It may take ``timeout`` seconds as handlers of events may, and no longer than its caller waits.
+        """
         self._check_not_started("capabilities")
+        check_seconds("timeout", timeout)
         if not _native.is_valid_capability(name):
             raise InvalidAgent(
                 f"capability {name!r} is not valid: use 1 to 128 letters, digits, _, . and -",
@@ -199,7 +216,7 @@ class Agent(Outgoing):
 
         def register(function: H) -> H:
             text = description or inspect.getdoc(function) or ""
-            self._capabilities[name] = Capability(name, _handler(function), text, schema)
+            self._capabilities[name] = Capability(name, handler_of(function, self._limit(timeout)), text, schema)
             return function
 
         return register
@@ -227,12 +244,12 @@ class Agent(Outgoing):
         def register(function: H) -> H:
             join = Join(function, patterns, by, timeout, ack=ack)
             for number, pattern in enumerate(patterns, start=1):
-                own_group = f"{group or self.agent_id}.{number}" if ack else group
-                # An attempt begins with its event's arrival: the waiting must not use up the handler's time.
-                limit = timeout + _JOINED_HANDLING if ack else 0.0
-                self.on(pattern, ack=ack, group=own_group, max_attempts=max_attempts, timeout=limit)(
-                    join.handler(pattern)
-                )
+                share: dict[str, Any] = {}
+                if ack:
+                    share = {"group": f"{group or self.agent_id}.{number}", "max_attempts": max_attempts}
+                # It begins with the event's arrival: the waiting must not use up the handler's time.
+                limit = timeout + (self._timeout or HANDLER_TIMEOUT)
+                self.on(pattern, ack=ack, timeout=limit, **share)(join.handler(pattern))
             return function
 
         return register
@@ -256,6 +273,9 @@ class Agent(Outgoing):
             self.capability(self._contracts.capability, description="takes the awards of this process' bids")(
                 self._contracts.award
             )
+
+    def _limit(self, timeout: float) -> float:
+        return timeout or self._timeout or HANDLER_TIMEOUT
 
     # ---- life ----
 
@@ -292,6 +312,7 @@ class Agent(Outgoing):
             byte_limit=self._settings.buffer_bytes,
             source=self._spans.source,
             client=f"loom-python/{_native.__version__}",
+            heartbeat_ms=self._settings.heartbeat_ms,
         )
         self._spans.bind(client)
         connection = Connection(
@@ -302,7 +323,13 @@ class Agent(Outgoing):
             on_error=self._report_error,
             on_connection=self._report_connection,
         )
-        emitter = Emitter(connection, self._spans, inbox=inbox, emit_timeout=self._settings.emit_timeout)
+        emitter = Emitter(
+            connection,
+            self._spans,
+            inbox=inbox,
+            emit_timeout=self._settings.emit_timeout,
+            capture_content=self._settings.capture_content,
+        )
         self._contracts.bind(emitter)
         handlers = {number: wanted.handler for number, wanted in enumerate(self._subscriptions, start=1)}
         dispatcher = Dispatcher(connection, handlers, self._spans, emitter, max_in_flight=self._settings.max_in_flight)
@@ -334,13 +361,13 @@ class Agent(Outgoing):
         deadline = monotonic() + self._settings.stop_timeout
         connection.client.freeze()
         # Three quarters for handlers, and the rest for what they have left behind.
-        await _within((deadline - monotonic()) * 0.75, _all_rest(dispatcher, actions))
+        await within((deadline - monotonic()) * 0.75, _all_rest(dispatcher, actions))
         await actions.stop()
         await dispatcher.stop()
         if connection.is_connected:
-            await _within(deadline - monotonic(), connection.flushed())
+            await within(deadline - monotonic(), connection.flushed())
             connection.client.leave()
-            await _within(max(0.1, deadline - monotonic()), asyncio.shield(connection.closed))
+            await within(max(0.1, deadline - monotonic()), asyncio.shield(connection.closed))
         await self._close(deadline)
 
     async def _close(self, deadline: float) -> None:
@@ -417,6 +444,8 @@ class Agent(Outgoing):
         counted["proposals_open"] = len(self._contracts)
         counted["handled"] = dispatcher.handled
         counted["failed"] = dispatcher.failed
+        counted["timed_out"] = dispatcher.deadlines.timed_out
+        counted["abandoned"] = dispatcher.abandoned
         return counted
 
     def __repr__(self) -> str:
@@ -458,27 +487,6 @@ class Agent(Outgoing):
                 _log.exception("on_connection of agent %s failed", self.agent_id)
 
 
-def _handler(function: Callable[..., Any]) -> Handler:
-    inner: Any = function
-    while isinstance(inner, functools.partial):
-        inner = inner.func
-    if not callable(inner):
-        raise TypeError(f"a handler is a function, not {type(inner).__name__}")
-    call = inner if inspect.isroutine(inner) or inspect.isclass(inner) else inner.__call__
-    if inspect.isasyncgenfunction(call) or inspect.isgeneratorfunction(call):
-        raise TypeError(f"{function!r} is a generator: a handler is an async or a plain function")
-    return Handler(function, inspect.iscoroutinefunction(call))
-
-
 async def _all_rest(dispatcher: Dispatcher, actions: ActionServer) -> None:
     await dispatcher.rest()
     await actions.rest()
-
-
-async def _within(seconds: float, done: Awaitable[object]) -> bool:
-    try:
-        async with asyncio.timeout(max(0.0, seconds)):
-            await done
-    except (TimeoutError, LoomError):
-        return False
-    return True

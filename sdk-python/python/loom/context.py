@@ -19,6 +19,7 @@ from loom.barrier import meet
 from loom.blocking import BlockingContext
 from loom.contract import CFP, Proposals, open_until
 from loom.exceptions import DeadlineExceeded, InvalidEvent, LoomError
+from loom.lifecycle import Tool, tell_thought
 from loom.replies import FanOut
 
 if TYPE_CHECKING:
@@ -43,7 +44,15 @@ _NativeSpan = _native.Span
 class Emitter:
     """The outgoing side of an agent. One for the agent; every handler's context borrows from it."""
 
-    def __init__(self, connection: Connection, spans: Spans, *, inbox: str, emit_timeout: float | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        spans: Spans,
+        *,
+        inbox: str,
+        emit_timeout: float | None,
+        capture_content: bool = False,
+    ) -> None:
         self.connection = connection
         self.publish = connection.client.publish
         self.client = connection.client
@@ -51,6 +60,7 @@ class Emitter:
         self.makes_producer_spans = spans.makes_producers
         self.inbox = inbox
         self.emit_timeout = emit_timeout
+        self.capture_content = capture_content
         self.loop = asyncio.get_running_loop()
         self.parked: Callable[[], AbstractContextManager[None]] = nullcontext
         self.call_ids = itertools.count(1)
@@ -335,8 +345,9 @@ class Outgoing:
 class Context(Outgoing):
     """What a handler is given: the agent's way out, the handled event, and its span."""
 
-    __slots__ = ("caller", "span")
+    __slots__ = ("_is_given_up", "caller", "span")
 
+    _is_given_up: bool
     span: Span
     """The span of this handler; the current one while it runs."""
     caller: str
@@ -354,6 +365,33 @@ class Context(Outgoing):
         if self._event is None:
             raise LoomError("a call has no event: its arguments are the handler's second parameter")
         return self._event
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Nobody waits for this handler any more: its time is up, or its caller has gone.
+
+        An ``async`` handler is cancelled then. A plain function runs in a thread, which cannot be stopped from outside:
+        a long one looks here now and then, and returns.
+        """
+        # Not set at the start: few handlers ask.
+        return getattr(self, "_is_given_up", False)
+
+    def thinking(self, text: str | None = None) -> None:
+        """Tell that the handler thinks: ``agent_thinking`` on its span, with the text only if the agent captures it."""
+        tell_thought(self.span, text, capture_content=self._emitter.capture_content)
+
+    def tool(self, name: str, /, **arguments: Any) -> Tool:
+        """Use a tool: ``with ctx.tool("search", query=text):``, or ``async with``.
+
+        The block is a span ``execute_tool NAME`` and the current one, between ``tool_executing`` and
+        ``tool_completed`` on the handler's span. The arguments are recorded only if the agent captures contents; the
+        tool itself is the caller's to call.
+        """
+        return Tool(self.span, name, arguments, capture_content=self._emitter.capture_content)
+
+    def give_up(self) -> None:
+        """Tell the handler that nobody waits for it. For the agent."""
+        self._is_given_up = True
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import logging
+import math
 import select
 import threading
 from collections import deque
@@ -27,6 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from opentelemetry.context import Context as OtelContext
 from opentelemetry.trace import StatusCode
 
+from loom._deadlines import Deadlines, Running
 from loom._otel import SPAN_KEY, context_of, set_current
 from loom._outcome import UNDECIDED, failure_of
 from loom.context import Context as HandlerContext
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
     from loom._spans import Spans
     from loom.context import Emitter
 
-__all__ = ["Dispatcher", "Handler", "Work"]
+__all__ = ["Dispatcher", "Handler", "Work", "handler_of"]
 
 _log = logging.getLogger("loom")
 
@@ -60,6 +63,21 @@ class Handler(NamedTuple):
 
     function: Callable[..., Any]
     is_async: bool
+    timeout: float
+    """Seconds that it may take."""
+
+
+def handler_of(function: Callable[..., Any], timeout: float) -> Handler:
+    """Look at a function of the user; it may take ``timeout`` seconds."""
+    inner: Any = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    if not callable(inner):
+        raise TypeError(f"a handler is a function, not {type(inner).__name__}")
+    call = inner if inspect.isroutine(inner) or inspect.isclass(inner) else inner.__call__
+    if inspect.isasyncgenfunction(call) or inspect.isgeneratorfunction(call):
+        raise TypeError(f"{function!r} is a generator: a handler is an async or a plain function")
+    return Handler(function, inspect.iscoroutinefunction(call), timeout)
 
 
 class Work(NamedTuple):
@@ -99,8 +117,11 @@ class Dispatcher:
         self._waiting_for_rest: list[asyncio.Future[None]] = []
         self._threads: ThreadPoolExecutor | None = None
         self._stop_watching: Callable[[], object] = _nothing
+        self.deadlines = Deadlines(self._loop)
         self.handled = 0
         self.failed = 0
+        self.abandoned = 0
+        """Functions that went on in their threads when nobody waited for them any more."""
 
     # ---- start and end ----
 
@@ -135,8 +156,9 @@ class Dispatcher:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """Stop watching the descriptor."""
+        """Stop watching the descriptor and the time."""
         self._stop_watching()
+        self.deadlines.close()
 
     def withdraw(self) -> None:
         """Forget what waits here and will be delivered again, since the connection that brought it is gone."""
@@ -215,9 +237,11 @@ class Dispatcher:
         otel = context_of(span, text) if text else OtelContext({SPAN_KEY: span})
         handler = self._handlers[event.subscription]
         run = copy_context().run
-        arguments = (HandlerContext(self._emitter, event, span), event.topic, event)
+        context = HandlerContext(self._emitter, event, span)
+        arguments = (context, event.topic, event)
         if not handler.is_async:
-            return self._rest_of(event, span, self._in_thread(run, Work(handler, arguments, otel)))
+            in_thread = self._in_thread(run, Work(handler, arguments, otel))
+            return self._rest_of(event, span, in_thread, Running(handler.timeout, context))
         try:
             suspended = run(_start, handler.function, arguments, otel)
         except BaseException as error:  # noqa: BLE001 - see _failed
@@ -231,18 +255,23 @@ class Dispatcher:
             self.handled += 1
             self._spans.finish(span, event)
             return None
-        return self._rest_of(event, span, _resume(run, *suspended))
+        return self._rest_of(event, span, _resume(run, *suspended), Running(handler.timeout, context))
 
-    async def _rest_of(self, event: _native.Event, span: trace.Span, running: Awaitable[object]) -> None:
-        task = cast("asyncio.Task[None]", asyncio.current_task())
+    async def _rest_of(self, event: _native.Event, span: trace.Span, rest: Awaitable[object], running: Running) -> None:
+        task = running.task = cast("asyncio.Task[None]", asyncio.current_task())
+        self.deadlines.enter(running)
         failure: Failure | None = UNDECIDED
         try:
-            await running
+            await rest
+            running.check()
             self.handled += 1
             failure = None
         except BaseException as error:  # noqa: BLE001 - see _failed
-            failure = self._failed(span, error, event)
+            if running.is_over:
+                span.set_attribute(attribute.EXECUTION_STATE, "TIMEOUT")
+            failure = self._failed(span, running.explain(error), event)
         finally:
+            self.deadlines.leave(running)
             self._spans.finish(span, event, failure)
             self._uncancel(task)
 
@@ -300,10 +329,19 @@ class Dispatcher:
     async def _in_thread(self, run: Callable[..., Any], work: Work) -> Any:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._max_workers, thread_name_prefix="loom-handler")
-        result = await self._loop.run_in_executor(self._threads, run, _call, work)
+        function = self._threads.submit(run, _call, work)
+        try:
+            result = await asyncio.wrap_future(function, loop=self._loop)
+        except asyncio.CancelledError:
+            # One that has not begun never will; one that runs cannot be stopped.
+            if function.running():
+                self.abandoned += 1
+            raise
         if asyncio.iscoroutine(result):
             # A function that was not recognised as async: its coroutine runs on the loop, like any other.
-            return await _resume_from_start(run, Work(Handler(lambda: result, is_async=True), (), work.otel))
+            return await _resume_from_start(
+                run, Work(Handler(lambda: result, is_async=True, timeout=math.inf), (), work.otel)
+            )
         return result
 
     def _failed(self, span: trace.Span, error: BaseException, event: _native.Event) -> Failure:

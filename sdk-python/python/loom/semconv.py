@@ -1,4 +1,4 @@
-"""Names of spans, attributes, headers and metrics: the constants of the contract, as the native module has them.
+"""Names of spans, their events, attributes, headers and metrics: the contract's constants, from the native module.
 
 ``semconv.span.ON_EVENT``, ``semconv.attribute.TOPIC``, ``semconv.header.TRACEPARENT``,
 ``semconv.metric.BUS_PUBLISHED``; ``docs/semconv.md`` explains each.
@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from loom import _native
 
-__all__ = ["attribute", "header", "metric", "span"]
+__all__ = ["attribute", "event", "header", "metric", "span"]
 
 
 def _names(module: str) -> SimpleNamespace:
@@ -18,6 +18,7 @@ def _names(module: str) -> SimpleNamespace:
 
 
 attribute = _names("attribute")
+event = _names("event")
 header = _names("header")
 metric = _names("metric")
 span = _names("span")

@@ -32,11 +32,14 @@ class attribute:
     JOIN_LAST: Final = "loom.join.last"
     ERROR_TYPE: Final = "error.type"
     EXECUTION_STATE: Final = "loom.execution.state"
+    THOUGHT: Final = "loom.thought.text"
+    THOUGHT_SIZE: Final = "loom.thought.size"
     STAND_IN: Final = "loom.stand_in"
     GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
     GEN_AI_AGENT_ID: Final = "gen_ai.agent.id"
     GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
     GEN_AI_TOOL_NAME: Final = "gen_ai.tool.name"
+    GEN_AI_TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
     GEN_AI_PROVIDER_NAME: Final = "gen_ai.provider.name"
     GEN_AI_SYSTEM: Final = "gen_ai.system"
     WORKFLOW_ID: Final = "workflow_id"
@@ -52,6 +55,11 @@ class attribute:
     EXCEPTION_TYPE: Final = "exception.type"
     EXCEPTION_MESSAGE: Final = "exception.message"
     EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
+
+class event:
+    AGENT_THINKING: Final = "agent_thinking"
+    TOOL_EXECUTING: Final = "tool_executing"
+    TOOL_COMPLETED: Final = "tool_completed"
 
 class header:
     TRACEPARENT: Final = "traceparent"
@@ -108,3 +116,4 @@ class span:
     LOST: Final = "agent.lost"
     BROKER_INVOKE: Final = "broker.invoke"
     ON_ACTION: Final = "agent.on_action"
+    EXECUTE_TOOL: Final = "execute_tool"

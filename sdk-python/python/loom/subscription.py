@@ -53,7 +53,7 @@ def acknowledged(
 ) -> Acknowledged | None:
     """Check the options of an acknowledged subscription; None where it is none. ``max_in_flight`` is the agent's."""
     if not ack:
-        given = {"group": group, "max_attempts": max_attempts, "timeout": timeout, "start": start}
+        given = {"group": group, "max_attempts": max_attempts, "start": start}
         if names := [name for name, value in given.items() if value not in (None, 0)]:
             raise _invalid(f"{', '.join(names)} given without ack=True: nobody acknowledges these events")
         return None
@@ -62,8 +62,6 @@ def acknowledged(
         raise _invalid(f"group {group!r} is not valid: use 1 to 128 letters, digits, _, . and -")
     if not 0 <= max_attempts <= _MAX_UINT32:
         raise _invalid(f"max_attempts is {max_attempts}: it is 1 or more, or 0 for the server's default")
-    if not (math.isfinite(timeout) and 0 <= timeout * 1000 <= _MAX_UINT32):
-        raise _invalid(f"timeout is {timeout}: it is a number of seconds, or 0 for the server's default")
     if start not in _STARTS:
         raise _invalid(f"start is {start!r}: use 'all' or 'new'")
     return Acknowledged(
@@ -71,8 +69,8 @@ def acknowledged(
         # One in the handler, and one that waits for it.
         max_in_flight=min(2 * max_in_flight, _MAX_UINT32),
         max_attempts=max_attempts,
-        # Rounded up: 0 would be the server's default.
-        timeout_ms=math.ceil(timeout * 1000),
+        # Rounded up: 0 would be the server's default. What is longer than seven weeks is as good as for ever.
+        timeout_ms=math.ceil(min(timeout * 1000, _MAX_UINT32)),
         start=_STARTS[start],
     )
 

@@ -44,7 +44,9 @@ pub(super) fn tuple<'py>(
         )
             .into_bound_py_any(py),
         Notice::CallReply(reply) => call_reply(py, reply),
-        Notice::CallCancelled(call_id) => ("call_cancelled", call_id).into_bound_py_any(py),
+        Notice::CallCancelled(cancel) => {
+            ("call_cancelled", cancel.call_id, cancel.timed_out).into_bound_py_any(py)
+        }
         Notice::Closed => ("closed",).into_bound_py_any(py),
     }
 }

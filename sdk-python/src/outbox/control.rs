@@ -45,7 +45,11 @@ impl Control {
     /// Takes a cancellation, whatever waits: it is small, and there is at most one for each call.
     pub(crate) fn cancel(&mut self, call_id: u64) {
         let mut buffer = Vec::new();
-        wire::put_message_field(&mut buffer, number::CANCEL, &v1::ActionCancel { call_id });
+        let cancel = v1::ActionCancel {
+            call_id,
+            timed_out: false,
+        };
+        wire::put_message_field(&mut buffer, number::CANCEL, &cancel);
         self.messages.push_back(buffer);
     }
 

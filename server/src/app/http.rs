@@ -5,7 +5,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::{Addresses, Parts, metrics, verification};
+use super::{Addresses, Parts, executions, metrics, verification};
 
 /// What the handlers get.
 #[derive(Clone)]
@@ -14,7 +14,7 @@ struct Server {
     addresses: Addresses,
 }
 
-/// `/api/v1/info`, `/api/v1/agents` and `/api/v1/verify`.
+/// `/api/v1/info`, `/api/v1/agents`, `/api/v1/verify`, and those of [`executions`].
 pub(super) fn routes(parts: Parts, addresses: Addresses) -> Router {
     Router::new()
         .route("/api/v1/info", get(info))
@@ -23,6 +23,7 @@ pub(super) fn routes(parts: Parts, addresses: Addresses) -> Router {
             parts: parts.clone(),
             addresses,
         })
+        .merge(executions::routes(parts.clone()))
         .merge(
             Router::new()
                 .route("/api/v1/verify", get(verification::route))

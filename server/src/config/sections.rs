@@ -107,8 +107,10 @@ pub struct BridgeSection {
     pub max_open_calls: usize,
     /// How long a new connection may take to say who it is.
     pub hello_timeout: Period,
-    /// How often an agent says that it lives.
+    /// How often an agent says that it lives, unless it asks for another interval.
     pub heartbeat_interval: Period,
+    /// After how much silence an agent has left, unless it asks for another time.
+    pub heartbeat_timeout: Period,
 }
 
 /// `[collector]`.
@@ -254,10 +256,17 @@ impl BridgeSection {
         for (key, period) in [
             ("bridge.hello_timeout", self.hello_timeout),
             ("bridge.heartbeat_interval", self.heartbeat_interval),
+            ("bridge.heartbeat_timeout", self.heartbeat_timeout),
         ] {
             if period.0.as_millis() < 100 || period.0.as_secs() > 3600 {
                 return Err(wrong(key, "write between 100ms and 1h"));
             }
+        }
+        if self.heartbeat_timeout.0 < 2 * self.heartbeat_interval.0 {
+            return Err(wrong(
+                "bridge.heartbeat_timeout",
+                "one late heartbeat would be the end: write at least twice bridge.heartbeat_interval",
+            ));
         }
         Ok(())
     }

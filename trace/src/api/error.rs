@@ -9,7 +9,7 @@ use crate::error::QueryError;
 
 /// Why a request has no answer.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
@@ -51,11 +51,13 @@ impl Problem {
         }
     }
 
-    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+    /// The request is wrong: 400.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
-    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+    /// There is no such thing: 404.
+    pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
@@ -122,9 +124,9 @@ impl From<QueryError> for Problem {
 #[derive(Debug)]
 pub(super) struct JaegerProblem(pub(super) Problem);
 
-/// A handler's error in Loom's shape.
+/// A handler's error in the shape of the routes under `/api/v1`: problem details of RFC 9457.
 #[derive(Debug)]
-pub(super) struct LoomProblem(pub(super) Problem);
+pub struct LoomProblem(pub(super) Problem);
 
 /// A handler's error as text.
 #[derive(Debug)]

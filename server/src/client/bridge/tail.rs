@@ -64,6 +64,7 @@ impl BridgeClient {
             capabilities: Vec::new(),
             credit: CREDIT,
             client: concat!("loom-cli/", env!("CARGO_PKG_VERSION")).to_owned(),
+            ..v1::Hello::default()
         };
         send(
             &outgoing,

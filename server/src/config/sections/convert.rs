@@ -45,6 +45,7 @@ impl BridgeSection {
             max_open_calls: self.max_open_calls,
             hello_timeout_ms: self.hello_timeout.0.as_millis() as u64,
             heartbeat_interval_ms: self.heartbeat_interval.0.as_millis() as u64,
+            heartbeat_timeout_ms: self.heartbeat_timeout.0.as_millis() as u64,
             token: token.map(|token| token.expose().to_owned()),
         }
     }

@@ -75,6 +75,7 @@ impl Default for BridgeSection {
             max_open_calls: bridge.max_open_calls,
             hello_timeout: Period(Duration::from_millis(bridge.hello_timeout_ms)),
             heartbeat_interval: Period(Duration::from_millis(bridge.heartbeat_interval_ms)),
+            heartbeat_timeout: Period(Duration::from_millis(bridge.heartbeat_timeout_ms)),
         }
     }
 }
