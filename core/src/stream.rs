@@ -142,6 +142,11 @@ impl Stream {
         self.duplicates.load(Ordering::Relaxed)
     }
 
+    /// Place of one of the youngest events, as far as ids are remembered.
+    pub(crate) fn offset_of(&self, id: EventId) -> Option<u64> {
+        self.recent.lock().find(id).map(|ticket| ticket.offset)
+    }
+
     /// Whether it keeps the events of this topic.
     pub(crate) fn wants(&self, topic: &str) -> bool {
         let mut patterns = self.config.topics.iter();

@@ -25,7 +25,7 @@ pub fn new_span_id() -> SpanId {
 /// The id of the span that handles what the span `parent` hands over: the runtime knows it without having been told, so it
 /// can say how that span ended when its process was lost.
 ///
-/// One to one, like the finish of SplitMix64 which it is: no two parents have the same handler.
+/// One to one, like the finish of `SplitMix64` which it is: no two parents have the same handler.
 pub fn handler_span_id(parent: SpanId) -> SpanId {
     let mixed = mix(u64::from_be_bytes(parent.0).wrapping_add(GOLDEN));
     // Zero is no id, and comes of one parent among all.
@@ -48,7 +48,7 @@ pub(crate) fn random_fraction() -> f64 {
 /// The golden ratio's fraction, in 64 bits.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The finish of SplitMix64, one to one.
+/// The finish of `SplitMix64`, one to one.
 fn mix(number: u64) -> u64 {
     let mut mixed = number;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -159,11 +159,11 @@ impl<'s> From<&'s Span> for Facts<'s> {
 /// the door has refused them.
 pub fn check(spans: &[Span], options: &Options) -> Vec<Finding> {
     let facts: Vec<_> = spans.iter().map(Facts::from).collect();
-    check_facts(&facts, options)
+    check_facts(&facts, *options)
 }
 
 /// The same, of spans that are not read as a whole.
-pub(crate) fn check_facts(spans: &[Facts<'_>], options: &Options) -> Vec<Finding> {
+pub(crate) fn check_facts(spans: &[Facts<'_>], options: Options) -> Vec<Finding> {
     let mut by_id: HashMap<SpanId, &Facts<'_>> = HashMap::with_capacity(spans.len());
     let mut findings = Vec::new();
     let mut found = |kind: FindingKind, span: &Facts<'_>, detail: String| {

@@ -223,7 +223,7 @@ impl Verdict {
         let how = crate::check::Options {
             clock_tolerance_ns: options.clock_tolerance_ns,
         };
-        let structure = crate::check::check_facts(&facts, &how);
+        let structure = crate::check::check_facts(&facts, how);
         for finding in structure.into_iter().chain(hops::check(spans)) {
             report.add(trace_id, finding, options.samples);
         }

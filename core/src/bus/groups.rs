@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use loom_proto::EventId;
 use loom_proto::topic::{is_valid_agent_id, overlap, validate_pattern};
 use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
@@ -91,6 +92,22 @@ impl EventBus {
     /// The groups that have been open since the start.
     pub fn groups(&self) -> Vec<Arc<Group>> {
         self.shared.groups.0.lock().values().cloned().collect()
+    }
+
+    /// Whether a group has settled an event. `None` where no stream keeps the topic or remembers the event's id. May ask the
+    /// disk for a group that nobody has joined yet.
+    pub fn has_settled(&self, topic: &str, event: EventId, group: &str) -> Option<bool> {
+        let stream = self.stream_of(topic)?;
+        let offset = stream.offset_of(event)?;
+        let groups = self.groups();
+        let mut open = groups
+            .iter()
+            .filter(|other| Arc::ptr_eq(other.stream(), stream) && other.name() == group);
+        let cursor = match open.next() {
+            Some(group) => Some(group.progress()),
+            None => stream.journal().load_cursor(group).ok()?,
+        };
+        Some(cursor.is_some_and(|cursor| cursor.has_settled(offset)))
     }
 
     /// Saves how far each group has come. Blocks for as long as the disk takes.

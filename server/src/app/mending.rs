@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom_core::stand_in::Lost;
-use loom_core::{Directory, Tracer};
+use loom_core::{Directory, EventBus, Tracer};
+use loom_proto::EventId;
 use loom_proto::trace_context::{SpanId, TraceContext, TraceFlags, TraceId};
+use loom_telemetry::SpanRecord;
 use loom_telemetry::ids::{self, now_unix_nano};
 use loom_trace::TraceStore;
 use loom_trace::query::{self, End, Gap, Shown};
@@ -30,6 +32,7 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(super) struct Mending {
+    bus: EventBus,
     directory: Directory,
     store: TraceStore,
     tracer: Tracer,
@@ -46,6 +49,7 @@ pub(super) struct Mending {
 impl Mending {
     pub(super) fn new(parts: &Parts, grace: Duration) -> Self {
         Self {
+            bus: parts.bus.clone(),
             directory: parts.directory.clone(),
             store: parts.store.clone(),
             tracer: parts.tracer.clone(),
@@ -106,7 +110,15 @@ impl Mending {
                 return false;
             }
         };
-        let spans = stand_ins(&agent.into(), &gaps, during_ns.end);
+        let is_settled = |gap: &Gap| {
+            let topic_and_id = gap.topic.as_deref().zip(event_id(gap));
+            let (Some((topic, id)), Some(group)) = (topic_and_id, &gap.group) else {
+                return false;
+            };
+            // What is too old to be asked for was settled long ago.
+            self.bus.has_settled(topic, id, group).unwrap_or(true)
+        };
+        let spans = stand_ins(&agent.into(), &gaps, during_ns.end, is_settled);
         if !spans.is_empty() {
             tracing::info!(
                 agent,
@@ -147,8 +159,14 @@ impl Mending {
     }
 }
 
-/// The spans that fill the gaps, each once. `until`: when the process was there no more.
-fn stand_ins(agent: &Arc<str>, gaps: &[Gap], until: u64) -> Vec<loom_telemetry::SpanRecord> {
+/// The spans that fill the gaps, each once. `until`: when the process was there no more. `is_settled`: whether the group of
+/// a delivery has settled its event.
+fn stand_ins(
+    agent: &Arc<str>,
+    gaps: &[Gap],
+    until: u64,
+    is_settled: impl Fn(&Gap) -> bool,
+) -> Vec<SpanRecord> {
     let mut spans = Vec::new();
     let mut filled = HashSet::new();
     // A handler is known best by its delivery, so these come first; what it led to has it as its parent.
@@ -156,7 +174,7 @@ fn stand_ins(agent: &Arc<str>, gaps: &[Gap], until: u64) -> Vec<loom_telemetry::
         if let Shown::Handler { delivery, end } = gap.shown_by {
             let delivery = SpanId(*delivery.as_bytes());
             filled.insert((gap.trace_id, ids::handler_span_id(delivery)));
-            let is_answered = end == End::Answered;
+            let is_answered = end == End::LastTried && is_settled(gap);
             let end = if is_answered { gap.start_ns } else { until };
             spans.push(lost(agent, gap, delivery, None, end).handler(is_answered));
         }
@@ -186,7 +204,6 @@ fn stand_ins(agent: &Arc<str>, gaps: &[Gap], until: u64) -> Vec<loom_telemetry::
 
 fn lost(agent: &Arc<str>, gap: &Gap, id: SpanId, parent: Option<SpanId>, end: u64) -> Lost {
     let topic = gap.topic.as_deref().map(Arc::from);
-    let event_id = gap.event_id.as_deref().and_then(|id| id.parse().ok());
     Lost {
         agent: Arc::clone(agent),
         context: TraceContext {
@@ -198,9 +215,13 @@ fn lost(agent: &Arc<str>, gap: &Gap, id: SpanId, parent: Option<SpanId>, end: u6
         parent: parent.unwrap_or_default(),
         start_unix_nano: gap.start_ns,
         end_unix_nano: end,
-        event: topic.zip(event_id),
+        event: topic.zip(event_id(gap)),
         attempt: gap.attempt.unwrap_or(1),
     }
+}
+
+fn event_id(gap: &Gap) -> Option<EventId> {
+    gap.event_id.as_deref()?.parse().ok()
 }
 
 fn nanos(duration: Duration) -> u64 {

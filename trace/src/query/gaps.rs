@@ -50,6 +50,8 @@ pub struct Gap {
     pub event_id: Option<String>,
     /// Number of the attempt, for deliveries and handlers.
     pub attempt: Option<u32>,
+    /// Group that a delivery was for, where it was to be acknowledged.
+    pub group: Option<String>,
 }
 
 /// How a gap shows.
@@ -85,8 +87,8 @@ pub enum End {
     Unknown,
     /// Its group has delivered the event again.
     TriedAgain,
-    /// Its group has not, so the agent had said what became of it.
-    Answered,
+    /// Its group has not: the agent had said what became of it, or the event waits for another agent.
+    LastTried,
 }
 
 /// A span about the agent, with what its gaps are found by.
@@ -96,8 +98,6 @@ struct Seen {
     name: String,
     span_id: SpanId,
     parent: Option<SpanId>,
-    /// Group that the delivery was for, where it was to be acknowledged.
-    group: Option<String>,
 }
 
 pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
@@ -149,7 +149,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<Seen>> {
         name: row.get(6)?,
         span_id: id,
         parent,
-        group: row.get(10)?,
         gap: Gap {
             trace_id,
             shown_by: Shown::Parent {
@@ -161,6 +160,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<Seen>> {
             topic: row.get(8)?,
             event_id: row.get(7)?,
             attempt: row.get(9)?,
+            group: row.get(10)?,
         },
     }))
 }
@@ -251,7 +251,7 @@ impl<'c> Around<'c> {
 impl Around<'_> {
     /// What is known of how the handler of a delivery ended.
     fn end(&mut self, delivery: &Seen) -> Result<End, StoreError> {
-        let (Some(group), Some(publish)) = (&delivery.group, &delivery.parent) else {
+        let (Some(group), Some(publish)) = (&delivery.gap.group, &delivery.parent) else {
             return Ok(End::Unknown);
         };
         let later = (
@@ -264,7 +264,7 @@ impl Around<'_> {
         Ok(if self.again.exists(later)? {
             End::TriedAgain
         } else {
-            End::Answered
+            End::LastTried
         })
     }
 }
