@@ -11,6 +11,7 @@ use prost::Message;
 
 use crate::envelope::{Envelope, Malformed};
 use crate::instrument::HopSpan;
+use crate::ledger::AccountId;
 
 /// An event. Cloning it copies no payload.
 #[derive(Clone, Debug)]
@@ -22,6 +23,7 @@ pub struct Event {
     hop: u32,
     ttl: u32,
     payload_len: u32,
+    account: AccountId,
     /// The encoded `loom.v1.Event`, as every subscriber gets it.
     wire: Bytes,
 }
@@ -140,6 +142,7 @@ impl Event {
             published_unix_nano: 0,
             hop: head.envelope.hop,
             ttl: head.envelope.ttl,
+            account: AccountId::default(),
             payload_len: head.payload.len() as u32,
             wire,
         })
@@ -162,6 +165,7 @@ impl Event {
             published_unix_nano,
             hop: head.envelope.hop,
             ttl: head.envelope.ttl,
+            account: AccountId::default(),
             payload_len: head.payload.len() as u32,
             wire,
         })
@@ -187,10 +191,11 @@ impl Event {
         self.trace = trace;
     }
 
-    /// Stamps the event with the span of the bus that takes it.
-    pub(crate) fn set_published(&mut self, span: &HopSpan) {
+    /// Stamps the event with the span of the bus that takes it, and with the account that it is booked on.
+    pub(crate) fn set_published(&mut self, span: &HopSpan, account: AccountId) {
         self.trace = span.context();
         self.published_unix_nano = span.start_unix_nano();
+        self.account = account;
     }
 
     /// Stamps the event with the time at which a stream takes it, unless the bus did.
@@ -198,6 +203,16 @@ impl Event {
         if self.published_unix_nano == 0 {
             self.published_unix_nano = unix_nano;
         }
+    }
+
+    /// Whose account the bus books it on.
+    pub(crate) fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// A group has found the account of its topic.
+    pub(crate) fn set_account(&mut self, account: AccountId) {
+        self.account = account;
     }
 
     /// When the bus took it, in nanoseconds since the Unix epoch; 0 where neither a trace is recorded nor a stream keeps

@@ -31,6 +31,10 @@ pub mod mailbox;
 pub mod routing;
 pub mod stream;
 pub mod subscriber;
+mod sync;
+
+#[cfg(test)]
+mod ledger_tests;
 
 pub use broker::{ActionBroker, ActionCall, ActionOutput, Capability, Provider, Registration};
 pub use bus::{EventBus, Published, Publisher};
@@ -44,7 +48,7 @@ pub use group::{
 };
 pub use instrument::{HopSpan, Tracer};
 pub use journal::{Cursor, Journal, JournalError, JournalProgress, JournalRead, Ticket};
-pub use ledger::{DropReason, Ledger, LedgerSnapshot};
+pub use ledger::{DropReason, Ledger, LedgerReport, LedgerSnapshot};
 pub use mailbox::Delivery;
 pub use stream::{Stored, Stream, StreamConfig, StreamError};
 pub use subscriber::{Subscriber, Subscription};

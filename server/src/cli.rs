@@ -11,6 +11,7 @@ mod publish;
 mod remote;
 mod run;
 mod signals;
+mod stats;
 mod tail;
 mod terminal;
 mod trace;
@@ -54,6 +55,8 @@ pub enum Command {
     Trace(trace::Args),
     /// List the agents that are connected
     Agents(agents::Args),
+    /// Show what became of the events, topic by topic
+    Stats(stats::Args),
     /// Publish one event
     Publish(publish::Args),
     /// Print events as they pass
@@ -75,6 +78,7 @@ pub fn execute(cli: Cli, environment: &dyn Environment) -> Exit {
         Command::Traces(args) => traces::execute(&args, environment, &terminal),
         Command::Trace(args) => trace::execute(&args, environment, &terminal),
         Command::Agents(args) => agents::execute(&args, environment, &terminal),
+        Command::Stats(args) => stats::execute(&args, environment, &terminal),
         Command::Publish(args) => publish::execute(args, environment, &terminal),
         Command::Tail(args) => tail::execute(&args, environment, &terminal),
         Command::Invoke(args) => invoke::execute(args, environment, &terminal),

@@ -9,12 +9,13 @@ use loom_tests::process::{Guarded, command, loom};
 use loom_tests::server::TestServer;
 use serde_json::Value;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "up",
     "run",
     "traces",
     "trace",
     "agents",
+    "stats",
     "publish",
     "tail",
     "invoke",
