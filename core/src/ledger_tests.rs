@@ -1,4 +1,4 @@
-//! In a file of their own, because `tests/model` checks the ledger against a scheduler of its own.
+//! In a file of their own, because `model.rs` checks the ledger against a scheduler of its own.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the parts that wait for each other are made of. `tests/model` builds the same parts over other ones, whose every step it
+//! What the parts that wait for each other are made of. `model.rs` builds the same parts over other ones, whose every step it
 //! decides about.
 
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
