@@ -46,7 +46,7 @@ chaos: sdk build ## Kill any process of a topology on streams, again and again (
 	LOOM_KILLS=$(CHAOS_KILLS) cargo test --package loom-tests --test it kill_loop -- --nocapture
 
 model: ## Schedules of whatever waits for each other, many of them (LOOM_SCHEDULES=1000000)
-	LOOM_SCHEDULES=$(LOOM_SCHEDULES) cargo test --package loom-core --test model
+	LOOM_SCHEDULES=$(LOOM_SCHEDULES) cargo test --package loom-core --package loom-bridge --test model
 
 fuzz: ## Arbitrary bytes into the decoders of wire and journal, each for a while (FUZZ_SECONDS=10)
 	RUSTFLAGS='$(FUZZ_FLAGS) --cfg fuzzing' cargo build --release --manifest-path fuzz/Cargo.toml --target $(FUZZ_HOST) --target-dir $(CARGO_TARGET_DIR)/fuzz

@@ -33,6 +33,7 @@ mod service;
 mod shares;
 pub mod standard;
 mod status;
+mod sync;
 
 pub use config::BridgeConfig;
 pub use service::{Bridge, SpanStatsSource};

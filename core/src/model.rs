@@ -22,6 +22,7 @@ mod ledger;
 #[expect(dead_code, unreachable_pub, reason = "the library uses the rest")]
 mod mailbox;
 #[path = "model/sync.rs"]
+#[expect(dead_code, reason = "the bridge uses the rest")]
 mod sync;
 
 use std::sync::Arc;
