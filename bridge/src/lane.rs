@@ -161,8 +161,8 @@ impl<S: Source> Lane<S> {
     }
 
     /// Deliveries that will not arrive if the agent is gone now.
-    pub(crate) fn taken(&self) -> usize {
-        self.taken.len()
+    pub(crate) fn taken(&self) -> impl Iterator<Item = &S::Item> {
+        self.taken.iter()
     }
 
     /// What the taken deliveries will need in a frame.

@@ -36,6 +36,7 @@ mod shares;
 pub mod standard;
 mod status;
 mod streams;
+mod sync;
 
 pub use config::BridgeConfig;
 pub use service::{Bridge, SpanStatsSource};

@@ -3,9 +3,9 @@
 //! Deliveries are not here: they stay in their mailboxes until the very frame that carries them.
 
 use loom_proto::v1;
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tonic::Status;
+
+use crate::sync::{Mutex, Notify};
 
 /// One agent's connection, seen from the middle.
 #[derive(Debug, Default)]

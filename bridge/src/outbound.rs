@@ -120,7 +120,7 @@ impl Outbound {
 impl Drop for Outbound {
     fn drop(&mut self) {
         // They had left their mailbox and will not arrive.
-        let lost = self.work.taken() + self.replies.taken();
+        let lost = self.work.taken().chain(self.replies.taken());
         self.bus
             .ledger()
             .undelivered(DropReason::ConnectionLost, lost);

@@ -147,17 +147,19 @@ impl Bridge {
         let shared = &self.shared;
         let books = shared.bus.stats();
         v1::BusStats {
-            published: books.published,
-            routed: books.routed,
-            unrouted: books.unrouted,
-            offered: books.offered,
+            published: books.events,
+            routed: books.routed(),
+            unrouted: books.filtered,
+            offered: books.offered(),
             delivered: books.delivered,
+            dead_lettered: books.dead_lettered,
+            expired: books.expired,
             dropped: counted(
                 DropReason::ALL
                     .iter()
                     .map(|reason| (reason.as_str(), books.dropped[*reason as usize])),
             ),
-            queued: books.queued,
+            queued: books.in_flight,
             rejected: counted(shared.counters.read_rejected()),
             invalid_context: counted(shared.counters.read_invalid_context()),
         }

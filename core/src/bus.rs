@@ -4,19 +4,17 @@
 //! for [`BusConfig::publish_wait_ms`]. Changing it copies the changed paths and swaps the table.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use loom_proto::topic::validate_pattern;
 use parking_lot::Mutex;
-use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use crate::config::BusConfig;
 use crate::error::{PublishError, SubscribeError};
 use crate::event::{Event, EventError};
 use crate::instrument::{Tracer, current_context};
-use crate::ledger::{Ledger, LedgerSnapshot};
+use crate::ledger::{AccountId, Ledger, LedgerReport, LedgerSnapshot};
 use crate::mailbox::{Doorbell, Mailbox, Offer};
 use crate::routing::RoutingTable;
 use crate::stream::{Stream, StreamError};
@@ -25,11 +23,13 @@ use crate::subscriber::{Subscriber, Subscription};
 mod groups;
 mod moving;
 mod published;
+mod routes;
 mod waiting;
 
 use groups::Groups;
 pub use moving::{ActiveGroup, GroupView, ResetError};
 pub use published::Published;
+use routes::Routes;
 pub use waiting::Waiting;
 
 /// A handle on the bus; clones are the same bus.
@@ -48,8 +48,6 @@ struct Shared {
     ledger: Arc<Ledger>,
     streams: Vec<Arc<Stream>>,
     groups: Groups,
-    /// Deliveries whose publisher waits for room.
-    pending: AtomicU64,
 }
 
 /// Publishes for one producer. It remembers the route of each topic, so that a steady stream of events is not routed
@@ -57,16 +55,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Publisher {
     bus: EventBus,
-    table: arc_swap::Cache<Arc<ArcSwap<RoutingTable>>, Arc<RoutingTable>>,
-    routes: FxHashMap<Box<str>, Route>,
-}
-
-#[derive(Clone, Debug)]
-struct Route {
-    topic: Arc<str>,
-    generation: u64,
-    stream: Option<Arc<Stream>>,
-    mailboxes: Arc<[Arc<Mailbox>]>,
+    routes: Routes,
 }
 
 /// How far a publish has come without waiting.
@@ -108,16 +97,16 @@ impl EventBus {
     }
 
     fn over(config: BusConfig, tracer: Tracer, streams: Vec<Arc<Stream>>) -> Self {
+        let ledger = Arc::new(Ledger::new(config.ledger_topics));
         Self {
             shared: Arc::new(Shared {
                 config,
                 table: Arc::default(),
                 change: Mutex::new(()),
                 tracer,
-                ledger: Arc::default(),
+                ledger,
                 streams,
                 groups: Groups::default(),
-                pending: AtomicU64::new(0),
             }),
         }
     }
@@ -129,11 +118,9 @@ impl EventBus {
 
     /// A handle for one producer.
     pub fn publisher(&self) -> Publisher {
-        let table = arc_swap::Cache::new(Arc::clone(&self.shared.table));
         Publisher {
             bus: self.clone(),
-            table,
-            routes: FxHashMap::default(),
+            routes: Routes::new(&self.shared.table),
         }
     }
 
@@ -186,7 +173,8 @@ impl EventBus {
             .load()
             .matches(event.topic(), &mut mailboxes);
         let stream = self.stream_of(event.topic());
-        self.begin(event, stream, &mailboxes)
+        let account = self.shared.ledger.account(event.topic());
+        self.begin(event, account, stream, &mailboxes)
     }
 
     /// The stream that keeps the events of a topic.
@@ -225,14 +213,20 @@ impl EventBus {
         mailboxes.len()
     }
 
-    /// What the books say.
+    /// What the books say in total.
     pub fn stats(&self) -> LedgerSnapshot {
-        let mut queued = self.shared.pending.load(Ordering::Acquire);
-        self.shared
-            .table
-            .load()
-            .for_each(&mut |mailbox| queued += mailbox.len() as u64);
-        self.shared.ledger.read(queued)
+        self.report().total
+    }
+
+    /// What the books say, topic by topic.
+    pub fn report(&self) -> LedgerReport {
+        self.shared.ledger.report(|in_flight| {
+            let table = self.shared.table.load();
+            table.for_each(&mut |mailbox| mailbox.count(in_flight));
+            for group in self.groups() {
+                group.count(in_flight);
+            }
+        })
     }
 
     /// The books themselves, for those who carry deliveries on.
@@ -292,6 +286,7 @@ impl EventBus {
     fn begin(
         &self,
         mut event: Event,
+        account: AccountId,
         stream: Option<&Arc<Stream>>,
         mailboxes: &[Arc<Mailbox>],
     ) -> Result<Progress, PublishError> {
@@ -313,7 +308,7 @@ impl EventBus {
         // Whoever handles the event next is a child of this span.
         let parent = event.trace();
         let span = shared.tracer.start(parent, false);
-        event.set_published(&span);
+        event.set_published(&span, account);
 
         // A stream has it before anybody else, with the context under which it will be handled, also after a crash.
         let mut stored = None;
@@ -351,8 +346,8 @@ impl EventBus {
         };
         if mailboxes.is_empty() {
             match &published.stored {
-                Some(_) => shared.ledger.routed(0),
-                None => shared.ledger.unrouted(),
+                Some(_) => shared.ledger.published(account, 0),
+                None => shared.ledger.filtered(account),
             }
             return Ok(Progress::Done(published.with_span(
                 span,
@@ -360,7 +355,7 @@ impl EventBus {
                 &event,
             )));
         }
-        shared.ledger.routed(mailboxes.len());
+        shared.ledger.published(account, mailboxes.len());
 
         // One event, shared by all who want it.
         let event = Arc::new(event);
@@ -398,15 +393,15 @@ impl Publisher {
     /// # Errors
     /// Names the segment at fault.
     pub fn topic(&mut self, text: &str) -> Result<Arc<str>, EventError> {
-        match self.routes.get(text) {
-            Some(route) => Ok(Arc::clone(&route.topic)),
+        match self.routes.topic(text) {
+            Some(topic) => Ok(Arc::clone(topic)),
             None => Event::check_topic(text),
         }
     }
 
     /// How many subscriptions want a topic now, by this publisher's remembered route.
     pub fn matching(&mut self, topic: &Arc<str>) -> usize {
-        self.route(topic).mailboxes.len()
+        self.routes.find(&self.bus, topic).mailboxes.len()
     }
 
     /// Publishes as far as it goes without waiting; who does so [ends](Published::end) the span. [`Tracer::has_room`] tells whether its spans would be kept.
@@ -414,9 +409,10 @@ impl Publisher {
     /// # Errors
     /// The event was not taken.
     pub fn publish_now(&mut self, event: Event) -> Result<Progress, PublishError> {
-        let route = self.route(event.topic());
+        let route = self.routes.find(&self.bus, event.topic());
+        let stream = route.stream.as_ref();
         self.bus
-            .begin(event, route.stream.as_ref(), &route.mailboxes)
+            .begin(event, route.account, stream, &route.mailboxes)
     }
 
     /// Publishes one event, and waits for room where it must.
@@ -435,27 +431,5 @@ impl Publisher {
         };
         published.end(&self.bus.shared.tracer, &topic, id, &Ok(()));
         Ok(published)
-    }
-
-    fn route(&mut self, topic: &Arc<str>) -> Route {
-        let table = self.table.load();
-        if let Some(route) = self.routes.get(&**topic)
-            && route.generation == table.generation
-        {
-            return route.clone();
-        }
-        let mut mailboxes = Vec::new();
-        table.matches(topic, &mut mailboxes);
-        let route = Route {
-            topic: Arc::clone(topic),
-            generation: table.generation,
-            stream: self.bus.stream_of(topic).cloned(),
-            mailboxes: mailboxes.into(),
-        };
-        if self.routes.len() >= self.bus.shared.config.cached_topics {
-            self.routes.clear();
-        }
-        self.routes.insert((&**topic).into(), route.clone());
-        route
     }
 }

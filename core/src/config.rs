@@ -50,6 +50,8 @@ pub struct BusConfig {
     pub default_ttl: u32,
     /// Topics that a publisher keeps routed; beyond, its cache starts anew.
     pub cached_topics: usize,
+    /// Topics with an account of their own in the books; the others share one.
+    pub ledger_topics: usize,
     /// Limits of groups.
     #[serde(skip)]
     pub groups: GroupConfig,
@@ -64,6 +66,7 @@ impl Default for BusConfig {
             publish_wait_ms: Duration::from_secs(10),
             default_ttl: 64,
             cached_topics: 1024,
+            ledger_topics: 4096,
             groups: GroupConfig::default(),
         }
     }

@@ -11,6 +11,7 @@ use prost::Message;
 
 use crate::envelope::{Envelope, Malformed};
 use crate::instrument::HopSpan;
+use crate::ledger::AccountId;
 
 /// An event. Cloning it copies no payload.
 #[derive(Clone, Debug)]
@@ -23,6 +24,7 @@ pub struct Event {
     hop: u32,
     ttl: u32,
     payload_len: u32,
+    account: AccountId,
     /// The encoded `loom.v1.Event`, as every subscriber gets it.
     wire: Bytes,
 }
@@ -165,6 +167,7 @@ impl Event {
             published_unix_nano: 0,
             hop: head.envelope.hop,
             ttl: head.envelope.ttl,
+            account: AccountId::default(),
             payload_len: head.payload.len() as u32,
             wire,
         })
@@ -190,6 +193,7 @@ impl Event {
             published_unix_nano,
             hop: head.envelope.hop,
             ttl: head.envelope.ttl,
+            account: AccountId::default(),
             payload_len: head.payload.len() as u32,
             wire,
         })
@@ -222,11 +226,12 @@ impl Event {
         self.lineage.came = Came::OverTheBridge { origin };
     }
 
-    /// Stamps the event with the span of the bus that takes it.
-    pub(crate) fn set_published(&mut self, span: &HopSpan) {
+    /// Stamps the event with the span of the bus that takes it, and with the account that it is booked on.
+    pub(crate) fn set_published(&mut self, span: &HopSpan, account: AccountId) {
         self.trace = span.context();
         self.lineage.parent = span.parent();
         self.published_unix_nano = span.start_unix_nano();
+        self.account = account;
     }
 
     /// The spans before `EventBus.publish`.
@@ -239,6 +244,16 @@ impl Event {
         if self.published_unix_nano == 0 {
             self.published_unix_nano = unix_nano;
         }
+    }
+
+    /// Whose account the bus books it on.
+    pub(crate) fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// A group has found the account of its topic.
+    pub(crate) fn set_account(&mut self, account: AccountId) {
+        self.account = account;
     }
 
     /// When the bus took it, in nanoseconds since the Unix epoch; 0 where neither a trace is recorded nor a stream keeps

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use crate::bus::EventBus;
 use crate::event::Event;
 use crate::journal::{Cursor, JournalError, JournalRead};
+use crate::ledger::{InFlight, Ledger};
 use crate::stream::Stream;
 
 pub mod dead_letter;
@@ -102,6 +103,7 @@ pub struct Group {
     pattern: String,
     stream: Arc<Stream>,
     config: GroupConfig,
+    ledger: Arc<Ledger>,
     state: Mutex<State>,
     /// The feeder has something to do.
     work: Notify,
@@ -186,6 +188,7 @@ impl Group {
         stream: &Arc<Stream>,
         wanted: &Acknowledged,
         config: &GroupConfig,
+        ledger: &Arc<Ledger>,
     ) -> Result<Self, JournalError> {
         let journal = stream.journal();
         let cursor = match journal.load_cursor(&wanted.group)? {
@@ -209,6 +212,7 @@ impl Group {
             pattern: pattern.to_owned(),
             stream: Arc::clone(stream),
             config: config.clone(),
+            ledger: Arc::clone(ledger),
             state: Mutex::new(State {
                 window: Window::new(cursor.floor, patience),
                 began: cursor.began,
@@ -259,6 +263,13 @@ impl Group {
                 .end()
                 .saturating_sub(state.window.floor()),
             ..state.books
+        }
+    }
+
+    /// Adds the events in memory.
+    pub(crate) fn count(&self, in_flight: &mut InFlight) {
+        for event in self.state.lock().window.open() {
+            in_flight.add(event.account(), 1);
         }
     }
 
@@ -314,12 +325,16 @@ impl Group {
         let state = &mut *state;
         let next = state.window.next();
         if read.released > next {
-            state.books.expired += read.released - next;
+            let expired = read.released - next;
+            state.books.expired += expired;
+            self.ledger.unreadable(expired, true);
             state.window.jump(read.released);
         }
         let unreadable = read.damaged.iter().map(|range| range.end - range.start);
-        state.books.damaged += unreadable.sum::<u64>();
-        for (offset, event) in read.events {
+        let unreadable = unreadable.sum::<u64>();
+        state.books.damaged += unreadable;
+        self.ledger.unreadable(unreadable, false);
+        for (offset, mut event) in read.events {
             while state.window.next() < offset {
                 state.window.skip();
             }
@@ -335,6 +350,8 @@ impl Group {
                 continue;
             }
             state.books.read += 1;
+            event.set_account(self.ledger.account(event.topic()));
+            self.ledger.read_by_group(event.account());
             let thread = thread_of(&event);
             state.window.push(Arc::new(event), thread);
         }
@@ -349,6 +366,9 @@ impl Group {
 
     fn buried(&self, offset: u64) {
         let mut state = self.state.lock();
+        if let Some(event) = state.window.event(offset) {
+            self.ledger.dead_lettered(event.account());
+        }
         state.window.buried(offset);
         state.books.dead += 1;
         state.has_changed = true;
@@ -442,9 +462,13 @@ impl GroupMember {
             let mut state = self.group.state.lock();
             let state = &mut *state;
             let now = Instant::now();
+            let account = state.window.event(offset).map(|event| event.account());
             let settled = state.window.settle(self.id, offset, attempt, verdict, now);
             let was_in_hand = !matches!(settled, Settled::Stale);
             let is_over = matches!(settled, Settled::Done);
+            if is_over {
+                self.group.ledger.delivered(account);
+            }
             state.book(offset, settled, error);
             if was_in_hand && let Some(member) = state.members.get_mut(&self.id) {
                 member.in_hand -= 1;

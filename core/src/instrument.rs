@@ -116,7 +116,11 @@ impl Tracer {
         status: SpanStatus,
         detail: impl FnOnce() -> SpanDetail,
     ) {
-        let (Some(recorder), Some(begun)) = (&self.recorder, span.begun) else {
+        let Some(recorder) = &self.recorder else {
+            return;
+        };
+        let Some(begun) = span.begun else {
+            recorder.sampled_out();
             return;
         };
         recorder.record(SpanRecord {
@@ -236,7 +240,8 @@ mod tests {
         tracer.end(span, SpanKind::Internal, SpanStatus::Unset, || {
             unreachable!("no detail for an unsampled span")
         });
-        assert_eq!(recorder.stats().recorded, 0);
+        let stats = recorder.stats();
+        assert_eq!((stats.recorded, stats.sampled_out), (0, 1));
     }
 
     #[test]

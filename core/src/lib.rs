@@ -37,6 +37,10 @@ pub mod routing;
 pub mod stand_in;
 pub mod stream;
 pub mod subscriber;
+mod sync;
+
+#[cfg(test)]
+mod ledger_tests;
 
 pub use barrier::Barrier;
 pub use broker::{ActionBroker, ActionCall, ActionOutput, Capability, Provider, Registration};
@@ -53,7 +57,7 @@ pub use group::{
 };
 pub use instrument::{HopSpan, Tracer};
 pub use journal::{Cursor, Journal, JournalError, JournalProgress, JournalRead, Ticket};
-pub use ledger::{DropReason, Ledger, LedgerSnapshot};
+pub use ledger::{DropReason, Ledger, LedgerReport, LedgerSnapshot};
 pub use mailbox::Delivery;
 pub use stream::{Stored, Stream, StreamConfig, StreamError};
 pub use subscriber::{Subscriber, Subscription};

@@ -5,14 +5,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::config::Qos;
 use crate::event::Event;
-use crate::ledger::{DropReason, Ledger};
+use crate::ledger::{DropReason, InFlight, Ledger};
+use crate::sync::{AtomicUsize, Mutex, Notify, Ordering};
 
 /// One event for one subscription.
 #[derive(Clone, Debug)]
@@ -102,7 +99,8 @@ impl Mailbox {
         let mut queue = self.queue.lock();
         if queue.closed {
             drop(queue);
-            self.ledger.dropped(DropReason::SubscriberGone, 1);
+            self.ledger
+                .dropped(DropReason::SubscriberGone, [event.account()]);
             return Offer::Closed;
         }
         let mut displaced = None;
@@ -121,8 +119,9 @@ impl Mailbox {
         if ring {
             self.doorbell.ring(self.qos, self.slot);
         }
-        if displaced.is_some() {
-            self.ledger.dropped(DropReason::MailboxFull, 1);
+        if let Some(displaced) = displaced {
+            self.ledger
+                .dropped(DropReason::MailboxFull, [displaced.event.account()]);
         }
         Offer::Taken
     }
@@ -135,6 +134,7 @@ impl Mailbox {
             let room = self.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
+
             match self.offer(event) {
                 Offer::Full => room.await,
                 done => return done,
@@ -145,12 +145,15 @@ impl Mailbox {
     /// Moves up to `max` deliveries to the end of `into`; true when some stay behind.
     fn take(&self, into: &mut Vec<Delivery>, max: usize) -> bool {
         let mut queue = self.queue.lock();
+        let before = into.len();
         let count = max.min(queue.deliveries.len());
         into.extend(queue.deliveries.drain(..count));
         let more = !queue.deliveries.is_empty();
         queue.rung = more;
         drop(queue);
-        self.ledger.delivered(count);
+        let taken = into[before..].iter();
+        self.ledger
+            .delivered(taken.map(|delivery| delivery.event.account()));
         if self.waiting.load(Ordering::Acquire) > 0 {
             self.room.notify_waiters();
         }
@@ -163,13 +166,16 @@ impl Mailbox {
         queue.closed = true;
         let left = std::mem::take(&mut queue.deliveries);
         drop(queue);
-        self.ledger.dropped(DropReason::SubscriberGone, left.len());
+        let left = left.iter().map(|delivery| delivery.event.account());
+        self.ledger.dropped(DropReason::SubscriberGone, left);
         self.room.notify_waiters();
     }
 
-    /// Deliveries in the queue.
-    pub(crate) fn len(&self) -> usize {
-        self.queue.lock().deliveries.len()
+    /// Adds the deliveries in the queue.
+    pub(crate) fn count(&self, in_flight: &mut InFlight) {
+        for delivery in &self.queue.lock().deliveries {
+            in_flight.add(delivery.event.account(), 1);
+        }
     }
 }
 

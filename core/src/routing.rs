@@ -132,6 +132,7 @@ mod tests {
 
     use super::*;
     use crate::config::Qos;
+    use crate::ledger::Ledger;
     use crate::mailbox::Doorbell;
 
     fn mailbox(pattern: &str) -> Arc<Mailbox> {
@@ -142,7 +143,7 @@ mod tests {
             1,
             Arc::new(Doorbell::default()),
             0,
-            Arc::default(),
+            Arc::new(Ledger::new(0)),
         ))
     }
 

@@ -155,6 +155,9 @@ async fn members_share_the_events_and_each_is_handled_once() {
     for attempt in &first {
         one.settle(attempt, Verdict::Ack);
     }
+    let books = shop.bus.report();
+    assert!(books.is_balanced(), "{books:?}");
+    assert_eq!((books.total.delivered, books.total.in_flight), (5, 5));
     drop(other);
     // What the lost one had in hand is tried again.
     let again = one.takes(5).await;
@@ -249,6 +252,20 @@ async fn what_nobody_can_handle_becomes_a_dead_letter_and_its_thread_goes_on() {
         (books.read, books.dead, books.retried, books.open),
         (2, 1, 2, 1)
     );
+    let report = shop.bus.report();
+    assert!(report.is_balanced(), "{report:?}");
+    let orders = report.of("orders.new").expect("an account");
+    assert_eq!(
+        (
+            orders.events,
+            orders.published,
+            orders.dead_lettered,
+            orders.in_flight
+        ),
+        (2, 2, 1, 1)
+    );
+    let letters = report.of("dlq.orders.workers").expect("an account");
+    assert_eq!((letters.published, letters.delivered), (1, 1));
 }
 
 #[tokio::test]

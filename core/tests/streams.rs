@@ -78,7 +78,7 @@ async fn a_retry_is_told_that_it_is_stored_and_nobody_gets_it_twice() {
     assert_eq!(bus.streams()[0].duplicates(), 2);
     let mut received = Vec::new();
     assert_eq!(live.try_recv_many(&mut received, 10), 1);
-    assert_eq!(bus.stats().published, 1);
+    assert_eq!(bus.stats().events, 1);
 
     // Also after the server has come back.
     let bus = EventBus::with_streams(BusConfig::default(), Tracer::off(), vec![orders(&journal)])

@@ -206,14 +206,24 @@ names! {
         BUS_ROUTED = "loom_bus_routed_total";
         /// Events that no subscription wanted.
         BUS_UNROUTED = "loom_bus_unrouted_total";
-        /// Events times the subscriptions that they were routed to.
+        /// Events times the subscriptions that they were routed to and the groups that read them.
         BUS_OFFERED = "loom_bus_offered_total";
-        /// Deliveries that left their mailbox.
+        /// Deliveries that left their mailbox, or that a group has handled.
         BUS_DELIVERED = "loom_bus_delivered_total";
         /// Deliveries lost, by reason.
         BUS_DROPPED = "loom_bus_dropped_total";
-        /// Deliveries that wait in a mailbox.
+        /// Deliveries that a group gave up; each has a dead letter.
+        BUS_DEAD_LETTERED = "loom_bus_dead_lettered_total";
+        /// Deliveries that retention released before their group had read them.
+        BUS_EXPIRED = "loom_bus_expired_total";
+        /// Deliveries that wait in a mailbox, or for room in one, or that a group has in memory.
         BUS_QUEUED = "loom_bus_queued";
+        /// Events that the bus accepted, by topic; the topics beyond the first 256 are one.
+        TOPIC_EVENTS = "loom_topic_events_total";
+        /// Deliveries by topic, and by what became of them.
+        TOPIC_DELIVERIES = "loom_topic_deliveries_total";
+        /// Deliveries that are in flight, by topic.
+        TOPIC_IN_FLIGHT = "loom_topic_in_flight";
         /// Events that a stream has taken since it began, those that were released among them.
         STREAM_EVENTS = "loom_stream_events_total";
         /// Publishes that were retries of events which a stream had already.
@@ -240,12 +250,14 @@ names! {
         BUS_REJECTED = "loom_bus_rejected_total";
         /// Malformed trace contexts that were dropped, by reason.
         TRACE_INVALID_CONTEXT = "loom_trace_invalid_context_total";
-        /// Spans that the recorder took.
+        /// Spans begun: stored, sampled out, dropped or queued.
         SPANS_RECORDED = "loom_spans_recorded_total";
         /// Spans that reached their destination.
         SPANS_EXPORTED = "loom_spans_exported_total";
         /// Spans lost, by reason.
         SPANS_DROPPED = "loom_spans_dropped_total";
+        /// Spans of traces that are not sampled.
+        SPANS_SAMPLED_OUT = "loom_spans_sampled_out_total";
         /// Spans that wait for their destination.
         SPANS_QUEUED = "loom_spans_queued";
         /// Agents that are connected.

@@ -147,6 +147,8 @@ fn report(report: &FlushReport) -> Report {
         recorded,
         refused,
         waiting,
+        // The SDK asks its own sampler before it hands a span over.
+        sampled_out: _,
         sinks,
     } = &report.stats;
     let mut dropped: HashMap<&'static str, u64> = HashMap::new();

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod auth;
+mod books;
 mod executions;
 mod http;
 mod http1;

@@ -14,6 +14,7 @@ mod publish;
 mod remote;
 mod run;
 mod signals;
+mod stats;
 mod tail;
 mod terminal;
 mod trace;
@@ -62,6 +63,8 @@ pub enum Command {
     Agents(agents::Args),
     /// List what runs and what has run, and how it ended
     Executions(executions::Args),
+    /// Show what became of the events, topic by topic
+    Stats(stats::Args),
     /// Publish one event
     Publish(publish::Args),
     /// Print events as they pass
@@ -89,6 +92,7 @@ pub fn execute(cli: Cli, environment: &dyn Environment) -> Exit {
         Command::Verify(args) => verify::execute(&args, environment, &terminal),
         Command::Agents(args) => agents::execute(&args, environment, &terminal),
         Command::Executions(args) => executions::execute(&args, environment, &terminal),
+        Command::Stats(args) => stats::execute(&args, environment, &terminal),
         Command::Publish(args) => publish::execute(args, environment, &terminal),
         Command::Tail(args) => tail::execute(&args, environment, &terminal),
         Command::Dlq(args) => dlq::execute(&args, environment, &terminal),

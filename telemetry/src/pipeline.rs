@@ -70,6 +70,8 @@ pub struct PipelineStats {
     pub refused: DropCounts,
     /// Spans that no sink has been given yet.
     pub waiting: u64,
+    /// Spans that were not recorded because their trace is not sampled.
+    pub sampled_out: u64,
     /// What became of the others, sink by sink.
     pub sinks: Vec<SinkStats>,
 }

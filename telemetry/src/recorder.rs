@@ -47,6 +47,8 @@ pub struct RecorderStats {
     pub closed: u64,
     /// Spans that wait to be drained.
     pub waiting: u64,
+    /// Spans that were not taken because their trace is not sampled.
+    pub sampled_out: u64,
 }
 
 /// A handle; clones share the buffers. One recorder has one resource: a process with two agents has two.
@@ -71,7 +73,10 @@ struct Shared {
 /// A cache line of its own, twice over: the prefetcher fetches pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Shard(Mutex<Waiting>);
+struct Shard {
+    waiting: Mutex<Waiting>,
+    sampled_out: AtomicU64,
+}
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -104,8 +109,7 @@ impl Recorder {
     /// Takes a finished span. Never waits for anything but another push into the same shard.
     pub fn record(&self, span: SpanRecord) {
         let shared = &*self.shared;
-        let number = shard_of_this_thread() % shared.shards.len();
-        let mut waiting = shared.shards[number].0.lock();
+        let mut waiting = self.shard().waiting.lock();
         if waiting.is_closed || waiting.spans.len() >= shared.capacity {
             let refused = if waiting.is_closed {
                 &shared.refused_closed
@@ -132,6 +136,16 @@ impl Recorder {
         }
     }
 
+    /// Counts a span that is not recorded because its trace is not sampled.
+    pub fn sampled_out(&self) {
+        self.shard().sampled_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn shard(&self) -> &Shard {
+        let shards = &self.shared.shards;
+        &shards[shard_of_this_thread() % shards.len()]
+    }
+
     /// False while a buffer is nearly full: who can wait does so, by [`Recorder::room`], before it does what makes spans.
     pub fn has_room(&self) -> bool {
         self.shared.pressure.has_room()
@@ -150,7 +164,7 @@ impl Recorder {
     pub fn drain(&self, into: &mut Vec<SpanRecord>) -> usize {
         let before = into.len();
         for shard in &self.shared.shards {
-            let spans = &mut shard.0.lock().spans;
+            let spans = &mut shard.waiting.lock().spans;
             let used = spans.len();
             if into.is_empty() {
                 // The shard gets the drained vector's room back: no allocation in the steady state.
@@ -188,7 +202,7 @@ impl Recorder {
                 .shared
                 .shards
                 .iter()
-                .any(|shard| !shard.0.lock().spans.is_empty())
+                .any(|shard| !shard.waiting.lock().spans.is_empty())
     }
 
     /// What all spans of this recorder have in common.
@@ -201,19 +215,25 @@ impl Recorder {
         // Before the shards, which only ever hold more: the difference is never negative.
         let drained = self.shared.drained.load(Ordering::Acquire);
         let shards = self.shared.shards.iter();
-        let recorded: u64 = shards.map(|shard| shard.0.lock().recorded).sum();
+        let recorded: u64 = shards.map(|shard| shard.waiting.lock().recorded).sum();
         RecorderStats {
             recorded,
             buffer_full: self.shared.refused_full.load(Ordering::Relaxed),
             closed: self.shared.refused_closed.load(Ordering::Relaxed),
             waiting: recorded - drained,
+            sampled_out: self
+                .shared
+                .shards
+                .iter()
+                .map(|shard| shard.sampled_out.load(Ordering::Relaxed))
+                .sum(),
         }
     }
 
     /// Refuses every span from now on. No push that began before is still under way when this returns.
     pub(crate) fn close(&self) {
         for shard in &self.shared.shards {
-            shard.0.lock().is_closed = true;
+            shard.waiting.lock().is_closed = true;
         }
         self.shared.pressure.disable();
     }
@@ -287,8 +307,7 @@ mod tests {
             RecorderStats {
                 recorded: 10,
                 buffer_full: 0,
-                closed: 0,
-                waiting: 0
+                ..RecorderStats::default()
             }
         );
     }
@@ -310,8 +329,8 @@ mod tests {
             RecorderStats {
                 recorded: 3,
                 buffer_full: 2,
-                closed: 0,
-                waiting: 3
+                waiting: 3,
+                ..RecorderStats::default()
             }
         );
         let mut spans = Vec::new();
@@ -322,8 +341,8 @@ mod tests {
             RecorderStats {
                 recorded: 4,
                 buffer_full: 2,
-                closed: 0,
-                waiting: 1
+                waiting: 1,
+                ..RecorderStats::default()
             }
         );
     }
@@ -335,7 +354,7 @@ mod tests {
             shard_capacity: 10_000,
         };
         let recorder = Recorder::new(Vec::new(), config);
-        let room = || recorder.shared.shards[0].0.lock().spans.capacity();
+        let room = || recorder.shared.shards[0].waiting.lock().spans.capacity();
         let mut spans = Vec::new();
         for _ in 0..3 {
             (0..10_000).for_each(|_| recorder.record(span()));
@@ -363,7 +382,8 @@ mod tests {
                 recorded: 1,
                 buffer_full: 0,
                 closed: 1,
-                waiting: 1
+                waiting: 1,
+                ..RecorderStats::default()
             }
         );
         assert_eq!(recorder.drain(&mut Vec::new()), 1);

@@ -9,7 +9,7 @@ use loom_tests::process::{Guarded, command, loom};
 use loom_tests::server::TestServer;
 use serde_json::Value;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "up",
     "run",
     "traces",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 14] = [
     "agents",
     "executions",
     "verify",
+    "stats",
     "publish",
     "tail",
     "dlq",

@@ -112,7 +112,9 @@ async fn a_reading_is_one_chain_in_the_store() {
     let (status, log) = server.stop();
     assert!(status.success(), "{log}");
     assert!(
-        log.contains("10 published = 10 routed + 0 unrouted"),
+        log.contains(
+            "10 published, 0 rejected; deliveries: 10 published = 10 delivered + 0 filtered"
+        ),
         "{log}"
     );
 }

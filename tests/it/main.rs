@@ -16,6 +16,7 @@ mod rules;
 mod run;
 mod security;
 mod shutdown;
+mod stats;
 mod streams;
 mod trace_context;
 mod wrong_input;

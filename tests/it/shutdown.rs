@@ -47,19 +47,21 @@ async fn what_was_recorded_is_stored_before_the_end() {
     let (status, log) = server.stop();
     assert!(status.success(), "{log}");
     let counted = numbers(&log, "events: ");
-    // events: published = routed + unrouted, rejected; deliveries: offered = delivered + dropped + queued;
-    // spans: recorded = stored + dropped + queued
+    // events: published, rejected; deliveries: published = delivered + filtered + dead_lettered + expired + dropped + in_flight;
+    // spans: recorded = stored + sampled_out + dropped + queued
     let [
-        published,
-        routed,
-        unrouted,
+        events,
         rejected,
-        offered,
-        _,
-        _,
-        _,
+        published,
+        delivered,
+        filtered,
+        0,
+        0,
+        0,
+        0,
         recorded,
         stored,
+        0,
         dropped,
         queued,
     ] = counted[..]
@@ -67,8 +69,8 @@ async fn what_was_recorded_is_stored_before_the_end() {
         panic!("{counted:?}")
     };
     assert_eq!(
-        (published, routed, unrouted, rejected, offered),
-        (1000, 0, 1000, 0, 0)
+        (events, rejected, published, delivered, filtered),
+        (1000, 0, 1000, 0, 1000)
     );
     assert_eq!((recorded, dropped, queued), (stored, 0, 0));
     assert!(

@@ -111,16 +111,19 @@ async fn an_invalid_context_begins_a_trace_and_is_counted_by_its_reason() {
 #[tokio::test]
 async fn an_unsampled_context_is_passed_on_and_nothing_is_recorded() {
     let server = TestServer::start();
-    let before = server.stats().await.spans.unwrap_or_default().recorded;
+    let before = server.stats().await.spans.unwrap_or_default();
     let context = continued(&server, &format!("00-{TRACE}-{PARENT}-00")).await;
     assert_eq!(
         (context.trace_id.to_string().as_str(), context.is_sampled()),
         (TRACE, false)
     );
+    let after = server.stats().await.spans.unwrap_or_default();
     assert_eq!(
-        server.stats().await.spans.unwrap_or_default().recorded,
-        before
+        after.recorded - before.recorded,
+        after.sampled_out - before.sampled_out,
+        "the others went nowhere"
     );
+    assert!(after.sampled_out > before.sampled_out);
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ use axum::http::{HeaderValue, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use serde_json::{Map, Value};
 
 use crate::config::ApiConfig;
 use crate::error::QueryError;
@@ -56,6 +57,8 @@ pub struct Extension {
     pub routes: axum::Router,
     /// Further metrics in Prometheus' text format.
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+    /// Further counters for `/api/v1/stats`, beside those of the store.
+    pub stats: Option<Arc<dyn Fn() -> Map<String, Value> + Send + Sync>>,
 }
 
 impl fmt::Debug for Extension {

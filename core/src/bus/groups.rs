@@ -66,7 +66,7 @@ impl EventBus {
                 return Err(SubscribeError::TooManyGroups(count));
             }
             Entry::Vacant(new) => {
-                let opened = Group::open(pattern, stream, wanted, config);
+                let opened = Group::open(pattern, stream, wanted, config, &self.shared.ledger);
                 let group = opened.map_err(|source| SubscribeError::Cursor {
                     group: wanted.group.clone(),
                     stream: stream.name().to_owned(),

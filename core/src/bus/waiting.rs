@@ -1,7 +1,6 @@
 //! A publish that has to wait: for the disk before it is on the bus, or for room in mailboxes after.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::time::{Instant, timeout_at};
 
@@ -58,8 +57,7 @@ impl Waiting {
         published: Published,
         full: Vec<Arc<Mailbox>>,
     ) -> Self {
-        let pending = &bus.shared.pending;
-        pending.fetch_add(full.len() as u64, Ordering::AcqRel);
+        bus.shared.ledger.waits(event.account(), full.len());
         let room = Room {
             bus: bus.clone(),
             event,
@@ -119,11 +117,11 @@ impl Room {
                 Ok(Offer::Closed | Offer::Full) => self.published.lost += 1,
                 Err(_) => {
                     self.published.lost += 1;
-                    self.bus.ledger().dropped(DropReason::Backpressure, 1);
+                    self.book_lost(1);
                 }
             }
             self.full.pop();
-            self.bus.shared.pending.fetch_sub(1, Ordering::AcqRel);
+            self.bus.shared.ledger.waited(self.event.account(), 1);
         }
         self.ended()
     }
@@ -136,19 +134,23 @@ impl Room {
             None => published,
         }
     }
+
+    fn book_lost(&self, deliveries: usize) {
+        let lost = std::iter::repeat_n(self.event.account(), deliveries);
+        self.bus
+            .shared
+            .ledger
+            .dropped(DropReason::Backpressure, lost);
+    }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
         let given_up = std::mem::take(&mut self.full).len();
         self.published.lost += given_up as u32;
-        self.bus
-            .ledger()
-            .dropped(DropReason::Backpressure, given_up);
-        self.bus
-            .shared
-            .pending
-            .fetch_sub(given_up as u64, Ordering::AcqRel);
+        self.book_lost(given_up);
+        let ledger = &self.bus.shared.ledger;
+        ledger.waited(self.event.account(), given_up);
         // Nobody waits for the disk any more.
         let mut published = self.ended();
         let tracer = &self.bus.shared.tracer;

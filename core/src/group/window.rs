@@ -160,6 +160,17 @@ impl Window {
         (self.slots.len(), self.open)
     }
 
+    /// The event at an offset, while it is not settled.
+    pub(crate) fn event(&self, offset: u64) -> Option<&Arc<Event>> {
+        let index = usize::try_from(offset.checked_sub(self.floor)?).ok()?;
+        self.slots.get(index)?.event.as_ref()
+    }
+
+    /// The events that are not settled.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Arc<Event>> {
+        self.slots.iter().filter_map(|slot| slot.event.as_ref())
+    }
+
     /// Events that could be taken now.
     pub(crate) fn ready(&self) -> usize {
         self.ready.len()

@@ -392,7 +392,7 @@ pub struct GetStatsResponse {
     #[prost(message, optional, tag = "2")]
     pub spans: ::core::option::Option<SpanStats>,
 }
-/// published = routed + unrouted, and offered = delivered + dropped + queued, at every moment.
+/// published = routed + unrouted, and offered = delivered + dead_lettered + expired + dropped + queued, at every moment.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BusStats {
     /// Events accepted by the bus.
@@ -404,9 +404,10 @@ pub struct BusStats {
     /// Events that nobody wanted.
     #[prost(uint64, tag = "3")]
     pub unrouted: u64,
-    /// Events times the subscriptions that they were routed to.
+    /// Events times the subscriptions that they were routed to and the groups that read them.
     #[prost(uint64, tag = "4")]
     pub offered: u64,
+    /// Deliveries that left their mailbox, or that a group has handled.
     #[prost(uint64, tag = "5")]
     pub delivered: u64,
     /// Deliveries lost, by reason.
@@ -415,7 +416,7 @@ pub struct BusStats {
         ::prost::alloc::string::String,
         u64,
     >,
-    /// Deliveries in a mailbox.
+    /// Deliveries that wait in a mailbox, or for room in one, or that a group has in memory.
     #[prost(uint64, tag = "7")]
     pub queued: u64,
     /// Events refused before the bus took them, by code.
@@ -430,8 +431,14 @@ pub struct BusStats {
         ::prost::alloc::string::String,
         u64,
     >,
+    /// Deliveries that a group gave up; each has a dead letter.
+    #[prost(uint64, tag = "10")]
+    pub dead_lettered: u64,
+    /// Deliveries that retention released before their group had read them.
+    #[prost(uint64, tag = "11")]
+    pub expired: u64,
 }
-/// recorded = exported + dropped + queued, at every moment.
+/// recorded = exported + sampled_out + dropped + queued, at every moment.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SpanStats {
     #[prost(uint64, tag = "1")]
@@ -445,6 +452,9 @@ pub struct SpanStats {
     >,
     #[prost(uint64, tag = "4")]
     pub queued: u64,
+    /// Spans of traces that are not sampled.
+    #[prost(uint64, tag = "5")]
+    pub sampled_out: u64,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

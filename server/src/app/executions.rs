@@ -169,8 +169,11 @@ fn open(parts: &Parts, wanted: &Wanted, search: &ExecutionSearch) -> Vec<OpenExe
 /// Deliveries in mailboxes, and events in groups, that wait for an agent.
 fn waiting(parts: &Parts) -> u64 {
     let groups = parts.bus.groups();
-    let in_groups: usize = groups.iter().map(|group| group.waiting()).sum();
-    parts.bus.stats().queued + in_groups as u64
+    let in_hand: u64 = groups
+        .iter()
+        .map(|group| group.books().open.saturating_sub(group.waiting() as u64))
+        .sum();
+    parts.bus.stats().in_flight.saturating_sub(in_hand)
 }
 
 fn read(pairs: &[(String, String)]) -> Result<(Wanted, ExecutionSearch), Problem> {

@@ -1,4 +1,4 @@
-//! The counters of the bus and of the span pipeline, for `/metrics`, `GetStats` and the farewell.
+//! The counters of the bus and of the span pipeline, for `/metrics` and `GetStats`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,7 +12,7 @@ use loom_telemetry::pipeline::PipelineStats;
 use loom_telemetry::sink::SinkStats;
 use serde_json::{Value, json};
 
-use super::Parts;
+use super::{Parts, books};
 
 /// The pipeline's books as one sink would have them: where several sinks get a span, the store counts.
 pub(super) fn span_stats(stats: &PipelineStats) -> v1::SpanStats {
@@ -26,7 +26,8 @@ pub(super) fn span_stats(stats: &PipelineStats) -> v1::SpanStats {
         *dropped.entry(reason.as_str().to_owned()).or_default() += spans;
     }
     v1::SpanStats {
-        recorded: stats.recorded + stats.refused.total(),
+        recorded: stats.recorded + stats.refused.total() + stats.sampled_out,
+        sampled_out: stats.sampled_out,
         exported: store.map_or(0, |sink| sink.exported),
         dropped,
         queued: stats.waiting + store.map_or(0, |sink| sink.queued),
@@ -39,44 +40,8 @@ pub(super) fn render(parts: &Parts) -> String {
     let spans = parts.pipeline.stats();
     let mut text = String::new();
     let plain = |value: u64| vec![(String::new(), value)];
-    family(
-        &mut text,
-        metric::BUS_PUBLISHED,
-        "counter",
-        plain(bus.published),
-    );
-    family(&mut text, metric::BUS_ROUTED, "counter", plain(bus.routed));
-    family(
-        &mut text,
-        metric::BUS_UNROUTED,
-        "counter",
-        plain(bus.unrouted),
-    );
-    family(
-        &mut text,
-        metric::BUS_OFFERED,
-        "counter",
-        plain(bus.offered),
-    );
-    family(
-        &mut text,
-        metric::BUS_DELIVERED,
-        "counter",
-        plain(bus.delivered),
-    );
-    family(
-        &mut text,
-        metric::BUS_DROPPED,
-        "counter",
-        labelled("reason", &bus.dropped),
-    );
-    family(&mut text, metric::BUS_QUEUED, "gauge", plain(bus.queued));
-    family(
-        &mut text,
-        metric::BUS_REJECTED,
-        "counter",
-        labelled("code", &bus.rejected),
-    );
+    bus_families(&mut text, &bus);
+    books::by_topic(&mut text, &parts.bus.report());
     streams(&mut text, &parts.bus);
     family(
         &mut text,
@@ -88,7 +53,7 @@ pub(super) fn render(parts: &Parts) -> String {
         &mut text,
         metric::SPANS_RECORDED,
         "counter",
-        plain(spans.recorded + spans.refused.total()),
+        plain(spans.recorded + spans.refused.total() + spans.sampled_out),
     );
     let sink = |value: fn(&SinkStats) -> u64| {
         spans
@@ -120,6 +85,12 @@ pub(super) fn render(parts: &Parts) -> String {
     );
     family(
         &mut text,
+        metric::SPANS_SAMPLED_OUT,
+        "counter",
+        plain(spans.sampled_out),
+    );
+    family(
+        &mut text,
         metric::SPANS_QUEUED,
         "gauge",
         sink(|sink| sink.queued),
@@ -131,6 +102,28 @@ pub(super) fn render(parts: &Parts) -> String {
         plain(parts.directory.len() as u64),
     );
     text
+}
+
+/// The books of the bus in total, and what it did not take.
+fn bus_families(text: &mut String, bus: &v1::BusStats) {
+    let counters = [
+        (metric::BUS_PUBLISHED, bus.published),
+        (metric::BUS_ROUTED, bus.routed),
+        (metric::BUS_UNROUTED, bus.unrouted),
+        (metric::BUS_OFFERED, bus.offered),
+        (metric::BUS_DELIVERED, bus.delivered),
+        (metric::BUS_DEAD_LETTERED, bus.dead_lettered),
+        (metric::BUS_EXPIRED, bus.expired),
+    ];
+    for (name, value) in counters {
+        family(text, name, "counter", vec![(String::new(), value)]);
+    }
+    let dropped = labelled("reason", &bus.dropped);
+    family(text, metric::BUS_DROPPED, "counter", dropped);
+    let queued = vec![(String::new(), bus.queued)];
+    family(text, metric::BUS_QUEUED, "gauge", queued);
+    let rejected = labelled("code", &bus.rejected);
+    family(text, metric::BUS_REJECTED, "counter", rejected);
 }
 
 /// The streams and the groups that read them.
@@ -193,47 +186,6 @@ fn streams(text: &mut String, bus: &EventBus) {
     );
 }
 
-/// One line about the whole run, for the end of it.
-pub(super) fn summary(bus: &v1::BusStats, spans: &v1::SpanStats, exports: &[SinkStats]) -> String {
-    let dropped: u64 = bus.dropped.values().sum();
-    let rejected: u64 = bus.rejected.values().sum();
-    let lost: u64 = spans.dropped.values().sum();
-    let mut line = format!(
-        "events: {} published = {} routed + {} unrouted, {} rejected; deliveries: {} offered = {} delivered + {dropped} \
-         dropped{} + {} queued; spans: {} recorded = {} stored + {lost} dropped{} + {} queued",
-        bus.published,
-        bus.routed,
-        bus.unrouted,
-        rejected,
-        bus.offered,
-        bus.delivered,
-        reasons(bus.dropped.iter().map(|(reason, n)| (reason.as_str(), *n))),
-        bus.queued,
-        spans.recorded,
-        spans.exported,
-        reasons(
-            spans
-                .dropped
-                .iter()
-                .map(|(reason, n)| (reason.as_str(), *n))
-        ),
-        spans.queued,
-    );
-    for sink in exports {
-        // Writing to a String does not fail.
-        _ = write!(
-            line,
-            "; {}: {} exported + {} dropped{} + {} queued",
-            sink.name,
-            sink.exported,
-            sink.dropped.total(),
-            reasons(sink.dropped.iter().map(|(reason, n)| (reason.as_str(), n))),
-            sink.queued
-        );
-    }
-    line
-}
-
 /// An agent as the API shows it.
 pub(super) fn agent_json(entry: &AgentEntry) -> Value {
     let time = |nanos: u64| {
@@ -252,18 +204,6 @@ pub(super) fn agent_json(entry: &AgentEntry) -> Value {
     })
 }
 
-fn reasons<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> String {
-    let named: Vec<_> = counts
-        .filter(|(_, n)| *n > 0)
-        .map(|(reason, n)| format!("{reason} {n}"))
-        .collect();
-    if named.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", named.join(", "))
-    }
-}
-
 fn labelled(label: &str, counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
     counts
         .iter()
@@ -272,7 +212,7 @@ fn labelled(label: &str, counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
 }
 
 /// The help is the meaning that `semconv` gives the name.
-fn family(text: &mut String, name: &str, kind: &str, samples: Vec<(String, u64)>) {
+pub(super) fn family(text: &mut String, name: &str, kind: &str, samples: Vec<(String, u64)>) {
     let help = metric::ALL
         .iter()
         .find(|known| known.value == name)

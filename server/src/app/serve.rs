@@ -16,7 +16,7 @@ use tonic::transport::server::TcpIncoming;
 
 use super::http1::{self, HEAD_TIMEOUT};
 use super::mending::Mending;
-use super::{Addresses, Doors, Listeners, Parts, auth, http, metrics, retelling};
+use super::{Addresses, Doors, Listeners, Parts, auth, books, http, metrics, retelling};
 use crate::config::{LoomConfig, Token};
 
 /// Room for what is on the way on one stream and one connection; events are bounded by credit, bytes by this.
@@ -69,10 +69,11 @@ pub(super) fn open(
     if let Some(listener) = listeners.http {
         let mut api_config = loom_trace::ApiConfig::from(&config.api);
         api_config.allowed_hosts.extend(bound_host(addresses.http));
-        let counters = parts.clone();
+        let (counters, accounts) = (parts.clone(), parts.clone());
         let extension = Extension {
             routes: http::routes(parts.clone(), *addresses),
             metrics: Some(Arc::new(move || metrics::render(&counters))),
+            stats: Some(Arc::new(move || books::stats(&accounts))),
         };
         let router = guarded(
             router_with(parts.store.clone(), api_config, extension),

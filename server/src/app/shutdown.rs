@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use loom_core::LedgerSnapshot;
 use loom_proto::v1;
 use loom_telemetry::sink::SinkStats;
 
-use super::{App, metrics};
+use super::{App, books, metrics};
 
 /// How long the last spans of agents may take after the agents have left.
 const SPANS_PATIENCE: Duration = Duration::from_secs(5);
@@ -19,6 +20,8 @@ const DOORS_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Farewell {
     /// The counters of the bus.
     pub bus: v1::BusStats,
+    /// The books of the bus.
+    pub ledger: LedgerSnapshot,
     /// The counters of the spans, as the store has them.
     pub spans: v1::SpanStats,
     /// What became of the spans at the other sinks.
@@ -32,7 +35,8 @@ pub struct Farewell {
 impl Farewell {
     /// The counters' line.
     pub fn summary(&self) -> String {
-        metrics::summary(&self.bus, &self.spans, &self.exports)
+        let rejected = self.bus.rejected.values().sum();
+        books::summary(&self.ledger, rejected, &self.spans, &self.exports)
     }
 }
 
@@ -96,6 +100,7 @@ impl App {
         let spans = parts.pipeline.stats();
         Farewell {
             bus: parts.bridge.bus_stats(),
+            ledger: parts.bus.stats(),
             spans: metrics::span_stats(&spans),
             exports: spans.sinks.into_iter().skip(1).collect(),
             cut_off,

@@ -8,6 +8,7 @@ mod defaults;
 
 use std::path::PathBuf;
 
+use loom_core::ledger::MAX_TOPICS;
 use serde::Deserialize;
 
 use super::{ByteSize, ConfigError, Listen, Period, wrong};
@@ -73,6 +74,8 @@ pub struct BusSection {
     pub publish_wait: Period,
     /// Hops that an event may make when it does not say.
     pub default_ttl: u32,
+    /// Topics with an account of their own in the books.
+    pub ledger_topics: usize,
 }
 
 /// `[broker]`.
@@ -227,6 +230,12 @@ impl BusSection {
             return Err(wrong(
                 "bus.default_ttl",
                 "with 0 hops no event would reach anybody: write at least 1",
+            ));
+        }
+        if self.ledger_topics > MAX_TOPICS {
+            return Err(wrong(
+                "bus.ledger_topics",
+                "the books hold at most 65534 accounts",
             ));
         }
         Ok(())

@@ -172,6 +172,7 @@ impl Registry {
             recorded: sum.recorded,
             refused,
             waiting,
+            sampled_out: sum.sampled_out,
             sinks: self
                 .accounts
                 .iter()
@@ -242,4 +243,5 @@ fn add(sum: &mut RecorderStats, stats: RecorderStats) {
     sum.buffer_full += stats.buffer_full;
     sum.closed += stats.closed;
     sum.waiting += stats.waiting;
+    sum.sampled_out += stats.sampled_out;
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::Uri;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::error::{LoomProblem, Problem};
 use super::params::Params;
@@ -127,11 +127,18 @@ pub(super) struct Stats {
     #[serde(flatten)]
     counters: CounterValues,
     store_bytes: u64,
+    #[serde(flatten)]
+    further: Map<String, Value>,
 }
 
 pub(super) async fn stats(State(api): State<Api>) -> Json<Stats> {
     Json(Stats {
         counters: api.store.counters(),
         store_bytes: api.store.disk_bytes(),
+        further: api
+            .extension
+            .stats
+            .map(|further| further())
+            .unwrap_or_default(),
     })
 }

@@ -17,6 +17,7 @@ impl From<&BusSection> for BusConfig {
             background_capacity: section.background_capacity,
             publish_wait_ms: section.publish_wait.0,
             default_ttl: section.default_ttl,
+            ledger_topics: section.ledger_topics,
             ..Self::default()
         }
     }

@@ -47,6 +47,7 @@ impl Default for BusSection {
             background_capacity: bus.background_capacity,
             publish_wait: Period(bus.publish_wait_ms),
             default_ttl: bus.default_ttl,
+            ledger_topics: bus.ledger_topics,
         }
     }
 }
