@@ -35,9 +35,11 @@ async fn the_books_are_shown_topic_by_topic() {
     }
     eventually("all is booked", async || {
         let stats = stats(&server).await;
-        match stats["bus"]["total"]["events"] == 4 && stats["bus"]["total"]["in_flight"] == 0 {
-            true => Ok(()),
-            false => Err(stats),
+        let total = &stats["bus"]["total"];
+        if total["events"] == 4 && total["in_flight"] == 0 {
+            Ok(())
+        } else {
+            Err(stats)
         }
     })
     .await;

@@ -182,9 +182,8 @@ fn stand_ins(
     // The oldest child says most of when its parent began; the youngest come first.
     for gap in gaps.iter().rev() {
         let (missing, above) = match gap.shown_by {
-            Shown::Handler { .. } => continue,
-            // Below nothing that is known it would be an orphan itself.
-            Shown::Delivery { publish: None, .. } => continue,
+            // Below nothing that is known, a delivery would be an orphan itself.
+            Shown::Handler { .. } | Shown::Delivery { publish: None, .. } => continue,
             Shown::Delivery { span_id, publish } => (span_id, publish),
             Shown::Parent { span_id, above } => (span_id, above),
         };

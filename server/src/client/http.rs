@@ -52,6 +52,7 @@ impl HttpClient {
     }
 
     /// One that waits so long for an answer.
+    #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }

@@ -116,7 +116,7 @@ fn a_stand_in_yields_to_the_span_itself_and_not_the_other_way_round() {
         assert_eq!((written.stored, written.duplicates), (1, 0), "{place}");
         let written = insert(&mut writer, &spans[1..], 0, 2);
         assert_eq!((written.stored, written.duplicates), (0, 2), "{place}");
-        assert_eq!(read(&dir), [itself.clone()], "{place}");
+        assert_eq!(read(&dir), std::slice::from_ref(&itself), "{place}");
     }
 }
 
