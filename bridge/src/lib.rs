@@ -28,6 +28,7 @@ mod hello;
 mod inbound;
 mod lane;
 mod link;
+mod listing;
 mod liveness;
 mod outbound;
 mod publish;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use loom_core::{
-    Acknowledged, ActionBroker, AgentEntry, Directory, DropReason, EventBus, GroupStart,
-    OpenExecution, Provider, Published, Qos, Stored, Subscription, Tracer,
+    ActionBroker, AgentEntry, Directory, DropReason, EventBus, OpenExecution, Provider, Published,
+    Stored, Subscription, Tracer,
 };
 use loom_proto::v1::bridge_server::{Bridge as BridgeRpc, BridgeServer};
 use loom_proto::{Code, EventId, Frame, topic, v1};
@@ -26,6 +26,7 @@ use crate::hello::{self, Hello};
 use crate::inbound::{Inbound, State};
 use crate::lane::{Attempts, Lane, Mailboxes};
 use crate::link::Link;
+use crate::listing::agent_info;
 use crate::outbound::Outbound;
 use crate::publish::{Outcome, Publish};
 use crate::shares::Shares;
@@ -435,41 +436,6 @@ impl BridgeRpc for Bridge {
     }
 }
 
-fn agent_info(entry: &AgentEntry) -> v1::AgentInfo {
-    let qos = |qos| match qos {
-        Qos::Realtime => v1::Qos::Realtime,
-        Qos::Batched => v1::Qos::Batched,
-        Qos::Background => v1::Qos::Background,
-    };
-    v1::AgentInfo {
-        agent_id: entry.agent_id.clone(),
-        instance_id: entry.instance_id.clone(),
-        client: entry.client.clone(),
-        subscriptions: entry
-            .subscriptions
-            .iter()
-            .map(|subscription| v1::Subscription {
-                id: subscription.id,
-                pattern: subscription.pattern.clone(),
-                qos: qos(subscription.qos).into(),
-                capacity: u32::try_from(subscription.capacity).unwrap_or(u32::MAX),
-                acknowledged: subscription.acknowledged.as_ref().map(share),
-            })
-            .collect(),
-        capabilities: entry
-            .capabilities
-            .iter()
-            .map(|capability| v1::Capability {
-                name: capability.name.clone(),
-                description: capability.description.clone(),
-                input_schema: capability.input_schema.clone(),
-            })
-            .collect(),
-        connected_unix_nano: entry.connected_unix_nano,
-        last_seen_unix_nano: entry.last_seen_unix_nano(),
-    }
-}
-
 fn publish_response(published: &Published, event_id: EventId) -> v1::PublishResponse {
     let trace = published.trace.map(|trace| trace.to_string());
     let stored = published.stored.as_ref();
@@ -491,18 +457,4 @@ fn name(subscription: &Subscription) -> (u32, Arc<SubscriptionName>) {
         group: acknowledged.map(|share| share.group.clone()),
     };
     (subscription.id, Arc::new(name))
-}
-
-fn share(share: &Acknowledged) -> v1::Acknowledged {
-    v1::Acknowledged {
-        group: share.group.clone(),
-        max_in_flight: u32::try_from(share.max_in_flight).unwrap_or(u32::MAX),
-        max_attempts: share.max_attempts,
-        timeout_ms: u32::try_from(share.timeout.as_millis()).unwrap_or(u32::MAX),
-        start: match share.start {
-            GroupStart::Next => v1::Start::New,
-            _ => v1::Start::Unspecified,
-        }
-        .into(),
-    }
 }

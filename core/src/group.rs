@@ -11,13 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom_proto::topic;
-use loom_proto::trace_context::SpanId;
 use loom_proto::wire::EventHead;
 use loom_telemetry::ids::now_unix_nano;
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHasher};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use crate::bus::EventBus;
 use crate::event::Event;
@@ -30,11 +28,14 @@ mod feeder;
 mod history;
 mod in_hand;
 pub mod letters;
+mod member;
 mod offsets;
 mod patience;
 mod position;
+mod slot;
 mod window;
 
+pub use member::{Forwarded, GroupMember};
 pub use position::GroupStart;
 pub use window::{Attempt, Verdict};
 
@@ -163,24 +164,6 @@ pub struct GroupBooks {
     pub expired: u64,
 }
 
-/// One agent's share in a group. Dropping it gives back what it has in hand.
-#[derive(Debug)]
-pub struct GroupMember {
-    group: Arc<Group>,
-    id: u64,
-}
-
-/// The delivery of an attempt was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forwarded {
-    /// Place of the event in its stream.
-    pub offset: u64,
-    /// From 1.
-    pub attempt: u32,
-    /// Its `bridge.forward`.
-    pub span: SpanId,
-}
-
 impl Group {
     /// A group that goes on where it was saved.
     pub(crate) fn open(
@@ -297,10 +280,7 @@ impl Group {
         if !std::mem::replace(&mut state.is_fed, true) {
             drop(tokio::spawn(feeder::run(Arc::clone(self), bus.clone())));
         }
-        GroupMember {
-            group: Arc::clone(self),
-            id,
-        }
+        GroupMember::new(self, id)
     }
 
     /// Saves how far it has come, if that has changed. Blocks for as long as the disk takes.
@@ -417,82 +397,6 @@ impl State {
                 self.dead.push_back(offset);
             }
         }
-    }
-}
-
-impl GroupMember {
-    /// Takes up to `max` events, or as many as may be in its hand; its bell rings when there may be more.
-    pub fn take(&self, max: usize, into: &mut Vec<Attempt>) -> usize {
-        let before = into.len();
-        let mut state = self.group.state.lock();
-        let state = &mut *state;
-        let Some(member) = state.members.get_mut(&self.id) else {
-            return 0;
-        };
-        let room = max.min(member.max_in_flight - member.in_hand);
-        state.window.take(self.id, room, Instant::now(), into);
-        let taken = into.len() - before;
-        member.in_hand += taken;
-        member.is_hungry = taken < max;
-        taken
-    }
-
-    /// Says under which `bridge.forward` the deliveries of attempts were written. The next attempt links to it.
-    pub fn forwarded(&self, deliveries: impl IntoIterator<Item = Forwarded>) {
-        let mut state = self.group.state.lock();
-        for Forwarded {
-            offset,
-            attempt,
-            span,
-        } in deliveries
-        {
-            state.window.forwarded(offset, attempt, span);
-        }
-    }
-
-    /// Says what became of an attempt, and why if it failed. An attempt that is over already is counted and changes nothing.
-    pub fn settle(
-        &self,
-        offset: u64,
-        attempt: u32,
-        verdict: Verdict,
-        error: impl FnOnce() -> String,
-    ) {
-        let wants_feeder = {
-            let mut state = self.group.state.lock();
-            let state = &mut *state;
-            let now = Instant::now();
-            let account = state.window.event(offset).map(|event| event.account());
-            let settled = state.window.settle(self.id, offset, attempt, verdict, now);
-            let was_in_hand = !matches!(settled, Settled::Stale);
-            let is_over = matches!(settled, Settled::Done);
-            if is_over {
-                self.group.ledger.delivered(account);
-            }
-            state.book(offset, settled, error);
-            if was_in_hand && let Some(member) = state.members.get_mut(&self.id) {
-                member.in_hand -= 1;
-            }
-            state.wake_members();
-            !is_over || std::mem::take(&mut state.wants_room)
-        };
-        if wants_feeder {
-            self.group.work.notify_one();
-        }
-    }
-}
-
-impl Drop for GroupMember {
-    fn drop(&mut self) {
-        {
-            let mut state = self.group.state.lock();
-            state.members.remove(&self.id);
-            for (offset, settled) in state.window.leave(self.id) {
-                state.book(offset, settled, || "the agent was lost".to_owned());
-            }
-            state.wake_members();
-        }
-        self.group.work.notify_one();
     }
 }
 

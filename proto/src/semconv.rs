@@ -276,6 +276,8 @@ names! {
         STORE_STORED = "loom_store_spans_stored_total";
         /// Acknowledged spans that were not stored, by reason.
         STORE_DROPPED = "loom_store_spans_dropped_total";
+        /// Spans that had the id of another one in their trace.
+        STORE_CONFLICTS = "loom_store_spans_conflicting_total";
         /// Spans that retention deleted.
         STORE_EXPIRED = "loom_store_spans_expired_total";
         /// Failed writes to the trace store's database; each is tried again.

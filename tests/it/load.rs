@@ -89,8 +89,11 @@ async fn twenty_thousand_readings_are_twenty_thousand_whole_traces() {
     consumers.into_iter().rev().for_each(PythonAgent::stop);
     let (status, log) = server.stop();
     assert!(status.success(), "{log}");
-    assert!(log.contains("0 dropped + 0 queued; spans:"), "{log}");
-    assert!(log.contains("stored + 0 dropped + 0 queued"), "{log}");
+    assert!(log.contains("0 dropped + 0 in_flight; spans:"), "{log}");
+    assert!(
+        log.contains("stored + 0 sampled_out + 0 dropped + 0 queued"),
+        "{log}"
+    );
 
     let store = TraceStore::open(Config {
         data_dir: data,

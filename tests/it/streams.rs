@@ -109,10 +109,10 @@ async fn a_server_says_what_is_wrong_with_its_streams() {
         assert_eq!(said.code, Some(2), "{said:?}");
         said.err
     };
-    let twice = format!("{ORDERS}[streams.new]\ntopics = [\"*.new\"]\n");
+    let twice = format!("{ORDERS}[streams.new]\ntopics = [\"orders.new\"]\n");
     let said = said_of(&twice);
     assert!(
-        said.contains("orders.>") && said.contains("*.new"),
+        said.contains("orders.>") && said.contains("orders.new"),
         "{said}"
     );
     let said = said_of("[streams.orders]\ntopics = []\n");

@@ -27,6 +27,7 @@ use tokio::time::Instant;
 
 use super::history::{FailedAttempt, History};
 use super::patience::Patience;
+use super::slot::{Slot, State, slot};
 use crate::event::Event;
 
 mod in_hand;
@@ -99,30 +100,6 @@ struct Timer {
     at: Instant,
     offset: u64,
     attempt: u32,
-}
-
-#[derive(Debug)]
-struct Slot {
-    state: State,
-    /// Hash of its thread id; 0 without one.
-    thread: u64,
-    /// Attempts begun.
-    attempts: u32,
-    /// `bridge.forward` of the last of them; zero until its delivery is written.
-    span: SpanId,
-    /// What became of those that failed.
-    history: Option<Box<History>>,
-    event: Option<Arc<Event>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Ready,
-    Behind,
-    InHand { member: u64 },
-    Resting,
-    Buried,
-    Settled,
 }
 
 impl Window {
@@ -492,20 +469,6 @@ impl Window {
             self.floor += 1;
         }
     }
-}
-
-impl Slot {
-    /// Where the last attempt that failed stands in the event's trace.
-    fn last_context(&self) -> Option<TraceContext> {
-        let span_id = self.history.as_ref()?.last_span()?;
-        let trace = self.event.as_ref()?.trace()?;
-        Some(TraceContext { span_id, ..trace })
-    }
-}
-
-/// The slot of an offset; `None` below the floor and above what was pushed.
-fn slot(slots: &mut VecDeque<Slot>, floor: u64, offset: u64) -> Option<&mut Slot> {
-    slots.get_mut(usize::try_from(offset.checked_sub(floor)?).ok()?)
 }
 
 #[cfg(test)]

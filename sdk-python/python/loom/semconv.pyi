@@ -108,6 +108,7 @@ class metric:
     STORE_REFUSED: Final = "loom_store_spans_refused_total"
     STORE_STORED: Final = "loom_store_spans_stored_total"
     STORE_DROPPED: Final = "loom_store_spans_dropped_total"
+    STORE_CONFLICTS: Final = "loom_store_spans_conflicting_total"
     STORE_EXPIRED: Final = "loom_store_spans_expired_total"
     STORE_ERRORS: Final = "loom_store_write_errors_total"
     STORE_LAG: Final = "loom_store_lag_spans"

@@ -23,7 +23,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
 type Family<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, u64)]);
 
 fn render(c: &CounterValues, store_bytes: u64) -> String {
-    let families: [Family<'_>; 11] = [
+    let families: [Family<'_>; 12] = [
         (
             names::STORE_REQUESTS,
             "counter",
@@ -76,6 +76,12 @@ fn render(c: &CounterValues, store_bytes: u64) -> String {
                 ("{reason=\"duplicate\"}", c.duplicates),
                 ("{reason=\"spool_damaged\"}", c.lost_spans),
             ],
+        ),
+        (
+            names::STORE_CONFLICTS,
+            "counter",
+            "Spans that had the id of another one.",
+            &[("", c.conflicts)],
         ),
         (
             names::STORE_EXPIRED,
