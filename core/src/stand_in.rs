@@ -11,7 +11,7 @@ use loom_proto::trace_context::{SpanId, TraceContext};
 use loom_proto::wire::EventHead;
 use loom_telemetry::{
     FreeDetail, MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanRecord, SpanStatus,
-    Value, ids,
+    SubscriptionName, Value, ids,
 };
 
 use crate::event::{Came, Event};
@@ -50,6 +50,27 @@ pub fn of_publish(event: &Event) -> impl Iterator<Item = SpanRecord> {
         _ => None,
     };
     bridge.into_iter().chain(bus)
+}
+
+/// A delivery of an event that a group has settled and nobody told of: `bridge.forward`, to an agent that nobody knows. `trace` is
+/// that of the event.
+pub fn of_delivery(event: &Event, trace: TraceContext, pattern: &str, group: &str) -> SpanRecord {
+    let operation = MessageOperation::BridgeForward {
+        subscription: Arc::new(SubscriptionName {
+            pattern: pattern.to_owned(),
+            group: Some(group.to_owned()),
+        }),
+        attempt: 1,
+        wait_us: 0,
+    };
+    let context = TraceContext {
+        span_id: ids::new_span_id(),
+        ..trace
+    };
+    SpanRecord {
+        kind: SpanKind::Producer,
+        ..span(context, trace.span_id, event, operation, None)
+    }
 }
 
 fn span(

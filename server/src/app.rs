@@ -7,6 +7,7 @@
 mod addresses;
 mod auth;
 mod books;
+mod deliveries;
 mod executions;
 mod http;
 mod http1;
@@ -40,6 +41,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::deliveries::LostDeliveries;
 use self::streams::Journals;
 use crate::config::{LoomConfig, Token};
 use crate::env::{self, Environment};
@@ -183,12 +185,18 @@ impl App {
             tracer,
             started: SystemTime::now(),
         };
+        // What the groups had settled is read before any of them goes on.
+        let lost = {
+            let bus = parts.bus.clone();
+            blocking(move || LostDeliveries::read(&bus)).await
+        };
         let doors = serve::open(
             listeners,
             &parts,
             config,
             token.map(Arc::new).as_ref(),
             &addresses,
+            lost,
         );
         Ok(Self {
             addresses,

@@ -32,6 +32,12 @@ pub fn handler_span_id(parent: SpanId) -> SpanId {
     SpanId(if mixed == 0 { GOLDEN } else { mixed }.to_be_bytes())
 }
 
+/// The id of the span that has handed over what the span `handler` handles: [`handler_span_id`] the other way round.
+pub fn delivery_span_id(handler: SpanId) -> SpanId {
+    let parent = unmix(u64::from_be_bytes(handler.0)).wrapping_sub(GOLDEN);
+    SpanId(parent.to_be_bytes())
+}
+
 /// Nanoseconds since the Unix epoch.
 pub fn now_unix_nano() -> u64 {
     SystemTime::now()
@@ -54,6 +60,15 @@ fn mix(number: u64) -> u64 {
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
+}
+
+/// Undoes [`mix`]: each shift is undone by shifts, each product by the inverse of its odd factor.
+fn unmix(mixed: u64) -> u64 {
+    let mut number = mixed ^ (mixed >> 31) ^ (mixed >> 62);
+    number = number.wrapping_mul(0x3196_42b2_d24d_8ec3);
+    number = number ^ (number >> 27) ^ (number >> 54);
+    number = number.wrapping_mul(0x96de_1b17_3f11_9089);
+    number ^ (number >> 30) ^ (number >> 60)
 }
 
 thread_local! {
@@ -112,7 +127,9 @@ mod tests {
         assert!(parents.iter().all(|parent| !handlers.contains(parent)));
         let zero = SpanId(GOLDEN.wrapping_neg().to_be_bytes());
         assert!(handler_span_id(zero).is_valid());
-        assert_eq!(handler_span_id(parents[0]), handler_span_id(parents[0]));
+        for parent in parents {
+            assert_eq!(delivery_span_id(handler_span_id(parent)), parent);
+        }
     }
 
     #[test]

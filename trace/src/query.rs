@@ -7,7 +7,7 @@ pub mod search;
 use std::ops::Range;
 
 use crate::error::{QueryError, StoreError};
-use crate::model::{SpanKind, Trace, TraceId};
+use crate::model::{SpanId, SpanKind, Trace, TraceId};
 use crate::store::reader::ReaderPool;
 use crate::store::row::{SELECT, SpanReader};
 
@@ -38,6 +38,18 @@ impl Query {
     /// What is not there of the spans of a process that was lost.
     pub async fn gaps(&self, lost: Lost) -> Result<Gaps, QueryError> {
         self.pool.read(move |conn| gaps::find(conn, &lost)).await
+    }
+
+    /// Whether a delivery of a publish to a group is there.
+    pub async fn is_delivered(
+        &self,
+        trace: TraceId,
+        publish: SpanId,
+        group: String,
+    ) -> Result<bool, QueryError> {
+        self.pool
+            .read(move |conn| gaps::is_delivered(conn, trace, publish, &group))
+            .await
     }
 
     /// Agents that spans which began in this time are about. Times are ns since the Unix epoch.

@@ -22,6 +22,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
+use super::deliveries::LostDeliveries;
 
 /// After a start, spans so old are looked at.
 const LOOK_BACK: Duration = Duration::from_secs(600);
@@ -44,10 +45,13 @@ pub(super) struct Mending {
     silent: BTreeMap<String, u64>,
     /// Before it nothing is looked at.
     horizon: u64,
+    /// What the last server's groups had settled, to be told when what agents have told of it is mended.
+    deliveries: LostDeliveries,
+    has_looked: bool,
 }
 
 impl Mending {
-    pub(super) fn new(parts: &Parts, grace: Duration) -> Self {
+    pub(super) fn new(parts: &Parts, deliveries: LostDeliveries, grace: Duration) -> Self {
         Self {
             bus: parts.bus.clone(),
             directory: parts.directory.clone(),
@@ -57,6 +61,8 @@ impl Mending {
             mended: BTreeMap::new(),
             silent: BTreeMap::new(),
             horizon: now_unix_nano().saturating_sub(nanos(LOOK_BACK)),
+            deliveries,
+            has_looked: false,
         }
     }
 
@@ -74,6 +80,14 @@ impl Mending {
     }
 
     async fn look(&mut self) {
+        if std::mem::replace(&mut self.has_looked, true)
+            && self.store.flush(FLUSH_PATIENCE).await.is_ok()
+        {
+            let Self {
+                bus, store, tracer, ..
+            } = self;
+            self.deliveries.tell(bus, store, tracer).await;
+        }
         let now = now_unix_nano();
         let settled = now.saturating_sub(nanos(self.grace));
         let connected: HashMap<String, u64> = self
@@ -185,6 +199,7 @@ fn stand_ins(
             // Below nothing that is known, a delivery would be an orphan itself.
             Shown::Handler { .. } | Shown::Delivery { publish: None, .. } => continue,
             Shown::Delivery { span_id, publish } => (span_id, publish),
+            Shown::Handling { span_id, publish } => (span_id, Some(publish)),
             Shown::Parent { span_id, above } => (span_id, above),
         };
         let missing = SpanId(*missing.as_bytes());
@@ -193,10 +208,17 @@ fn stand_ins(
         }
         let above = above.map(|id| SpanId(*id.as_bytes()));
         let lost = lost(agent, gap, missing, above, gap.start_ns);
-        spans.push(match gap.shown_by {
-            Shown::Delivery { .. } => lost.delivery(),
-            _ => lost.anything(),
-        });
+        match gap.shown_by {
+            Shown::Delivery { .. } => spans.push(lost.delivery()),
+            Shown::Handling { .. } => {
+                let mut delivery = lost;
+                delivery.context.span_id = ids::delivery_span_id(missing);
+                // How it ended nobody knows, so it is not blamed.
+                spans.push(delivery.clone().handler(true));
+                spans.push(delivery.delivery());
+            }
+            _ => spans.push(lost.anything()),
+        }
     }
     spans
 }

@@ -4,12 +4,15 @@
 //! second; what was published after the mark of a server that was killed is told again by the next one. A span that had
 //! left after all is told twice, with one id, and stored once.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use loom_core::{Cursor, EventBus, JournalError, Stream, Tracer, stand_in};
+use loom_core::{Cursor, EventBus, Group, JournalError, Stream, Tracer, stand_in};
 use loom_telemetry::pipeline::Pipeline;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+
+use super::deliveries;
 
 /// The mark's name among the cursors of the groups. No group can have it.
 const MARK: &str = "~spans";
@@ -27,19 +30,19 @@ pub(super) async fn run(bus: EventBus, tracer: Tracer, pipeline: Pipeline, end: 
     };
     let mut due = interval(INTERVAL);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut set = Vec::new();
-    let mut before = ends(&bus);
+    let mut set = Marks::default();
+    let mut before = Marks::now(&bus);
     while end.run_until_cancelled(due.tick()).await.is_some() {
         // The span of a publish ends a little later than the disk has its event: what was there at the last turn has
         // had a second for it.
-        let marks = std::mem::replace(&mut before, ends(&bus));
-        if marks == set {
+        let marks = std::mem::replace(&mut before, Marks::now(&bus));
+        if marks.is_as(&set) {
             continue;
         }
         let (bus, pipeline) = (bus.clone(), pipeline.clone());
         let done = super::blocking(move || {
             let is_drained = pipeline.drain(Instant::now() + PATIENCE);
-            is_drained.then(|| set_marks(&bus, &marks)).map(|()| marks)
+            is_drained.then(|| marks.set(&bus)).map(|()| marks)
         });
         set = done.await.unwrap_or(set);
     }
@@ -47,7 +50,7 @@ pub(super) async fn run(bus: EventBus, tracer: Tracer, pipeline: Pipeline, end: 
 
 /// All spans have left this process: there is nothing to be told again. Blocks for as long as the disk takes.
 pub(super) fn finish(bus: &EventBus) {
-    set_marks(bus, &ends(bus));
+    Marks::now(bus).set(bus);
 }
 
 async fn retell(bus: &EventBus, tracer: &Tracer) {
@@ -91,19 +94,50 @@ async fn marked(stream: &Stream) -> Result<u64, JournalError> {
     Ok(mark.map_or(0, |mark| mark.floor))
 }
 
-fn ends(bus: &EventBus) -> Vec<u64> {
-    let streams = bus.streams().iter();
-    streams.map(|stream| stream.journal().end()).collect()
+/// How far streams and groups have come.
+#[derive(Debug, Default)]
+struct Marks {
+    streams: Vec<u64>,
+    groups: Vec<(Arc<Group>, Cursor)>,
 }
 
-fn set_marks(bus: &EventBus, marks: &[u64]) {
-    for (stream, &floor) in bus.streams().iter().zip(marks) {
-        let mark = Cursor {
-            floor,
-            ..Cursor::default()
+impl Marks {
+    fn now(bus: &EventBus) -> Self {
+        let streams = bus.streams().iter();
+        let groups = bus.groups().into_iter();
+        Self {
+            streams: streams.map(|stream| stream.journal().end()).collect(),
+            groups: groups
+                .map(|group| {
+                    let progress = group.progress();
+                    (group, progress)
+                })
+                .collect(),
+        }
+    }
+
+    fn is_as(&self, other: &Self) -> bool {
+        let groups = self.groups.iter().zip(&other.groups);
+        let are_as = |((one, here), (other, there)): (&(_, _), &(_, _))| {
+            Arc::ptr_eq(one, other) && here == there
         };
-        if let Err(error) = stream.journal().save_cursor(MARK, &mark) {
-            tracing::warn!(%error, stream = stream.name(), "how far the spans of a stream have come cannot be marked");
+        self.streams == other.streams
+            && self.groups.len() == other.groups.len()
+            && groups.into_iter().all(are_as)
+    }
+
+    fn set(&self, bus: &EventBus) {
+        for (stream, &floor) in bus.streams().iter().zip(&self.streams) {
+            let mark = Cursor {
+                floor,
+                ..Cursor::default()
+            };
+            if let Err(error) = stream.journal().save_cursor(MARK, &mark) {
+                tracing::warn!(%error, stream = stream.name(), "how far the spans of a stream have come cannot be marked");
+            }
+        }
+        for (group, progress) in &self.groups {
+            deliveries::mark(group, progress);
         }
     }
 }

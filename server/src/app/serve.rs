@@ -14,6 +14,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use super::deliveries::LostDeliveries;
 use super::http1::{self, HEAD_TIMEOUT};
 use super::mending::Mending;
 use super::{Addresses, Doors, Listeners, Parts, auth, books, http, metrics, retelling};
@@ -33,6 +34,7 @@ pub(super) fn open(
     config: &LoomConfig,
     token: Option<&Arc<Token>>,
     addresses: &Addresses,
+    lost: LostDeliveries,
 ) -> Doors {
     let bridge = CancellationToken::new();
     let others = CancellationToken::new();
@@ -91,7 +93,7 @@ pub(super) fn open(
     );
     tasks.spawn(marks);
     if config.telemetry.record {
-        let mending = Mending::new(parts, config.telemetry.mend_after.0);
+        let mending = Mending::new(parts, lost, config.telemetry.mend_after.0);
         tasks.spawn(mending.run(bridge.clone()));
     }
     Doors {

@@ -64,6 +64,14 @@ pub enum Shown {
         /// `EventBus.publish` of its event, if that is there.
         publish: Option<SpanId>,
     },
+    /// The parent of any other span is not there, and the agent had begun nothing else in this trace: so it was handling
+    /// what the bus had published before.
+    Handling {
+        /// The missing one.
+        span_id: SpanId,
+        /// `EventBus.publish` of what was handled.
+        publish: SpanId,
+    },
     /// The parent of any other span is not there.
     Parent {
         /// The missing one.
@@ -130,7 +138,7 @@ pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
         // Of an agent that is none of the bus's nobody can say that it was lost.
         _ if !is_of_the_bridge => false,
         Shown::Handler { .. } => is_telling,
-        Shown::Delivery { .. } | Shown::Parent { .. } => true,
+        Shown::Delivery { .. } | Shown::Handling { .. } | Shown::Parent { .. } => true,
     });
     Ok(gaps)
 }
@@ -172,6 +180,7 @@ struct Around<'c> {
     publish: rusqlite::CachedStatement<'c>,
     above: rusqlite::CachedStatement<'c>,
     again: rusqlite::CachedStatement<'c>,
+    handled: rusqlite::CachedStatement<'c>,
     agent: &'c str,
 }
 
@@ -188,6 +197,13 @@ impl<'c> Around<'c> {
              AND attributes ->> '$.\"{}\"' = ?5",
             attribute::MESSAGING_GROUP
         );
+        let handled = format!(
+            "SELECT span_id, attributes ->> '$.{0}', attributes ->> '$.{1}', start_ns FROM spans
+             WHERE trace = ?1 AND name = ?2 AND start_ns <= ?3 AND attributes ->> '$.{0}' IS NOT ?4
+             ORDER BY start_ns DESC LIMIT 1",
+            attribute::EVENT_ID,
+            attribute::TOPIC
+        );
         Ok(Self {
             is_there: conn
                 .prepare_cached("SELECT 1 FROM spans WHERE trace = ?1 AND span_id = ?2")?,
@@ -197,6 +213,7 @@ impl<'c> Around<'c> {
             publish: conn.prepare_cached(&publish)?,
             above: conn.prepare_cached(above)?,
             again: conn.prepare_cached(&again)?,
+            handled: conn.prepare_cached(&handled)?,
             agent,
         })
     }
@@ -236,9 +253,12 @@ impl<'c> Around<'c> {
                 name::BRIDGE_PUBLISH,
                 name::BRIDGE_FORWARD,
             );
-            Shown::Parent {
-                span_id: missing,
-                above: one(&mut self.above, before)?,
+            match one(&mut self.above, before)? {
+                Some(above) => Shown::Parent {
+                    span_id: missing,
+                    above: Some(above),
+                },
+                None => return self.handling(span, missing).map(Some),
             }
         };
         Ok(Some(Gap {
@@ -249,6 +269,42 @@ impl<'c> Around<'c> {
 }
 
 impl Around<'_> {
+    /// The gap above the first thing that an agent did in a trace.
+    fn handling(&mut self, span: Seen, missing: SpanId) -> Result<Gap, StoreError> {
+        let before = (
+            span.trace,
+            name::BUS_PUBLISH,
+            signed(span.gap.start_ns),
+            &span.gap.event_id,
+        );
+        let handled = self.handled.query_row(before, |row| {
+            let publish: Vec<u8> = row.get(0)?;
+            Ok((publish, row.get(1)?, row.get(2)?, row.get(3)?))
+        });
+        let Some((publish, event_id, topic, start)) = handled.optional()? else {
+            let shown_by = Shown::Parent {
+                span_id: missing,
+                above: None,
+            };
+            return Ok(Gap {
+                shown_by,
+                ..span.gap
+            });
+        };
+        let publish = SpanId::from_bytes(&publish).ok_or(rusqlite::Error::InvalidQuery)?;
+        let start: i64 = start;
+        Ok(Gap {
+            shown_by: Shown::Handling {
+                span_id: missing,
+                publish,
+            },
+            event_id,
+            topic,
+            start_ns: start.cast_unsigned(),
+            ..span.gap
+        })
+    }
+
     /// What is known of how the handler of a delivery ended.
     fn end(&mut self, delivery: &Seen) -> Result<End, StoreError> {
         let (Some(group), Some(publish)) = (&delivery.gap.group, &delivery.parent) else {
@@ -277,6 +333,24 @@ fn one(
         .query_row(parameters, |row| row.get(0))
         .optional()?;
     Ok(found.as_deref().and_then(SpanId::from_bytes))
+}
+
+/// Whether this publish has a delivery to this group, or one that stands in for a delivery to nobody knows whom.
+pub(super) fn is_delivered(
+    conn: &Connection,
+    trace: TraceId,
+    publish: SpanId,
+    group: &str,
+) -> Result<bool, StoreError> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT 1 FROM spans WHERE trace = (SELECT id FROM traces WHERE trace_id = ?1) AND parent_span_id = ?2
+         AND name = ?3 AND (attributes ->> '$.\"{0}\"' = ?4
+                            OR attributes ->> '$.\"{0}\"' IS NULL AND attributes ->> '$.\"{1}\"')",
+        attribute::MESSAGING_GROUP,
+        attribute::STAND_IN,
+    ))?;
+    let (trace, publish) = (&trace.as_bytes()[..], &publish.as_bytes()[..]);
+    Ok(statement.exists((trace, publish, name::BRIDGE_FORWARD, group))?)
 }
 
 /// Agents with a span in this time: a walk from name to name along the index.

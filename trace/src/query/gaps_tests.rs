@@ -105,6 +105,19 @@ fn a_lost_handler_shows_by_its_delivery_and_by_what_it_led_to() {
 }
 
 #[test]
+fn what_an_agent_did_first_in_a_trace_came_of_the_publish_before() {
+    let above = Shown::Handling {
+        span_id: span_id(5),
+        publish: span_id(3),
+    };
+    let gaps = gaps(&without(&[4, 5]), PROCESSOR);
+    assert_eq!(gaps.found.len(), 1);
+    let gap = &gaps.found[0];
+    assert_eq!(gap.shown_by, above);
+    assert_eq!(gap.event_id.as_deref(), Some("e1"), "what was handled");
+}
+
+#[test]
 fn who_never_tells_of_handlers_misses_none() {
     let spans = without(&[9]);
     let gaps = gaps(&spans, "output");
