@@ -8,6 +8,7 @@
 //! | `service` | the RPCs of agents and scripts |
 //! | `streams` | the RPCs of operators: dead letters, groups |
 //! | `hello` | the first message: who is it, what does it want, may it |
+//! | `start` | where a group begins, as the wire says it |
 //! | `inbound` | frames of an agent: control at once, events in order |
 //! | `publish` | one event from the agent to the bus: `bridge.publish` (hot path) |
 //! | `outbound` | frames to an agent |
@@ -35,6 +36,7 @@ mod publish;
 mod service;
 mod shares;
 pub mod standard;
+mod start;
 mod status;
 mod streams;
 mod sync;

@@ -194,9 +194,15 @@ pub struct Acknowledged {
     /// How long an attempt may take; 0 means the server's default.
     #[prost(uint32, tag = "4")]
     pub timeout_ms: u32,
-    /// Where a group begins that has not been there before.
+    /// Where a group begins that has not been there before. At most one of the three is said.
     #[prost(enumeration = "Start", tag = "5")]
     pub start: i32,
+    /// With the event at this offset; with the oldest or the next where the stream does not reach so far.
+    #[prost(uint64, optional, tag = "6")]
+    pub start_offset: ::core::option::Option<u64>,
+    /// With the first event that is not older than this time.
+    #[prost(fixed64, optional, tag = "7")]
+    pub start_time_unix_nano: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Capability {
