@@ -1,7 +1,8 @@
-//! Where a group begins, as the wire says it.
+//! Where a group begins, or a reader, as the wire says it.
 
 use loom_core::GroupStart;
 use loom_proto::v1;
+use loom_proto::v1::position::At;
 
 /// What a share says; the oldest event where it says nothing.
 ///
@@ -43,6 +44,16 @@ pub(crate) fn write(start: GroupStart, mut share: v1::Acknowledged) -> v1::Ackno
         GroupStart::Time(unix_nano) => share.start_time_unix_nano = Some(unix_nano),
     }
     share
+}
+
+/// `None` where nothing is said.
+pub(crate) fn position(said: Option<v1::Position>) -> Option<GroupStart> {
+    Some(match said?.at? {
+        At::Oldest(_) => GroupStart::Oldest,
+        At::Next(_) => GroupStart::Next,
+        At::Offset(offset) => GroupStart::Offset(offset),
+        At::TimeUnixNano(unix_nano) => GroupStart::Time(unix_nano),
+    })
 }
 
 #[cfg(test)]
