@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use loom_core::broker::OWN_PREFIX;
-use loom_core::{Acknowledged, Capability, GroupStart, Qos, Subscription};
+use loom_core::{Acknowledged, Capability, Qos, Subscription};
 use loom_proto::wire::{Field, Fields, Value, number};
 use loom_proto::{Code, topic, v1};
 use prost::Message;
 
 use crate::config::BridgeConfig;
 use crate::liveness::Liveness;
+use crate::start;
 
 /// A checked Hello.
 #[derive(Debug)]
@@ -150,26 +151,27 @@ fn subscriptions(
                 }
             };
             let capacity = subscription.capacity as usize;
+            let share = subscription.acknowledged;
+            let acknowledged = share.map(|share| acknowledged(share, agent_id)).transpose();
+            let acknowledged = acknowledged.map_err(|message| {
+                let message = format!("subscription {} {message}", subscription.id);
+                v1::Error::new(Code::InvalidSubscription, message).at("hello.subscriptions")
+            })?;
             Ok(Subscription {
                 id: subscription.id,
                 pattern: subscription.pattern,
                 qos,
                 capacity,
-                acknowledged: subscription
-                    .acknowledged
-                    .map(|share| acknowledged(share, agent_id)),
+                acknowledged,
             })
         })
         .collect()
 }
 
 /// Without a name the group is the agent's own.
-fn acknowledged(share: v1::Acknowledged, agent_id: &str) -> Acknowledged {
-    let start = match share.start() {
-        v1::Start::Unspecified => GroupStart::Oldest,
-        v1::Start::New => GroupStart::Next,
-    };
-    Acknowledged {
+fn acknowledged(share: v1::Acknowledged, agent_id: &str) -> Result<Acknowledged, String> {
+    let start = start::read(&share)?;
+    Ok(Acknowledged {
         group: if share.group.is_empty() {
             agent_id.to_owned()
         } else {
@@ -179,7 +181,7 @@ fn acknowledged(share: v1::Acknowledged, agent_id: &str) -> Acknowledged {
         max_attempts: share.max_attempts,
         timeout: Duration::from_millis(share.timeout_ms.into()),
         start,
-    }
+    })
 }
 
 fn capabilities(

@@ -6,8 +6,9 @@
 //! | file | room |
 //! | --- | --- |
 //! | `service` | the RPCs of agents and scripts |
-//! | `streams` | the RPCs of operators: dead letters, groups |
+//! | `streams` | the RPCs of operators: dead letters, groups, what a stream keeps |
 //! | `hello` | the first message: who is it, what does it want, may it |
+//! | `start` | where a group begins, or a reader, as the wire says it |
 //! | `inbound` | frames of an agent: control at once, events in order |
 //! | `publish` | one event from the agent to the bus: `bridge.publish` (hot path) |
 //! | `outbound` | frames to an agent |
@@ -35,6 +36,7 @@ mod publish;
 mod service;
 mod shares;
 pub mod standard;
+mod start;
 mod status;
 mod streams;
 mod sync;

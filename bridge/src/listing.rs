@@ -1,7 +1,9 @@
 //! A connected agent, as `ListAgents` tells of it.
 
-use loom_core::{Acknowledged, AgentEntry, GroupStart, Qos};
+use loom_core::{Acknowledged, AgentEntry, Qos};
 use loom_proto::v1;
+
+use crate::start;
 
 pub(crate) fn agent_info(entry: &AgentEntry) -> v1::AgentInfo {
     let qos = |qos| match qos {
@@ -39,15 +41,12 @@ pub(crate) fn agent_info(entry: &AgentEntry) -> v1::AgentInfo {
 }
 
 fn share(share: &Acknowledged) -> v1::Acknowledged {
-    v1::Acknowledged {
+    let said = v1::Acknowledged {
         group: share.group.clone(),
         max_in_flight: u32::try_from(share.max_in_flight).unwrap_or(u32::MAX),
         max_attempts: share.max_attempts,
         timeout_ms: u32::try_from(share.timeout.as_millis()).unwrap_or(u32::MAX),
-        start: match share.start {
-            GroupStart::Next => v1::Start::New,
-            _ => v1::Start::Unspecified,
-        }
-        .into(),
-    }
+        ..v1::Acknowledged::default()
+    };
+    start::write(share.start, said)
 }

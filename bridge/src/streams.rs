@@ -1,12 +1,13 @@
-//! The RPCs of `loom.v1.Streams`: dead letters are listed, redriven and dropped; groups are listed and moved.
+//! The RPCs of `loom.v1.Streams`: dead letters are listed, redriven and dropped; groups are listed and moved; streams are read.
+
+mod page;
 
 use std::sync::Arc;
 
 use loom_core::bus::GroupView;
 use loom_core::group::letters::{DeadLetters, Letter, LetterFilter, LetterPage};
-use loom_core::{Event, GroupStart, HopSpan, JournalError, Published};
+use loom_core::{Event, HopSpan, JournalError, Published};
 use loom_proto::topic::validate_pattern;
-use loom_proto::v1::position::At;
 use loom_proto::v1::streams_server::{Streams as StreamsRpc, StreamsServer};
 use loom_proto::{Code, EventId, TraceId, v1};
 use loom_telemetry::{MessageDetail, MessageOperation, SpanDetail, SpanKind, SpanStatus};
@@ -14,9 +15,10 @@ use tokio::sync::Mutex;
 use tonic::{Request, Response, Status};
 
 use crate::service::Bridge;
+use crate::start;
 use crate::status::{event_error, publish_error, status};
 
-/// Letters of one page, where the caller does not say, and at most.
+/// Letters or events of one page, where the caller does not say, and at most.
 const USUAL_PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1000;
 /// Letters that are redriven or dropped with one call, and closed with one write.
@@ -215,10 +217,7 @@ impl StreamsRpc for Streams {
         let request = request.into_inner();
         let filter = read_filter(request.filter)?;
         let before = (request.before > 0).then_some(request.before);
-        let limit = match request.limit {
-            0 => USUAL_PAGE,
-            limit => LARGEST_PAGE.min(limit as usize),
-        };
+        let limit = page_size(request.limit);
         let page = self
             .asked(move |letters| letters.newest(&filter, before, limit, request.with_payload))
             .await?;
@@ -286,22 +285,44 @@ impl StreamsRpc for Streams {
         self.bridge.authorize(&request)?;
         self.bridge.refuse_when_draining()?;
         let v1::ResetGroupRequest { stream, group, to } = request.into_inner();
-        let to = match to.and_then(|to| to.at) {
-            Some(At::Oldest(_)) => GroupStart::Oldest,
-            Some(At::Next(_)) => GroupStart::Next,
-            Some(At::Offset(offset)) => GroupStart::Offset(offset),
-            Some(At::TimeUnixNano(time)) => GroupStart::Time(time),
-            None => {
-                let message = "where shall the group go on? Say a position";
-                let error = v1::Error::new(Code::MalformedFrame, message).at("to");
-                return Err(status(&error));
-            }
+        let Some(to) = start::position(to) else {
+            let message = "where shall the group go on? Say a position";
+            let error = v1::Error::new(Code::MalformedFrame, message).at("to");
+            return Err(status(&error));
         };
         let moved = self.bridge.bus().reset_group(&stream, &group, to).await;
         let offset =
             moved.map_err(|error| status(&v1::Error::new(error.code(), error.to_string())))?;
         tracing::info!(stream, group, offset, "a group goes on elsewhere");
         Ok(Response::new(v1::ResetGroupResponse { offset }))
+    }
+
+    async fn read_stream(
+        &self,
+        request: Request<v1::ReadStreamRequest>,
+    ) -> Result<Response<v1::ReadStreamResponse>, Status> {
+        self.bridge.authorize(&request)?;
+        let request = request.into_inner();
+        let mut streams = self.bridge.bus().streams().iter();
+        let Some(stream) = streams.find(|one| one.name() == request.stream).cloned() else {
+            let message = format!("no stream is called {:?}", request.stream);
+            let error = v1::Error::new(Code::NotFound, message).at("stream");
+            return Err(status(&error));
+        };
+        let from = start::position(request.from).unwrap_or_default();
+        let limit = page_size(request.limit);
+        let page = tokio::task::spawn_blocking(move || page::read(&stream, from, limit)).await;
+        let failed = |message| status(&v1::Error::new(Code::Internal, message));
+        let page = page.map_err(|error| failed(error.to_string()))?;
+        let page = page.map_err(|error| failed(format!("the stream cannot be read: {error}")))?;
+        Ok(Response::new(page))
+    }
+}
+
+fn page_size(wanted: u32) -> usize {
+    match wanted {
+        0 => USUAL_PAGE,
+        wanted => LARGEST_PAGE.min(wanted as usize),
     }
 }
 

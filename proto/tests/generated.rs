@@ -68,6 +68,7 @@ fn generate(into: &Path) {
         .method(unary("drop_dead_letters", "DropDeadLetters"))
         .method(unary("list_groups", "ListGroups"))
         .method(unary("reset_group", "ResetGroup"))
+        .method(unary("read_stream", "ReadStream"))
         .build();
     tonic_build::manual::Builder::new()
         .out_dir(into)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import loom
 import pytest
+from loom import Context, Event
 from loom.testing import LoomServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -262,3 +263,26 @@ def servers(port: int) -> Iterator[Servers]:
     servers = Servers(port)
     yield servers
     servers.kill()
+
+
+class Worker:
+    """Handlers that keep what they see; ``decide`` may raise."""
+
+    def __init__(self, decide: Callable[[Event], object] = lambda _: None) -> None:
+        self.attempts: list[tuple[str, int]] = []
+        self.events: list[Event] = []
+        self._decide = decide
+
+    async def __call__(self, ctx: Context, topic: str, event: Event) -> None:
+        self.events.append(event)
+        self.attempts.append((event.text(), event.attempt))
+        self._decide(event)
+
+    async def has(self, *attempts: tuple[str, int]) -> None:
+        await eventually(lambda: len(self.attempts) >= len(attempts))
+        assert self.attempts == list(attempts)
+
+
+async def acked(agent: loom.Agent, count: int) -> None:
+    await eventually(lambda: agent.stats()["acked"] >= count)
+    assert agent.stats()["acked"] == count

@@ -11,7 +11,7 @@ from typing import Any
 
 import loom
 import pytest
-from conftest import Bus, eventually
+from conftest import Bus, Worker, acked, eventually
 from loom import Context, Event, _native
 from loom._outcome import UNDECIDED, Failure, Verdict, failure_of
 from loom.semconv import attribute
@@ -47,7 +47,7 @@ def test_an_acknowledged_subscription_has_a_share_in_a_group() -> None:
         ({"ack": True, "timeout": float("nan")}, "timeout is nan"),
         ({"ack": True, "timeout": -1.0}, "timeout is -1"),
         ({"timeout": -1.0}, "timeout is -1"),
-        ({"ack": True, "start": "old"}, "start is 'old'"),
+        ({"start": 0}, "start given without ack"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(options: dict[str, Any], what: str) -> None:
@@ -62,6 +62,8 @@ def test_options_that_mean_nothing_are_refused(options: dict[str, Any], what: st
 def test_ack_belongs_to_topics() -> None:
     with pytest.raises(loom.InvalidAgent, match="without topics"):
         loom.Agent("refused", ack=True)
+    with pytest.raises(loom.InvalidAgent, match="without topics"):
+        loom.Agent("refused", start=0)
 
 
 # ---- the verdict ----
@@ -105,33 +107,10 @@ def test_signals_are_no_errors_of_loom_and_can_be_pickled() -> None:
 # ---- against the server ----
 
 
-class Worker:
-    """Handlers that keep what they see; ``decide`` may raise."""
-
-    def __init__(self, decide: Callable[[Event], object] = lambda _: None) -> None:
-        self.attempts: list[tuple[str, int]] = []
-        self.events: list[Event] = []
-        self._decide = decide
-
-    async def __call__(self, ctx: Context, topic: str, event: Event) -> None:
-        self.events.append(event)
-        self.attempts.append((event.text(), event.attempt))
-        self._decide(event)
-
-    async def has(self, *attempts: tuple[str, int]) -> None:
-        await eventually(lambda: len(self.attempts) >= len(attempts))
-        assert self.attempts == list(attempts)
-
-
 def client_of(agent: loom.Agent) -> _native.Client:
     connection = agent._connection  # pyright: ignore[reportPrivateUsage]
     assert connection is not None
     return connection.client
-
-
-async def acked(agent: loom.Agent, count: int) -> None:
-    await eventually(lambda: agent.stats()["acked"] >= count)
-    assert agent.stats()["acked"] == count
 
 
 async def test_what_was_handled_does_not_come_again(bus: Bus) -> None:
@@ -161,15 +140,6 @@ async def test_without_a_group_an_agent_has_all_of_them(bus: Bus) -> None:
     await sender.emit(topic, payload="x", confirm=True)
     for worker in workers:
         await worker.has(("x", 1))
-
-
-async def test_a_new_group_may_begin_with_what_is_new(bus: Bus) -> None:
-    topic, worker = bus.names.kept("new"), Worker()
-    sender = await bus.started("sender")
-    await sender.emit(topic, payload="old", confirm=True)
-    await bus.started(topics=[topic], on_event=worker, ack=True, start="new")
-    await sender.emit(topic, payload="new", confirm=True)
-    await worker.has(("new", 1))
 
 
 async def test_a_handler_that_fails_is_tried_again(bus: Bus) -> None:

@@ -10,6 +10,7 @@ mod executions;
 mod exit;
 mod groups;
 mod invoke;
+mod position;
 mod publish;
 mod remote;
 mod run;

@@ -99,6 +99,95 @@ async fn a_retry_is_told_that_its_event_is_stored_also_by_the_next_server() {
 }
 
 #[tokio::test]
+async fn what_a_stream_keeps_is_printed_from_a_place_on() {
+    const BATCH: usize = 400;
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = keeping(directory.path());
+    let mut shop = RawAgent::connect(server.bridge_addr(), hello("shop", &[])).await;
+    // More than a page has, and the batches apart in time.
+    for batch in 1..=4 {
+        shop.publish((0..BATCH).map(|_| event("orders.new", "")).collect())
+            .await;
+        while shop.ack().await.through < batch * BATCH as u64 {}
+    }
+    let printed = |args: &[&str]| -> Vec<serde_json::Value> {
+        let args = [&["tail", "--stream", "orders", "--json"], args].concat();
+        let said = run(&args, Some(&server));
+        assert_eq!((said.code, &*said.err), (Some(0), ""), "{args:?}");
+        let lines = said.out.lines();
+        lines
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect()
+    };
+    let offsets = |args: &[&str]| -> Vec<u64> {
+        let lines = printed(args).into_iter();
+        lines
+            .map(|line| line["offset"].as_u64().expect("a number"))
+            .collect()
+    };
+    assert_eq!(offsets(&[]), (0..1600).collect::<Vec<_>>());
+    assert_eq!(offsets(&["--from", "oldest", "--limit", "2"]), [0, 1]);
+    assert_eq!(offsets(&["--from", "1598"]), [1598, 1599]);
+    assert_eq!(offsets(&["--from", "7", "--limit", "1"]), [7]);
+    assert!(printed(&["--from", "1600"]).is_empty());
+
+    let third = &printed(&["--from", "800", "--limit", "1"])[0];
+    let time = third["published_at"].as_str().expect("a time");
+    assert_eq!(offsets(&["--from", time, "--limit", "1"]), [800]);
+    assert!(printed(&["--from", "2100-01-01T00:00:00Z"]).is_empty());
+    assert_eq!(
+        (&third["topic"], &third["stream"]),
+        (&"orders.new".into(), &"orders".into())
+    );
+
+    let said = run(
+        &["tail", "--stream", "orders", "--from", "1599"],
+        Some(&server),
+    );
+    assert!(said.out.starts_with("1599  "), "{said:?}");
+    let unknown = run(&["tail", "--stream", "nowhere"], Some(&server));
+    assert_eq!(unknown.code, Some(4), "{unknown:?}");
+    assert!(unknown.err.contains("\"nowhere\""), "{unknown:?}");
+    for args in [
+        &["tail"][..],
+        &["tail", "a", "--from", "1"],
+        &["tail", "a", "--stream", "orders"],
+    ] {
+        assert_eq!(run(args, Some(&server)).code, Some(2), "{args:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_told_and_not_printed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = keeping(directory.path());
+    for payload in ["first", "to be damaged", "last"] {
+        let said = run(&["publish", "orders.new", payload], Some(&server));
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
+    let (status, log) = server.stop();
+    assert!(status.success(), "{log}");
+    let files = std::fs::read_dir(directory.path().join("streams/orders")).expect("it is there");
+    let mut damaged = 0;
+    for file in files.map(|file| file.expect("listed").path()) {
+        let mut bytes = std::fs::read(&file).expect("readable");
+        let at = bytes.windows(13).position(|part| part == b"to be damaged");
+        if let Some(at) = at {
+            bytes[at] ^= 1;
+            std::fs::write(&file, bytes).expect("written");
+            damaged += 1;
+        }
+    }
+    assert_eq!(damaged, 1);
+
+    let server = keeping(directory.path());
+    let said = run(&["tail", "--stream", "orders"], Some(&server));
+    let shown: Vec<_> = said.out.lines().map(|line| &line[..1]).collect();
+    assert_eq!(shown, ["0", "2"], "{said:?}");
+    assert!(said.err.contains("orders: 1 not shown"), "{said:?}");
+}
+
+#[tokio::test]
 async fn a_server_says_what_is_wrong_with_its_streams() {
     let directory = tempfile::tempdir().expect("a directory");
     let said_of = |settings: &str| {

@@ -51,6 +51,14 @@ async fn a_bad_hello_is_refused_with_its_field() {
             "invalid_subscription",
             "hello.subscriptions",
         ),
+        (
+            beginning(&v1::Acknowledged {
+                start: 99,
+                ..Default::default()
+            }),
+            "invalid_subscription",
+            "hello.subscriptions",
+        ),
     ];
     for (hello, code, field) in refusals {
         let status = relay
@@ -62,6 +70,44 @@ async fn a_bad_hello_is_refused_with_its_field() {
         assert_eq!(status.metadata().get("loom-field").expect("a field"), field);
     }
     assert!(relay.directory.is_empty());
+}
+
+#[tokio::test]
+async fn a_group_begins_at_one_place_and_no_other() {
+    let relay = Relay::start().await;
+    let (new, offset, time) = (v1::Start::New.into(), Some(0), Some(0));
+    for (start, start_offset, start_time_unix_nano, said) in [
+        (new, offset, None, "start and start_offset"),
+        (new, None, time, "start and start_time_unix_nano"),
+        (0, offset, time, "start_offset and start_time_unix_nano"),
+        (new, offset, time, "start and start_offset"),
+    ] {
+        let hello = beginning(&v1::Acknowledged {
+            start,
+            start_offset,
+            start_time_unix_nano,
+            ..Default::default()
+        });
+        let refused = relay.try_agent(hello).await.map(|_| ());
+        let status = refused.expect_err("refused");
+        assert_eq!(loom_code(&status), "invalid_subscription");
+        let said = format!("subscription 7 says {said}:");
+        assert!(status.message().contains(&said), "{status}");
+    }
+    assert!(relay.directory.is_empty());
+}
+
+/// A Hello with one subscription, number 7, that is acknowledged.
+fn beginning(share: &v1::Acknowledged) -> v1::Hello {
+    v1::Hello {
+        subscriptions: vec![v1::Subscription {
+            id: 7,
+            pattern: "a".into(),
+            acknowledged: Some(share.clone()),
+            ..Default::default()
+        }],
+        ..hello("x", &[])
+    }
 }
 
 #[tokio::test]

@@ -210,6 +210,30 @@ pub mod streams_client {
                 .insert(GrpcMethod::new("loom.v1.Streams", "ResetGroup"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn read_stream(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReadStreamRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReadStreamResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.Streams/ReadStream",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.Streams", "ReadStream"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -259,6 +283,13 @@ pub mod streams_server {
             request: tonic::Request<super::ResetGroupRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ResetGroupResponse>,
+            tonic::Status,
+        >;
+        async fn read_stream(
+            &self,
+            request: tonic::Request<super::ReadStreamRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReadStreamResponse>,
             tonic::Status,
         >;
     }
@@ -548,6 +579,51 @@ pub mod streams_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ResetGroupSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.Streams/ReadStream" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReadStreamSvc<T: Streams>(pub Arc<T>);
+                    impl<
+                        T: Streams,
+                    > tonic::server::UnaryService<super::ReadStreamRequest>
+                    for ReadStreamSvc<T> {
+                        type Response = super::ReadStreamResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReadStreamRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Streams>::read_stream(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReadStreamSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -194,9 +194,15 @@ pub struct Acknowledged {
     /// How long an attempt may take; 0 means the server's default.
     #[prost(uint32, tag = "4")]
     pub timeout_ms: u32,
-    /// Where a group begins that has not been there before.
+    /// Where a group begins that has not been there before. At most one of the three is said.
     #[prost(enumeration = "Start", tag = "5")]
     pub start: i32,
+    /// With the event at this offset; with the oldest or the next where the stream does not reach so far.
+    #[prost(uint64, optional, tag = "6")]
+    pub start_offset: ::core::option::Option<u64>,
+    /// With the first event that is not older than this time.
+    #[prost(fixed64, optional, tag = "7")]
+    pub start_time_unix_nano: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Capability {
@@ -857,4 +863,43 @@ pub struct ResetGroupResponse {
     /// Where it goes on.
     #[prost(uint64, tag = "1")]
     pub offset: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadStreamRequest {
+    #[prost(string, tag = "1")]
+    pub stream: ::prost::alloc::string::String,
+    /// Where the page begins; nothing means the oldest event.
+    #[prost(message, optional, tag = "2")]
+    pub from: ::core::option::Option<Position>,
+    /// At most so many; 0 means 100, and 1000 is the most.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReadStreamResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<StoredEvent>,
+    /// Go on with this offset; there is more while it is less than `end`. A page may be empty and not the last.
+    #[prost(uint64, tag = "2")]
+    pub next: u64,
+    /// One past the last event of the stream.
+    #[prost(uint64, tag = "3")]
+    pub end: u64,
+    /// Offsets of this page whose events are damaged, or were released meanwhile.
+    #[prost(uint64, tag = "4")]
+    pub missing: u64,
+}
+/// StoredEvent is an event as a stream keeps it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredEvent {
+    #[prost(uint64, tag = "1")]
+    pub offset: u64,
+    /// When the server took it: what a position's time is compared with.
+    #[prost(fixed64, tag = "2")]
+    pub time_unix_nano: u64,
+    /// Context of the span `EventBus.publish`.
+    #[prost(string, tag = "3")]
+    pub traceparent: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub event: ::core::option::Option<Event>,
 }

@@ -63,7 +63,8 @@ _Extra = tuple[
     str | None, str | None, str | None, int | None, dict[str, str] | None, str | None, str | None, str | None
 ]
 
-_Subscription = tuple[int, str, int, int, tuple[str, int, int, int, int] | None]
+_Share = tuple[str, int, int, int, int, int | None, int | None]
+_Subscription = tuple[int, str, int, int, _Share | None]
 _Failure = tuple[int, int, str]
 
 @final

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from loom._client import ConnectionChange
     from loom.context import Context
     from loom.join import By
-    from loom.subscription import Start
+    from loom.subscription import Acknowledged, Start
 
     EventHandler = Callable[[Context, str, _native.Event], Any]
     ActionHandler = Callable[[Context, Any], Any]
@@ -142,7 +142,7 @@ class Agent(Outgoing):
             raise InvalidAgent("on_event was given without topics: which events shall it handle?")
         if on_event is not None:
             self.on(*patterns, qos=qos, ack=ack, group=group, max_attempts=max_attempts, start=start)(on_event)
-        elif ack or group or max_attempts or start:
+        elif ack or group or max_attempts or start is not None:
             raise InvalidAgent("ack or its options were given without topics: which events are meant?")
 
     # ---- definition ----
@@ -173,7 +173,9 @@ class Agent(Outgoing):
         Agents that name the same ``group`` share the events; without one the agent has all of them for itself. After
         ``max_attempts`` attempts an event is a dead letter; 0 means the server's default. The server delivers again
         what has no outcome after ``timeout`` seconds, its wait in the agent included. A group that has not been there
-        before begins with ``start``: with ``"all"`` that the stream has, or with what is ``"new"``.
+        before begins with ``start``: with ``"all"`` that the stream has, with what is ``"new"``, with the event at an
+        offset, or with the first that the server took at a time or after it: a ``datetime`` with a zone, or text like
+        ``"2026-11-01T00:00:00Z"``.
         """
         self._check_not_started("subscriptions")
         kind = Qos.of(qos)
@@ -293,7 +295,7 @@ class Agent(Outgoing):
         loop = asyncio.get_running_loop()
         inbox_id = len(self._subscriptions) + 1
         inbox = f"_inbox.{self.instance_id}"
-        subscriptions: list[tuple[int, str, int, int, tuple[str, int, int, int, int] | None]] = [
+        subscriptions: list[tuple[int, str, int, int, Acknowledged | None]] = [
             (number, wanted.pattern, int(wanted.qos), wanted.capacity, wanted.acknowledged)
             for number, wanted in enumerate(self._subscriptions, start=1)
         ]

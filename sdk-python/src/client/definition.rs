@@ -4,8 +4,8 @@ use loom_proto::v1;
 
 /// Id, pattern, class of service, capacity, and the share in a group where its deliveries are acknowledged.
 pub(super) type Subscription = (u32, String, i32, u32, Option<Share>);
-/// Group, deliveries in flight, attempts, timeout in milliseconds, start.
-pub(super) type Share = (String, u32, u32, u32, i32);
+/// Group, deliveries in flight, attempts, timeout in milliseconds; start, as a name, an offset or a time.
+pub(super) type Share = (String, u32, u32, u32, i32, Option<u64>, Option<u64>);
 /// Name, description, schema of the arguments.
 pub(super) type Capability = (String, String, String);
 
@@ -21,7 +21,7 @@ pub(super) fn subscriptions(given: Vec<Subscription>) -> Vec<v1::Subscription> {
 }
 
 fn acknowledged(
-    (group, max_in_flight, max_attempts, timeout_ms, start): Share,
+    (group, max_in_flight, max_attempts, timeout_ms, start, start_offset, start_time_unix_nano): Share,
 ) -> v1::Acknowledged {
     v1::Acknowledged {
         group,
@@ -29,6 +29,8 @@ fn acknowledged(
         max_attempts,
         timeout_ms,
         start,
+        start_offset,
+        start_time_unix_nano,
     }
 }
 

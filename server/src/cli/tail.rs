@@ -1,12 +1,15 @@
 //! `loom tail`.
 
+mod kept;
+
 use std::time::{Duration, UNIX_EPOCH};
 
-use loom_proto::EventId;
 use loom_proto::trace_context::TraceContext;
+use loom_proto::{EventId, v1};
 use owo_colors::Style;
 use serde_json::{Value, json};
 
+use super::position::position;
 use super::remote::{BridgeArgs, block_on};
 use super::signals::Signals;
 use super::terminal::clean;
@@ -19,12 +22,22 @@ use crate::env::Environment;
 #[command(after_help = "Examples:
   loom tail 'sensor.*'               one segment may be anything
   loom tail '>' --json               every event, one JSON object a line
-  loom tail orders.new --count 1     wait for the next one")]
+  loom tail orders.new --count 1     wait for the next one
+  loom tail --stream orders          all that the stream orders keeps, oldest first
+  loom tail --stream orders --from 2026-11-01T00:00:00Z --limit 10 --json")]
 pub struct Args {
     /// A topic, or a pattern with `*` for one segment and a last `>` for the rest
-    pattern: String,
+    #[arg(required_unless_present = "stream", conflicts_with = "stream")]
+    pattern: Option<String>,
+    /// Print what this stream keeps, oldest first, and end
+    #[arg(long, value_name = "NAME")]
+    stream: Option<String>,
+    /// Where to begin in the stream: `oldest`, an offset, or a time (RFC 3339) [default: oldest]
+    // With a pattern clap does not ask for the stream, which the pattern excludes.
+    #[arg(long, value_name = "POSITION", value_parser = position, requires = "stream", conflicts_with = "pattern")]
+    from: Option<v1::Position>,
     /// Stop after so many events
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, visible_alias = "limit", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Print one JSON object a line
     #[arg(long)]
@@ -41,18 +54,20 @@ pub(super) fn execute(
     environment: &dyn Environment,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
+    let left = args.count.unwrap_or(u64::MAX);
     block_on(async {
+        let Some(pattern) = &args.pattern else {
+            let client = args.server.connect(environment).await?;
+            return kept::print(&client, args, left, terminal).await;
+        };
         let mut signals = Signals::listen()?;
         let client = args.server.connect(environment).await?;
         // An id of its own, so that several tails can look at once.
         let id = EventId::now().to_string();
         let name = format!("tail-{}", &id[id.len() - 8..]);
-        let mut stream = client.tail(&name, &args.pattern).await?;
-        terminal.note(&format!(
-            "listening to {} as {name}; Ctrl-C ends it",
-            args.pattern
-        ));
-        let mut left = args.count.unwrap_or(u64::MAX);
+        let mut stream = client.tail(&name, pattern).await?;
+        terminal.note(&format!("listening to {pattern} as {name}; Ctrl-C ends it"));
+        let mut left = left;
         while left > 0 {
             tokio::select! {
                 event = stream.next() => match event? {

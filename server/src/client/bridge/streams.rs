@@ -1,4 +1,4 @@
-//! What operators ask of the streams: dead letters, page by page, and groups.
+//! What operators ask of the streams: dead letters and events, page by page, and groups.
 
 use loom_proto::v1;
 use tonic::Response;
@@ -47,6 +47,21 @@ impl BridgeClient {
     ) -> Result<v1::DropDeadLettersResponse, ClientError> {
         let request = self.request(request, CALL_PATIENCE);
         let answer = self.streams.clone().drop_dead_letters(request).await;
+        answer
+            .map(Response::into_inner)
+            .map_err(|status| self.refused(&status))
+    }
+
+    /// One page of what a stream keeps, oldest first.
+    ///
+    /// # Errors
+    /// There is no such stream, the bridge cannot read it, or is gone.
+    pub async fn read_stream(
+        &self,
+        request: v1::ReadStreamRequest,
+    ) -> Result<v1::ReadStreamResponse, ClientError> {
+        let request = self.request(request, CALL_PATIENCE);
+        let answer = self.streams.clone().read_stream(request).await;
         answer
             .map(Response::into_inner)
             .map_err(|status| self.refused(&status))
