@@ -19,7 +19,7 @@ PY_CONFIG  := sdk-python/pyproject.toml
 RUST_TESTS := --workspace --all-features
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python check fmt fmt-check fuzz model lint types docs deny audit build sdk gen lock bench peers
+.PHONY: help demo test test-rust test-python check fmt fmt-check fuzz chaos model lint types docs deny audit build sdk gen lock bench peers
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,12 +38,13 @@ test-python: sdk build ## The Python SDK against the real server
 # libFuzzer needs coverage counters, which a stable compiler gives too; a build of its own keeps them out of the rest.
 FUZZ_SECONDS ?= 10
 CHAOS_KILLS ?= 200
+SOAK_SECONDS ?= 600
 LOOM_SCHEDULES ?= 1000000
 FUZZ_HOST   = $(shell rustc -vV | sed -n 's/^host: //p')
 FUZZ_FLAGS := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
 
-chaos: sdk build ## Kill any process of a topology on streams, again and again (CHAOS_KILLS=200)
-	LOOM_KILLS=$(CHAOS_KILLS) cargo test --package loom-tests --test it kill_loop -- --nocapture
+chaos: sdk build ## Kill any process of a topology, again and again (CHAOS_KILLS=200), and soak a slow agent (SOAK_SECONDS=600)
+	LOOM_KILLS=$(CHAOS_KILLS) LOOM_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --package loom-tests --test it -- --nocapture --test-threads=1 kill_loop soak
 
 model: ## Schedules of whatever waits for each other, many of them (LOOM_SCHEDULES=1000000)
 	LOOM_SCHEDULES=$(LOOM_SCHEDULES) cargo test --package loom-core --package loom-bridge --test model

@@ -16,6 +16,8 @@ mod rules;
 mod run;
 mod security;
 mod shutdown;
+#[cfg(target_os = "linux")]
+mod soak;
 mod stats;
 mod streams;
 mod trace_context;

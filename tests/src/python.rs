@@ -53,6 +53,11 @@ impl PythonAgent {
         fs::read_to_string(&self.log).unwrap_or_else(|error| error.to_string())
     }
 
+    /// Its process id.
+    pub fn process_id(&self) -> u32 {
+        self.process.0.id()
+    }
+
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
         self.process.wait()
