@@ -17,7 +17,7 @@ use loom_proto::trace_context::{SpanId, TraceContext, TraceFlags, TraceId};
 use loom_telemetry::SpanRecord;
 use loom_telemetry::ids::{self, now_unix_nano};
 use loom_trace::TraceStore;
-use loom_trace::query::{self, End, Gap, Shown};
+use loom_trace::query::{self, End, Gap, Gaps, Shown};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -26,8 +26,10 @@ use super::deliveries::LostDeliveries;
 
 /// After a start, spans so old are looked at.
 const LOOK_BACK: Duration = Duration::from_secs(600);
-/// Spans of one agent that are looked at, the youngest first.
-const SPANS: usize = 200_000;
+/// Spans that are looked at by one query, the youngest first.
+const PAGE: usize = 10_000;
+/// Queries for one agent: what lies still further back was told long ago.
+const PAGES: usize = 100;
 /// How long the store may take to index what it has accepted.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -151,14 +153,23 @@ impl Mending {
         let flushed = self.store.flush(FLUSH_PATIENCE).await;
         flushed.map_err(|error| error.to_string())?;
         let query = self.store.query();
-        let find = async |during_ns| {
-            let lost = query::Lost {
-                agent: agent.to_owned(),
-                during_ns,
-                limit: SPANS,
+        let find = async |during_ns: Range<u64>| {
+            let mut gaps = Gaps {
+                next_end_ns: Some(during_ns.end),
+                ..Gaps::default()
             };
-            let gaps = query.gaps(lost).await;
-            gaps.map_err(|error| error.to_string())
+            let mut pages = 0;
+            while let Some(end) = gaps.next_end_ns.filter(|_| pages < PAGES) {
+                pages += 1;
+                let lost = query::Lost {
+                    agent: agent.to_owned(),
+                    during_ns: during_ns.start..end,
+                    limit: PAGE,
+                };
+                let page = query.gaps(lost).await;
+                gaps.extend(page.map_err(|error| error.to_string())?);
+            }
+            Ok::<_, String>(gaps.credible())
         };
         let gaps = find(during_ns.clone()).await?;
         if !gaps.is_telling {

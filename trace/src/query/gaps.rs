@@ -19,7 +19,7 @@ pub struct Lost {
     pub agent: String,
     /// Times of the start of spans, in ns since the Unix epoch.
     pub during_ns: Range<u64>,
-    /// Spans to look at.
+    /// Spans to look at. A query that looks at too many takes longer than it may: [`Gaps::next_end_ns`] goes on.
     pub limit: usize,
 }
 
@@ -31,6 +31,30 @@ pub struct Gaps {
     /// Whether the agent has told of a handler at all. Where it has not, no handler is missing: clients that only listen
     /// tell of none.
     pub is_telling: bool,
+    /// Whether the bus knows the agent. Of one that it does not know nobody can say that it was lost.
+    pub is_of_the_bridge: bool,
+    /// Where the time ends that is still to be looked at, in ns since the Unix epoch; `None` when that was all.
+    pub next_end_ns: Option<u64>,
+}
+
+impl Gaps {
+    /// Takes those of the spans before.
+    pub fn extend(&mut self, older: Self) {
+        self.found.extend(older.found);
+        self.is_telling |= older.is_telling;
+        self.is_of_the_bridge |= older.is_of_the_bridge;
+        self.next_end_ns = older.next_end_ns;
+    }
+
+    /// Leaves out what only seems to be missing.
+    #[must_use]
+    pub fn credible(mut self) -> Self {
+        self.found.retain(|gap| match gap.shown_by {
+            Shown::Handler { .. } => self.is_of_the_bridge && self.is_telling,
+            _ => self.is_of_the_bridge,
+        });
+        self
+    }
 }
 
 /// A span that is not there.
@@ -109,54 +133,44 @@ struct Seen {
 }
 
 pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
-    let mut seen = conn.prepare_cached(&format!(
-        "SELECT trace, trace_id, span_id, parent_span_id, flags, start_ns, name,
-                coalesce(attributes ->> '$.{}', attributes ->> '$.\"{}\"'), attributes ->> '$.{}',
-                attributes ->> '$.\"{}\"', attributes ->> '$.\"{}\"'
-         FROM spans INDEXED BY spans_by_agent
+    // Hardly a span shows a gap: what only those are asked for is read for them alone.
+    let mut seen = conn.prepare_cached(
+        "SELECT trace, trace_id, span_id, parent_span_id, flags, start_ns, name FROM spans INDEXED BY spans_by_agent
          WHERE agent_id = ?1 AND start_ns >= ?2 AND start_ns < ?3 ORDER BY start_ns DESC LIMIT ?4",
-        attribute::EVENT_ID,
-        attribute::EVENT,
-        attribute::TOPIC,
-        attribute::MESSAGING_DELIVERY_ATTEMPT,
-        attribute::MESSAGING_GROUP,
-    ))?;
-    let Range { start, end } = &lost.during_ns;
+    )?;
+    let Range { start, end } = lost.during_ns;
     let limit = i64::try_from(lost.limit).unwrap_or(i64::MAX);
-    let mut rows = seen.query((&lost.agent, signed(*start), signed(*end), limit))?;
+    let mut rows = seen.query((&lost.agent, signed(start), signed(end), limit))?;
     let mut around = Around::new(conn, &lost.agent)?;
     let mut gaps = Gaps::default();
-    let mut is_of_the_bridge = false;
+    let (mut looked_at, mut oldest) = (0, end);
     while let Some(row) = rows.next()? {
         let Some(span) = read(row)? else { continue };
-        is_of_the_bridge |= [name::BRIDGE_PUBLISH, name::BRIDGE_FORWARD].contains(&&*span.name);
+        looked_at += 1;
+        oldest = span.gap.start_ns;
+        gaps.is_of_the_bridge |=
+            [name::BRIDGE_PUBLISH, name::BRIDGE_FORWARD].contains(&&*span.name);
         gaps.is_telling |= span.name == name::ON_EVENT;
         gaps.found.extend(around.gap(span)?);
     }
-    let is_telling = gaps.is_telling;
-    gaps.found.retain(|gap| match gap.shown_by {
-        // Of an agent that is none of the bus's nobody can say that it was lost.
-        _ if !is_of_the_bridge => false,
-        Shown::Handler { .. } => is_telling,
-        Shown::Delivery { .. } | Shown::Handling { .. } | Shown::Parent { .. } => true,
-    });
+    // Spans that began at the same time as the last one are looked at again, unless that would be for ever.
+    let next = oldest.saturating_add(1).min(end.saturating_sub(1));
+    gaps.next_end_ns = (looked_at == lost.limit && next > start).then_some(next);
     Ok(gaps)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Option<Seen>> {
     let blob = |at: usize| -> rusqlite::Result<Option<Vec<u8>>> { row.get(at) };
-    let span_id = |at: usize| Ok(blob(at)?.as_deref().and_then(SpanId::from_bytes));
     let trace_id = blob(1)?.as_deref().and_then(TraceId::from_bytes);
-    let (Some(trace_id), Some(id)) = (trace_id, span_id(2)?) else {
+    let id = blob(2)?.as_deref().and_then(SpanId::from_bytes);
+    let (Some(trace_id), Some(id)) = (trace_id, id) else {
         return Ok(None);
     };
-    let parent: rusqlite::Result<_> = span_id(3);
-    let parent = parent?;
     Ok(Some(Seen {
         trace: row.get(0)?,
         name: row.get(6)?,
         span_id: id,
-        parent,
+        parent: blob(3)?.as_deref().and_then(SpanId::from_bytes),
         gap: Gap {
             trace_id,
             shown_by: Shown::Parent {
@@ -165,16 +179,17 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<Seen>> {
             },
             flags: row.get(4)?,
             start_ns: row.get::<_, i64>(5)?.cast_unsigned(),
-            topic: row.get(8)?,
-            event_id: row.get(7)?,
-            attempt: row.get(9)?,
-            group: row.get(10)?,
+            topic: None,
+            event_id: None,
+            attempt: None,
+            group: None,
         },
     }))
 }
 
 /// What is asked about a span: who else is in its trace.
 struct Around<'c> {
+    about: rusqlite::CachedStatement<'c>,
     is_there: rusqlite::CachedStatement<'c>,
     handler: rusqlite::CachedStatement<'c>,
     publish: rusqlite::CachedStatement<'c>,
@@ -197,6 +212,16 @@ impl<'c> Around<'c> {
              AND attributes ->> '$.\"{}\"' = ?5",
             attribute::MESSAGING_GROUP
         );
+        let about = format!(
+            "SELECT coalesce(attributes ->> '$.{}', attributes ->> '$.\"{}\"'), attributes ->> '$.{}',
+                    attributes ->> '$.\"{}\"', attributes ->> '$.\"{}\"'
+             FROM spans WHERE trace = ?1 AND span_id = ?2",
+            attribute::EVENT_ID,
+            attribute::EVENT,
+            attribute::TOPIC,
+            attribute::MESSAGING_DELIVERY_ATTEMPT,
+            attribute::MESSAGING_GROUP,
+        );
         let handled = format!(
             "SELECT span_id, attributes ->> '$.{0}', attributes ->> '$.{1}', start_ns FROM spans
              WHERE trace = ?1 AND name = ?2 AND start_ns <= ?3 AND attributes ->> '$.{0}' IS NOT ?4
@@ -214,11 +239,12 @@ impl<'c> Around<'c> {
             above: conn.prepare_cached(above)?,
             again: conn.prepare_cached(&again)?,
             handled: conn.prepare_cached(&handled)?,
+            about: conn.prepare_cached(&about)?,
             agent,
         })
     }
 
-    fn gap(&mut self, span: Seen) -> Result<Option<Gap>, StoreError> {
+    fn gap(&mut self, mut span: Seen) -> Result<Option<Gap>, StoreError> {
         let trace = span.trace;
         if span.name == name::BRIDGE_FORWARD {
             let delivery = span.span_id;
@@ -227,6 +253,7 @@ impl<'c> Around<'c> {
             if is_told {
                 return Ok(None);
             }
+            self.describe(&mut span)?;
             let end = self.end(&span)?;
             return Ok(Some(Gap {
                 shown_by: Shown::Handler { delivery, end },
@@ -239,6 +266,7 @@ impl<'c> Around<'c> {
         if self.is_there.exists((trace, &missing.as_bytes()[..]))? {
             return Ok(None);
         }
+        self.describe(&mut span)?;
         let shown_by = if span.name == name::ON_EVENT {
             let of_event = (trace, name::BUS_PUBLISH, &span.gap.event_id);
             Shown::Delivery {
@@ -269,6 +297,16 @@ impl<'c> Around<'c> {
 }
 
 impl Around<'_> {
+    /// Reads what the span says of its event.
+    fn describe(&mut self, span: &mut Seen) -> Result<(), StoreError> {
+        let which = (span.trace, &span.span_id.as_bytes()[..]);
+        let gap = &mut span.gap;
+        (gap.event_id, gap.topic, gap.attempt, gap.group) = self.about.query_row(which, |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+        Ok(())
+    }
+
     /// The gap above the first thing that an agent did in a trace.
     fn handling(&mut self, span: Seen, missing: SpanId) -> Result<Gap, StoreError> {
         let before = (

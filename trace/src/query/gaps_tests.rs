@@ -62,7 +62,7 @@ fn gaps(spans: &[Span], agent: &str) -> Gaps {
         during_ns: 0..u64::MAX,
         limit: 100,
     };
-    find(&conn, &lost).expect("found")
+    find(&conn, &lost).expect("found").credible()
 }
 
 fn shown(spans: &[Span], agent: &str) -> Vec<Shown> {
@@ -163,6 +163,29 @@ fn a_lost_root_has_nothing_above_it() {
         above: None,
     };
     assert_eq!(shown(&without(&[1]), "sensor"), [root]);
+}
+
+#[test]
+fn pages_together_show_what_one_look_shows() {
+    let mut spans = without(&[4, 5]);
+    spans.extend(told_before());
+    let (_dir, conn) = database(&spans);
+    let look = |end, limit| {
+        let lost = Lost {
+            agent: PROCESSOR.to_owned(),
+            during_ns: 0..end,
+            limit,
+        };
+        find(&conn, &lost).expect("found")
+    };
+    let whole = look(u64::MAX, 100);
+    assert!(!whole.found.is_empty() && whole.next_end_ns.is_none());
+    let mut paged = look(u64::MAX, 1);
+    while let Some(end) = paged.next_end_ns {
+        paged.extend(look(end, 1));
+    }
+    paged.found.dedup();
+    assert_eq!(paged, whole);
 }
 
 #[test]
