@@ -41,7 +41,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::deliveries::LostDeliveries;
+use self::deliveries::{LostDeliveries, Untold};
 use self::streams::Journals;
 use crate::config::{LoomConfig, Token};
 use crate::env::{self, Environment};
@@ -70,6 +70,7 @@ struct Parts {
     store: TraceStore,
     pipeline: Pipeline,
     tracer: Tracer,
+    untold: Untold,
     started: SystemTime,
 }
 
@@ -174,6 +175,11 @@ impl App {
             Arc::new(move || metrics::span_stats(&counters.stats())),
         );
 
+        // What the groups had settled is read before any of them goes on.
+        let lost = {
+            let bus = bus.clone();
+            blocking(move || LostDeliveries::read(&bus)).await
+        };
         let parts = Parts {
             bridge,
             bus,
@@ -183,12 +189,8 @@ impl App {
             store,
             pipeline,
             tracer,
+            untold: lost.untold(),
             started: SystemTime::now(),
-        };
-        // What the groups had settled is read before any of them goes on.
-        let lost = {
-            let bus = parts.bus.clone();
-            blocking(move || LostDeliveries::read(&bus)).await
         };
         let doors = serve::open(
             listeners,

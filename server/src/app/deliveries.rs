@@ -4,7 +4,8 @@
 //! Beside the mark of a stream's spans stands how far each group had come when that was set. What a group has settled since
 //! then is looked for in the store when its agents have had time to tell, and told again where it is not there.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use loom_core::{Cursor, EventBus, Group, JournalError, Stream, Tracer, stand_in};
 use loom_proto::topic;
@@ -19,7 +20,13 @@ const MARK: &str = "~deliveries.";
 /// What the groups have settled since the marks were set.
 pub(super) struct LostDeliveries {
     groups: Vec<Since>,
+    untold: Untold,
 }
+
+/// Groups of which something is still to be told, by stream and name. Their marks stay where they are: the server may be killed
+/// once more before it has come to it. Clones are the same set.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Untold(Arc<Mutex<BTreeSet<(String, String)>>>);
 
 struct Since {
     stream: Arc<Stream>,
@@ -49,7 +56,14 @@ impl LostDeliveries {
                 }
             }
         }
-        Self { groups }
+        let names = groups.iter().map(Since::names);
+        let untold = Untold(Arc::new(Mutex::new(names.collect())));
+        Self { groups, untold }
+    }
+
+    /// The groups that are not told yet.
+    pub(super) fn untold(&self) -> Untold {
+        self.untold.clone()
     }
 
     /// Tells again what is not in the store, of the groups that somebody has joined: without a member nobody knows what a group
@@ -67,14 +81,19 @@ impl LostDeliveries {
                 continue;
             };
             match since.tell(group, store, tracer).await {
-                Ok(0) => {}
-                Ok(told) => tracing::info!(
-                    group = group.name(),
-                    deliveries = told,
-                    "told again deliveries that nobody had lived to tell"
-                ),
+                Ok(told) => {
+                    self.untold.lock().remove(&since.names());
+                    if told > 0 {
+                        tracing::info!(
+                            group = group.name(),
+                            deliveries = told,
+                            "told again deliveries that nobody had lived to tell"
+                        );
+                    }
+                }
                 Err(error) => {
-                    tracing::error!(%error, group = group.name(), "lost deliveries cannot be told again");
+                    tracing::error!(%error, group = group.name(), "lost deliveries cannot be told again yet");
+                    later.push(since);
                 }
             }
         }
@@ -108,7 +127,23 @@ fn read(stream: &Arc<Stream>) -> Result<Vec<Since>, JournalError> {
     Ok(found)
 }
 
+impl Untold {
+    /// Whether something of a group is still to be told.
+    pub(super) fn has(&self, group: &Group) -> bool {
+        let names = (group.stream().name().to_owned(), group.name().to_owned());
+        self.lock().contains(&names)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Since {
+    fn names(&self) -> (String, String) {
+        (self.stream.name().to_owned(), self.group.clone())
+    }
+
     async fn tell(
         &self,
         group: &Group,

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use loom_core::{Cursor, EventBus, Group, JournalError, Stream, Tracer, stand_in};
-use loom_telemetry::pipeline::Pipeline;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::deliveries;
+use super::Parts;
+use super::deliveries::{self, Untold};
 
 /// The mark's name among the cursors of the groups. No group can have it.
 const MARK: &str = "~spans";
@@ -24,18 +24,25 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 256 * 1024;
 
 /// Tells again what the server before this one could not, and then marks how far this one has come, until `end`.
-pub(super) async fn run(bus: EventBus, tracer: Tracer, pipeline: Pipeline, end: CancellationToken) {
+pub(super) async fn run(parts: Parts, end: CancellationToken) {
+    let Parts {
+        bus,
+        tracer,
+        pipeline,
+        untold,
+        ..
+    } = parts;
     let Some(()) = end.run_until_cancelled(retell(&bus, &tracer)).await else {
         return;
     };
     let mut due = interval(INTERVAL);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut set = Marks::default();
-    let mut before = Marks::now(&bus);
+    let mut before = Marks::now(&bus, &untold);
     while end.run_until_cancelled(due.tick()).await.is_some() {
         // The span of a publish ends a little later than the disk has its event: what was there at the last turn has
         // had a second for it.
-        let marks = std::mem::replace(&mut before, Marks::now(&bus));
+        let marks = std::mem::replace(&mut before, Marks::now(&bus, &untold));
         if marks.is_as(&set) {
             continue;
         }
@@ -49,8 +56,8 @@ pub(super) async fn run(bus: EventBus, tracer: Tracer, pipeline: Pipeline, end: 
 }
 
 /// All spans have left this process: there is nothing to be told again. Blocks for as long as the disk takes.
-pub(super) fn finish(bus: &EventBus) {
-    Marks::now(bus).set(bus);
+pub(super) fn finish(bus: &EventBus, untold: &Untold) {
+    Marks::now(bus, untold).set(bus);
 }
 
 async fn retell(bus: &EventBus, tracer: &Tracer) {
@@ -102,9 +109,10 @@ struct Marks {
 }
 
 impl Marks {
-    fn now(bus: &EventBus) -> Self {
+    fn now(bus: &EventBus, untold: &Untold) -> Self {
         let streams = bus.streams().iter();
         let groups = bus.groups().into_iter();
+        let groups = groups.filter(|group| !untold.has(group));
         Self {
             streams: streams.map(|stream| stream.journal().end()).collect(),
             groups: groups

@@ -84,13 +84,7 @@ pub(super) fn open(
         tasks.spawn(http1::serve(listener, router, HEAD_TIMEOUT, others.clone()));
     }
     tasks.spawn(parts.journals.clone().retain(others.clone()));
-    let (bus, tracer, pipeline) = (&parts.bus, &parts.tracer, &parts.pipeline);
-    let marks = retelling::run(
-        bus.clone(),
-        tracer.clone(),
-        pipeline.clone(),
-        bridge.clone(),
-    );
+    let marks = retelling::run(parts.clone(), bridge.clone());
     tasks.spawn(marks);
     if config.telemetry.record {
         let mending = Mending::new(parts, lost, config.telemetry.mend_after.0);

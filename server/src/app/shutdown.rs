@@ -78,8 +78,8 @@ impl App {
             tracing::warn!("not all spans were settled in time; see the counters");
         }
 
-        let bus = parts.bus.clone();
-        super::blocking(move || super::retelling::finish(&bus)).await;
+        let (bus, untold) = (parts.bus.clone(), parts.untold.clone());
+        super::blocking(move || super::retelling::finish(&bus, &untold)).await;
 
         // Then the doors, and at last the store, which knows all there is now.
         self.doors.others.cancel();
