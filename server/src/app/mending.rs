@@ -30,6 +30,8 @@ const LOOK_BACK: Duration = Duration::from_secs(600);
 const PAGE: usize = 10_000;
 /// Queries for one agent: what lies still further back was told long ago.
 const PAGES: usize = 100;
+/// Looks at an agent after the first one.
+const LATE_LOOKS: u32 = 4;
 /// How long the store may take to index what it has accepted.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -43,6 +45,10 @@ pub(super) struct Mending {
     grace: Duration,
     /// Up to which start of their spans agents are mended, in ns since the Unix epoch.
     mended: BTreeMap<String, u64>,
+    /// Since when agents are not connected, as far as this has seen.
+    gone: BTreeMap<String, u64>,
+    /// Up to which start agents are being mended, and how often they were looked at.
+    looks: BTreeMap<String, (u64, u32)>,
     /// Agents that have told of no handler so far, and since when: they may only listen, or were killed too early.
     silent: BTreeMap<String, u64>,
     /// Before it nothing is looked at.
@@ -61,6 +67,8 @@ impl Mending {
             tracer: parts.tracer.clone(),
             grace,
             mended: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            looks: BTreeMap::new(),
             silent: BTreeMap::new(),
             horizon: now_unix_nano().saturating_sub(nanos(LOOK_BACK)),
             deliveries,
@@ -91,7 +99,6 @@ impl Mending {
             self.deliveries.tell(bus, store, tracer).await;
         }
         let now = now_unix_nano();
-        let settled = now.saturating_sub(nanos(self.grace));
         let connected: HashMap<String, u64> = self
             .directory
             .list()
@@ -107,11 +114,26 @@ impl Mending {
         for agent in known {
             let from = self.mended.get(&agent).copied().unwrap_or(self.horizon);
             // What it has begun since it connected is its own to tell.
-            let until = connected.get(&agent).map_or(settled, |since| *since);
-            if until > settled || until <= from {
+            let until = match connected.get(&agent) {
+                Some(since) => {
+                    self.gone.remove(&agent);
+                    *since
+                }
+                None => *self.gone.entry(agent.clone()).or_insert(now),
+            };
+            let looks = match self.looks.get(&agent) {
+                Some((of, looks)) if *of == until => *looks,
+                _ => 0,
+            };
+            // Spans that waited for a server to come back may come late: each look is twice as late as the one before.
+            let is_due = now.saturating_sub(until) >= nanos(self.grace) << looks;
+            if until <= from || !is_due || !self.mend(&agent, from..until).await {
                 continue;
             }
-            if self.mend(&agent, from..until).await {
+            if looks < LATE_LOOKS {
+                self.looks.insert(agent, (until, looks + 1));
+            } else {
+                self.looks.remove(&agent);
                 self.mended.insert(agent, until);
             }
         }
@@ -210,7 +232,9 @@ fn stand_ins(
             // Below nothing that is known, a delivery would be an orphan itself.
             Shown::Handler { .. } | Shown::Delivery { publish: None, .. } => continue,
             Shown::Delivery { span_id, publish } => (span_id, publish),
-            Shown::Handling { span_id, publish } => (span_id, Some(publish)),
+            Shown::Handling {
+                span_id, publish, ..
+            } => (span_id, Some(publish)),
             Shown::Parent { span_id, above } => (span_id, above),
         };
         let missing = SpanId(*missing.as_bytes());
@@ -221,11 +245,14 @@ fn stand_ins(
         let lost = lost(agent, gap, missing, above, gap.start_ns);
         match gap.shown_by {
             Shown::Delivery { .. } => spans.push(lost.delivery()),
-            Shown::Handling { .. } => {
+            Shown::Handling { published_ns, .. } => {
                 let mut delivery = lost;
                 delivery.context.span_id = ids::delivery_span_id(missing);
-                // How it ended nobody knows, so it is not blamed.
+                // How it ended nobody knows, so it is not blamed. It began before what it led to, and no earlier than its
+                // delivery, which may be there.
                 spans.push(delivery.clone().handler(true));
+                delivery.start_unix_nano = published_ns;
+                delivery.end_unix_nano = published_ns;
                 spans.push(delivery.delivery());
             }
             _ => spans.push(lost.anything()),

@@ -95,6 +95,8 @@ pub enum Shown {
         span_id: SpanId,
         /// `EventBus.publish` of what was handled.
         publish: SpanId,
+        /// Start of that, in ns since the Unix epoch. The handler began later, and before what shows the gap.
+        published_ns: u64,
     },
     /// The parent of any other span is not there.
     Parent {
@@ -319,7 +321,7 @@ impl Around<'_> {
             let publish: Vec<u8> = row.get(0)?;
             Ok((publish, row.get(1)?, row.get(2)?, row.get(3)?))
         });
-        let Some((publish, event_id, topic, start)) = handled.optional()? else {
+        let Some((publish, event_id, topic, published)) = handled.optional()? else {
             let shown_by = Shown::Parent {
                 span_id: missing,
                 above: None,
@@ -330,15 +332,15 @@ impl Around<'_> {
             });
         };
         let publish = SpanId::from_bytes(&publish).ok_or(rusqlite::Error::InvalidQuery)?;
-        let start: i64 = start;
+        let published: i64 = published;
         Ok(Gap {
             shown_by: Shown::Handling {
                 span_id: missing,
                 publish,
+                published_ns: published.cast_unsigned(),
             },
             event_id,
             topic,
-            start_ns: start.cast_unsigned(),
             ..span.gap
         })
     }

@@ -109,12 +109,14 @@ fn what_an_agent_did_first_in_a_trace_came_of_the_publish_before() {
     let above = Shown::Handling {
         span_id: span_id(5),
         publish: span_id(3),
+        published_ns: BASE + MS,
     };
     let gaps = gaps(&without(&[4, 5]), PROCESSOR);
     assert_eq!(gaps.found.len(), 1);
     let gap = &gaps.found[0];
     assert_eq!(gap.shown_by, above);
     assert_eq!(gap.event_id.as_deref(), Some("e1"), "what was handled");
+    assert_eq!(gap.start_ns, BASE + 7 * MS, "of what shows it");
 }
 
 #[test]
