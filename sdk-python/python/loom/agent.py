@@ -246,12 +246,12 @@ class Agent(Outgoing):
         def register(function: H) -> H:
             join = Join(function, patterns, by, timeout, ack=ack)
             for number, pattern in enumerate(patterns, start=1):
-                share: dict[str, Any] = {}
-                if ack:
-                    share = {"group": f"{group or self.agent_id}.{number}", "max_attempts": max_attempts}
+                own_group = f"{group or self.agent_id}.{number}" if ack else group
                 # It begins with the event's arrival: the waiting must not use up the handler's time.
                 limit = timeout + (self._timeout or HANDLER_TIMEOUT)
-                self.on(pattern, ack=ack, timeout=limit, **share)(join.handler(pattern))
+                self.on(pattern, ack=ack, group=own_group, max_attempts=max_attempts, timeout=limit)(
+                    join.handler(pattern)
+                )
             return function
 
         return register
