@@ -155,6 +155,13 @@ pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
         gaps.is_telling |= span.name == name::ON_EVENT;
         gaps.found.extend(around.gap(span)?);
     }
+    // A process that was killed too early to tell anything is known by the next one of its agent.
+    gaps.is_telling |= conn
+        .prepare_cached(
+            "SELECT 1 FROM (SELECT name FROM spans WHERE agent_id = ?1 ORDER BY start_ns DESC LIMIT 1000)
+             WHERE name = ?2",
+        )?
+        .exists((&lost.agent, name::ON_EVENT))?;
     // Spans that began at the same time as the last one are looked at again, unless that would be for ever.
     let next = oldest.saturating_add(1).min(end.saturating_sub(1));
     gaps.next_end_ns = (looked_at == lost.limit && next > start).then_some(next);
