@@ -136,7 +136,7 @@ impl Publish {
         kept: Result<(), PublishError>,
     ) -> Outcome {
         let event_id = hop.event_id;
-        published.end(&self.tracer, &hop.topic, event_id, &kept);
+        published.end(&self.tracer, &kept);
         if let Err(error) = kept {
             return self.not_taken(hop, &error);
         }

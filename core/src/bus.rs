@@ -133,9 +133,8 @@ impl EventBus {
     /// # Cancel safety
     /// Dropping the future gives up the deliveries that wait for room, and counts them.
     pub async fn publish(&self, event: Event) -> Result<Published, PublishError> {
-        let (topic, id) = (Arc::clone(event.topic()), event.id());
         let mut published = self.publish_open(event).await?;
-        published.end(&self.shared.tracer, &topic, id, &Ok(()));
+        published.end(&self.shared.tracer, &Ok(()));
         Ok(published)
     }
 
@@ -147,10 +146,9 @@ impl EventBus {
     /// # Cancel safety
     /// Dropping the future may leave the event kept, under a span that is not told.
     pub async fn publish_and_commit(&self, event: Event) -> Result<Published, PublishError> {
-        let (topic, id) = (Arc::clone(event.topic()), event.id());
         let mut published = self.publish_open(event).await?;
         let kept = published.committed().await;
-        published.end(&self.shared.tracer, &topic, id, &kept);
+        published.end(&self.shared.tracer, &kept);
         kept.map(|()| published)
     }
 
@@ -327,7 +325,7 @@ impl EventBus {
                 lost: 0,
                 trace: span.context(),
                 stored,
-                span: None,
+                open: None,
             };
             return Ok(Progress::Done(published.with_span(
                 span,
@@ -342,7 +340,7 @@ impl EventBus {
             lost: 0,
             trace: span.context(),
             stored,
-            span: None,
+            open: None,
         };
         if mailboxes.is_empty() {
             match &published.stored {
@@ -424,12 +422,11 @@ impl Publisher {
     /// Dropping the future gives up the deliveries that wait for room, and counts them.
     pub async fn publish(&mut self, event: Event) -> Result<Published, PublishError> {
         self.bus.shared.tracer.room().await;
-        let (topic, id) = (Arc::clone(event.topic()), event.id());
         let mut published = match self.publish_now(event)? {
             Progress::Done(published) => published,
             Progress::Waiting(waiting) => waiting.finish().await?,
         };
-        published.end(&self.bus.shared.tracer, &topic, id, &Ok(()));
+        published.end(&self.bus.shared.tracer, &Ok(()));
         Ok(published)
     }
 }

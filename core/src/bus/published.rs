@@ -24,7 +24,15 @@ pub struct Published {
     /// The stream that keeps it. The publish counts when that is [committed](Stored::committed).
     pub stored: Option<Stored>,
     /// `EventBus.publish`, where it ends with the answer of the disk.
-    pub(super) span: Option<HopSpan>,
+    pub(super) open: Option<OpenSpan>,
+}
+
+/// A span `EventBus.publish` that is not told yet, and whom it is about.
+#[derive(Clone, Debug)]
+pub(super) struct OpenSpan {
+    span: HopSpan,
+    topic: Arc<str>,
+    event_id: EventId,
 }
 
 impl Published {
@@ -49,20 +57,38 @@ impl Published {
 
     /// Ends `EventBus.publish` of an event that a stream keeps, now that it counts, or why it does not. Until then the span
     /// is not told: of a publish that a crash has undone there shall be none. Does nothing when it has ended.
-    pub fn end(
-        &mut self,
+    pub fn end(&mut self, tracer: &Tracer, kept: &Result<(), PublishError>) {
+        if let Some(open) = self.open.take() {
+            let error = kept.as_ref().err().map(|error| error.code().name());
+            self.tell(tracer, open.span, &open.topic, open.event_id, error);
+        }
+    }
+
+    /// Ends the span of a publish, unless the disk has to answer first.
+    pub(super) fn with_span(mut self, span: HopSpan, tracer: &Tracer, event: &Event) -> Self {
+        if self.stored.is_some() {
+            self.open = Some(OpenSpan {
+                span,
+                topic: Arc::clone(event.topic()),
+                event_id: event.id(),
+            });
+        } else {
+            self.tell(tracer, span, event.topic(), event.id(), None);
+        }
+        self
+    }
+
+    /// Tells the span; a publish without an error has one where deliveries were lost.
+    fn tell(
+        &self,
         tracer: &Tracer,
+        span: HopSpan,
         topic: &Arc<str>,
         event_id: EventId,
-        kept: &Result<(), PublishError>,
+        error: Option<&'static str>,
     ) {
-        let Some(span) = self.span.take() else {
-            return;
-        };
-        let error = match kept {
-            Ok(()) => (self.lost > 0).then_some(DropReason::Backpressure.as_str()),
-            Err(error) => Some(error.code().name()),
-        };
+        let lost = (self.lost > 0).then_some(DropReason::Backpressure.as_str());
+        let error = error.or(lost);
         let status = if error.is_some() {
             SpanStatus::Error
         } else {
@@ -81,14 +107,5 @@ impl Published {
                 is_stand_in: false,
             })
         });
-    }
-
-    /// Ends the span of a publish, unless the disk has to answer first.
-    pub(super) fn with_span(mut self, span: HopSpan, tracer: &Tracer, event: &Event) -> Self {
-        self.span = Some(span);
-        if self.stored.is_none() {
-            self.end(tracer, event.topic(), event.id(), &Ok(()));
-        }
-        self
     }
 }

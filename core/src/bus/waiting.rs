@@ -153,7 +153,6 @@ impl Drop for Room {
         ledger.waited(self.event.account(), given_up);
         // Nobody waits for the disk any more.
         let mut published = self.ended();
-        let tracer = &self.bus.shared.tracer;
-        published.end(tracer, self.event.topic(), self.event.id(), &Ok(()));
+        published.end(&self.bus.shared.tracer, &Ok(()));
     }
 }
