@@ -10,7 +10,6 @@ use loom_proto::EventId;
 use loom_tests::eventually;
 use loom_tests::python::PythonAgent;
 use loom_tests::server::{Options, TestServer};
-use loom_trace::check::FindingKind;
 use loom_trace::verify::Report;
 use tempfile::TempDir;
 
@@ -200,7 +199,6 @@ fn assert_order(results: &[(String, u64, u64)]) {
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_and_threads_keep_their_order() {
     let kills = std::env::var("LOOM_KILLS").map_or(KILLS, |text| text.parse().expect("a number"));
-    let is_chaos = std::env::var("LOOM_KILLS").is_ok();
     let mut stage = Stage::open(kills * ORDERS_PER_KILL);
     // Other victims in each run; the seed is told when it fails.
     let seed = u64::from_le_bytes(EventId::now().0[8..].try_into().expect("8 bytes"));
@@ -232,13 +230,7 @@ async fn nothing_acknowledged_is_lost_and_threads_keep_their_order() {
     .await;
     let report = eventually("every trace is whole", async || {
         let report: Report = verified(stage.server()).await;
-        // That no trace has any gap is `make chaos`'s to prove: mending still misses one now and then.
-        let is_whole = if is_chaos {
-            report.is_clean()
-        } else {
-            !report.faults.contains_key(&FindingKind::NotStored)
-        };
-        if is_whole && report.unsettled == 0 {
+        if report.is_clean() && report.unsettled == 0 {
             Ok(report)
         } else {
             Err(format!("{report:#?}"))

@@ -1,12 +1,12 @@
 //! Mends the traces of agents that were lost: where a span is missing because its process was killed before it told of
 //! it, the runtime writes one in its place.
 //!
-//! Every agent that the bridge knows and that is not connected any more, or connected anew, was lost or has left; what it
-//! had begun before is looked through once, when its last spans have had time to come. Nothing is missing of an agent that
-//! has left in peace. After a start this looks back, so that what was lost with the server is mended too.
+//! Every agent that the bus knows and that is not connected any more, or connected anew, was lost or has left. What it had
+//! begun before is looked through when its last spans have had time to come, and some times more, each later than the one
+//! before, for spans that waited for a server to come back. Nothing is missing of an agent that has left in peace. After
+//! a start this looks back, so that what was lost with the server is mended too.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,15 +23,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::Parts;
 use super::deliveries::LostDeliveries;
+use progress::{Look, Progress};
 
-/// After a start, spans so old are looked at.
+mod progress;
+
+/// Spans so old are looked at, where nothing younger is known to be mended.
 const LOOK_BACK: Duration = Duration::from_secs(600);
 /// Spans that are looked at by one query, the youngest first.
 const PAGE: usize = 10_000;
 /// Queries for one agent: what lies still further back was told long ago.
 const PAGES: usize = 100;
-/// Looks at an agent after the first one.
-const LATE_LOOKS: u32 = 4;
 /// How long the store may take to index what it has accepted.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -43,16 +44,7 @@ pub(super) struct Mending {
     tracer: Tracer,
     /// How long the spans of a lost process may still come.
     grace: Duration,
-    /// Up to which start of their spans agents are mended, in ns since the Unix epoch.
-    mended: BTreeMap<String, u64>,
-    /// Since when agents are not connected, as far as this has seen.
-    gone: BTreeMap<String, u64>,
-    /// Up to which start agents are being mended, and how often they were looked at.
-    looks: BTreeMap<String, (u64, u32)>,
-    /// Agents that have told of no handler so far, and since when: they may only listen, or were killed too early.
-    silent: BTreeMap<String, u64>,
-    /// Before it nothing is looked at.
-    horizon: u64,
+    agents: BTreeMap<String, Progress>,
     /// What the last server's groups had settled, to be told when what agents have told of it is mended.
     deliveries: LostDeliveries,
     has_looked: bool,
@@ -66,11 +58,7 @@ impl Mending {
             store: parts.store.clone(),
             tracer: parts.tracer.clone(),
             grace,
-            mended: BTreeMap::new(),
-            gone: BTreeMap::new(),
-            looks: BTreeMap::new(),
-            silent: BTreeMap::new(),
-            horizon: now_unix_nano().saturating_sub(nanos(LOOK_BACK)),
+            agents: BTreeMap::new(),
             deliveries,
             has_looked: false,
         }
@@ -83,16 +71,19 @@ impl Mending {
         // The first tick is at once, when nobody has come back yet.
         due.reset();
         while end.run_until_cancelled(due.tick()).await.is_some() {
-            if end.run_until_cancelled(self.look()).await.is_none() {
-                return;
+            let look = end.run_until_cancelled(self.look()).await;
+            match look {
+                None => return,
+                Some(Ok(())) => {}
+                Some(Err(error)) => tracing::warn!(error, "lost agents cannot be mended"),
             }
         }
     }
 
-    async fn look(&mut self) {
-        if std::mem::replace(&mut self.has_looked, true)
-            && self.store.flush(FLUSH_PATIENCE).await.is_ok()
-        {
+    async fn look(&mut self) -> Result<(), String> {
+        let flushed = self.store.flush(FLUSH_PATIENCE).await;
+        flushed.map_err(|error| error.to_string())?;
+        if std::mem::replace(&mut self.has_looked, true) {
             let Self {
                 bus, store, tracer, ..
             } = self;
@@ -105,49 +96,37 @@ impl Mending {
             .iter()
             .map(|entry| (entry.agent_id.clone(), entry.connected_unix_nano))
             .collect();
-        let known = self.store.query().agents(self.horizon..now).await;
-        let Ok(known) =
-            known.inspect_err(|error| tracing::warn!(%error, "lost agents cannot be looked for"))
-        else {
-            return;
-        };
-        for agent in known {
-            let from = self.mended.get(&agent).copied().unwrap_or(self.horizon);
-            // What it has begun since it connected is its own to tell.
-            let until = match connected.get(&agent) {
-                Some(since) => {
-                    self.gone.remove(&agent);
-                    *since
-                }
-                None => *self.gone.entry(agent.clone()).or_insert(now),
-            };
-            let looks = match self.looks.get(&agent) {
-                Some((of, looks)) if *of == until => *looks,
-                _ => 0,
-            };
-            // Spans that waited for a server to come back may come late: each look is twice as late as the one before.
-            let is_due = now.saturating_sub(until) >= nanos(self.grace) << looks;
-            if until <= from || !is_due || !self.mend(&agent, from..until).await {
-                continue;
-            }
-            if looks < LATE_LOOKS {
-                self.looks.insert(agent, (until, looks + 1));
-            } else {
-                self.looks.remove(&agent);
-                self.mended.insert(agent, until);
+        let horizon = now.saturating_sub(nanos(LOOK_BACK));
+        let recent = self.store.query().agents(horizon..now).await;
+        let recent: BTreeSet<String> = recent
+            .map_err(|error| error.to_string())?
+            .into_iter()
+            .collect();
+        for agent in &recent {
+            if !self.agents.contains_key(agent) {
+                self.agents.insert(agent.clone(), Progress::since(horizon));
             }
         }
+        let mut agents = std::mem::take(&mut self.agents);
+        // Who has left long ago is forgotten.
+        agents.retain(|agent, progress| {
+            progress.note(connected.get(agent).copied(), now);
+            !progress.is_over() || recent.contains(agent)
+        });
+        for (agent, progress) in &mut agents {
+            if progress.is_due(now, nanos(self.grace)) {
+                match self.mend(agent, progress, now).await {
+                    Ok(look) => progress.looked(&look),
+                    Err(error) => tracing::warn!(error, agent, "a lost agent cannot be mended"),
+                }
+            }
+        }
+        self.agents = agents;
+        Ok(())
     }
 
-    /// False when it has to be done again.
-    async fn mend(&mut self, agent: &str, during_ns: Range<u64>) -> bool {
-        let gaps = match self.gaps(agent, during_ns.clone()).await {
-            Ok(gaps) => gaps,
-            Err(error) => {
-                tracing::warn!(error, agent, "the traces of a lost agent cannot be mended");
-                return false;
-            }
-        };
+    async fn mend(&self, agent: &str, progress: &Progress, now: u64) -> Result<Look, String> {
+        let gaps = self.gaps(agent, progress, now).await?;
         let is_settled = |gap: &Gap| {
             let topic_and_id = gap.topic.as_deref().zip(event_id(gap));
             let (Some((topic, id)), Some(group)) = (topic_and_id, &gap.group) else {
@@ -156,11 +135,15 @@ impl Mending {
             // What is too old to be asked for was settled long ago.
             self.bus.has_settled(topic, id, group).unwrap_or(true)
         };
-        let spans = stand_ins(&agent.into(), &gaps, during_ns.end, is_settled);
-        if !spans.is_empty() {
+        let spans = stand_ins(&agent.into(), &gaps.found, progress.until, is_settled);
+        let look = Look {
+            stand_ins: spans.len(),
+            is_telling: gaps.is_telling,
+        };
+        if look.stand_ins > 0 {
             tracing::info!(
                 agent,
-                spans = spans.len(),
+                spans = look.stand_ins,
                 "told what a lost process could not tell any more"
             );
         }
@@ -168,41 +151,32 @@ impl Mending {
             self.tracer.room().await;
             self.tracer.record(span);
         }
-        true
+        Ok(look)
     }
 
-    async fn gaps(&mut self, agent: &str, during_ns: Range<u64>) -> Result<Vec<Gap>, String> {
-        let flushed = self.store.flush(FLUSH_PATIENCE).await;
-        flushed.map_err(|error| error.to_string())?;
-        let query = self.store.query();
-        let find = async |during_ns: Range<u64>| {
-            let mut gaps = Gaps {
-                next_end_ns: Some(during_ns.end),
-                ..Gaps::default()
-            };
-            let mut pages = 0;
-            while let Some(end) = gaps.next_end_ns.filter(|_| pages < PAGES) {
-                pages += 1;
-                let lost = query::Lost {
-                    agent: agent.to_owned(),
-                    during_ns: during_ns.start..end,
-                    limit: PAGE,
-                };
-                let page = query.gaps(lost).await;
-                gaps.extend(page.map_err(|error| error.to_string())?);
-            }
-            Ok::<_, String>(gaps.credible())
+    async fn gaps(&self, agent: &str, progress: &Progress, now: u64) -> Result<Gaps, String> {
+        let end = if progress.is_new_here {
+            progress.until.max(now.saturating_sub(nanos(self.grace)))
+        } else {
+            progress.until
         };
-        let gaps = find(during_ns.clone()).await?;
-        if !gaps.is_telling {
-            let since = self.silent.entry(agent.to_owned());
-            since.or_insert(during_ns.start);
-            return Ok(gaps.found);
+        let mut gaps = Gaps {
+            next_end_ns: Some(end),
+            ..Gaps::default()
+        };
+        let mut pages = 0;
+        while let Some(end) = gaps.next_end_ns.filter(|_| pages < PAGES) {
+            pages += 1;
+            let lost = query::Lost {
+                agent: agent.to_owned(),
+                during_ns: progress.from..end,
+                own_from_ns: progress.until,
+                limit: PAGE,
+            };
+            let page = self.store.query().gaps(lost).await;
+            gaps.extend(page.map_err(|error| error.to_string())?);
         }
-        match self.silent.remove(agent) {
-            Some(since) => Ok(find(since..during_ns.end).await?.found),
-            None => Ok(gaps.found),
-        }
+        Ok(gaps.credible())
     }
 }
 

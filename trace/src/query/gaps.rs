@@ -19,6 +19,9 @@ pub struct Lost {
     pub agent: String,
     /// Times of the start of spans, in ns since the Unix epoch.
     pub during_ns: Range<u64>,
+    /// From this start on, in ns since the Unix epoch, the agent tells of its spans itself: only deliveries can be missing,
+    /// of which the bus tells.
+    pub own_from_ns: u64,
     /// Spans to look at. A query that looks at too many takes longer than it may: [`Gaps::next_end_ns`] goes on.
     pub limit: usize,
 }
@@ -153,7 +156,10 @@ pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
         gaps.is_of_the_bridge |=
             [name::BRIDGE_PUBLISH, name::BRIDGE_FORWARD].contains(&&*span.name);
         gaps.is_telling |= span.name == name::ON_EVENT;
-        gaps.found.extend(around.gap(span)?);
+        let is_its_own = span.gap.start_ns >= lost.own_from_ns;
+        if !is_its_own || span.name == name::ON_EVENT {
+            gaps.found.extend(around.gap(span)?);
+        }
     }
     // A process that was killed too early to tell anything is known by the next one of its agent.
     gaps.is_telling |= conn

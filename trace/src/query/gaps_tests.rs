@@ -56,10 +56,16 @@ fn database(spans: &[Span]) -> (tempfile::TempDir, Connection) {
 
 /// The gaps that this agent has left in these spans.
 fn gaps(spans: &[Span], agent: &str) -> Gaps {
+    gaps_of_one_connected(spans, agent, u64::MAX)
+}
+
+/// The same, where the agent is connected since this time.
+fn gaps_of_one_connected(spans: &[Span], agent: &str, own_from_ns: u64) -> Gaps {
     let (_dir, conn) = database(spans);
     let lost = Lost {
         agent: agent.to_owned(),
         during_ns: 0..u64::MAX,
+        own_from_ns,
         limit: 100,
     };
     find(&conn, &lost).expect("found").credible()
@@ -159,6 +165,25 @@ fn a_delivery_that_was_lost_with_the_server_is_found_by_its_event() {
 }
 
 #[test]
+fn of_one_that_is_connected_only_deliveries_are_missing() {
+    let connected = |lost: &[u64]| {
+        let mut spans = without(lost);
+        spans.extend(told_before());
+        let gaps = gaps_of_one_connected(&spans, PROCESSOR, BASE + 2 * MS);
+        gaps.found
+            .into_iter()
+            .map(|gap| gap.shown_by)
+            .collect::<Vec<_>>()
+    };
+    let delivery = Shown::Delivery {
+        span_id: span_id(4),
+        publish: Some(span_id(3)),
+    };
+    assert_eq!(connected(&[4]), [delivery], "the server was lost");
+    assert_eq!(connected(&[5]), [], "its handler is still at work");
+}
+
+#[test]
 fn a_lost_root_has_nothing_above_it() {
     let root = Shown::Parent {
         span_id: span_id(1),
@@ -176,6 +201,7 @@ fn pages_together_show_what_one_look_shows() {
         let lost = Lost {
             agent: PROCESSOR.to_owned(),
             during_ns: 0..end,
+            own_from_ns: u64::MAX,
             limit,
         };
         find(&conn, &lost).expect("found")
