@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use loom_proto::topic;
 use loom_proto::wire::EventHead;
+use loom_telemetry::SpanRecord;
 use loom_telemetry::ids::now_unix_nano;
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHasher};
@@ -308,8 +309,9 @@ impl Group {
         saved
     }
 
-    /// Takes what was read from the journal into the window.
-    fn fill(&self, read: JournalRead) {
+    /// Takes what was read from the journal into the window. Returns spans that the last server may not have told.
+    fn fill(&self, read: JournalRead) -> Vec<SpanRecord> {
+        let mut untold = Vec::new();
         let mut state = self.state.lock();
         let state = &mut *state;
         let next = state.window.next();
@@ -344,7 +346,10 @@ impl Group {
             let thread = thread_of(&event);
             match state.tried_before(offset) {
                 None => state.window.push(Arc::new(event), thread),
-                Some(tried) => state.push_tried(Arc::new(event), thread, tried),
+                Some(tried) => {
+                    untold.extend(self.last_attempt(&event, &tried));
+                    state.push_tried(Arc::new(event), thread, tried);
+                }
             }
         }
         while state.window.next() < read.next {
@@ -354,6 +359,7 @@ impl Group {
         state.settled_before.retain(|range| range.end > floor);
         state.has_changed = true;
         state.wake_members();
+        untold
     }
 
     fn buried(&self, offset: u64) {

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use held_journal::HeldJournal;
 use loom_core::group::dead_letter::{TriedAttempt, header};
-use loom_core::{Attempt, Event, Forwarded, GroupStart, Journal, Stage, Tried, Verdict};
+use loom_core::{Attempt, Event, Forwarded, GroupStart, Journal, Stage, Tracer, Tried, Verdict};
 use loom_proto::{SpanId, v1};
-use loom_telemetry::ids;
+use loom_telemetry::{
+    MessageOperation, Recorder, RecorderConfig, Sampler, SpanDetail, SpanRecord, ids,
+};
 use shop::{NO_REST, PATIENCE, Shop, Worker, text};
 use tokio::time::{advance, timeout};
 
@@ -43,6 +45,26 @@ fn forwarded(worker: &Worker, attempt: &Attempt, span: SpanId) {
         attempt: attempt.number,
         span,
     }]);
+}
+
+/// The next stand-in for an attempt.
+async fn stand_in(recorder: &Recorder) -> SpanRecord {
+    let told = async {
+        loop {
+            let mut spans = Vec::new();
+            recorder.drain(&mut spans);
+            if let Some(span) = spans.into_iter().find(is_forward) {
+                return span;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, told).await.expect("it is told")
+}
+
+fn is_forward(span: &SpanRecord) -> bool {
+    matches!(&span.detail, SpanDetail::Message(detail)
+        if matches!(detail.operation, MessageOperation::BridgeForward { .. }))
 }
 
 /// The dead letter that comes next.
@@ -99,6 +121,45 @@ async fn what_was_in_hand_when_the_server_was_killed_has_failed() {
     assert!(report.is_balanced(), "{report:?}");
     let books = shop.bus.groups()[0].books();
     assert_eq!((books.dead, books.retried), (1, 0));
+}
+
+#[tokio::test]
+async fn the_last_attempt_is_told_again_since_the_next_one_links_to_it() {
+    let shop = Shop::open();
+    let mut worker = shop.worker();
+    let mut order = Event::on("orders.new", "slow").expect("valid");
+    order.set_trace(Some(ids::new_root(true)));
+    shop.bus.publish(order).await.expect("taken");
+    shop.order("orders.new", "", "never sent").await;
+    let spans = [1, 2].map(|number| SpanId([number; 8]));
+    let first = worker.takes(2).await.remove(0);
+    forwarded(&worker, &first, spans[0]);
+    worker.settle(&first, NO_REST);
+    let second = worker.takes_one().await;
+    forwarded(&worker, &second, spans[1]);
+    shop.bus.save_groups();
+    let recorder = Recorder::new(Vec::new(), RecorderConfig::default());
+    let shop = Shop::traced(
+        HeldJournal::left_by(&shop.orders),
+        HeldJournal::left_by(&shop.dead),
+        Tracer::new(recorder.clone(), Sampler::default()),
+    );
+    let _worker = shop.worker();
+    let told = stand_in(&recorder).await;
+    let published = second.event.trace().expect("it has one");
+    assert_eq!(told.context.trace_id, published.trace_id);
+    assert_eq!(told.context.span_id, spans[1]);
+    assert_eq!(told.parent_span_id, published.span_id);
+    let SpanDetail::Message(detail) = told.detail else {
+        unreachable!("it is a forward")
+    };
+    assert!(detail.is_stand_in);
+    let link = detail.link.map(|link| (link.trace_id, link.span_id));
+    assert_eq!(link, Some((published.trace_id, spans[0])));
+    assert!(matches!(
+        detail.operation,
+        MessageOperation::BridgeForward { attempt: 2, .. }
+    ));
 }
 
 #[tokio::test]

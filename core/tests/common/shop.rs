@@ -40,6 +40,10 @@ impl Shop {
     }
 
     pub(crate) fn between(orders: Arc<HeldJournal>, dead: Arc<HeldJournal>) -> Self {
+        Self::traced(orders, dead, Tracer::off())
+    }
+
+    pub(crate) fn traced(orders: Arc<HeldJournal>, dead: Arc<HeldJournal>, tracer: Tracer) -> Self {
         let stream = |name: &str, topic: &str, journal: &Arc<HeldJournal>| {
             let config = StreamConfig::new(name, &[topic]);
             Stream::open(config, Arc::clone(journal) as Arc<dyn Journal>).expect("valid")
@@ -57,7 +61,7 @@ impl Shop {
             },
             ..BusConfig::default()
         };
-        let bus = EventBus::with_streams(config, Tracer::off(), streams).expect("apart");
+        let bus = EventBus::with_streams(config, tracer, streams).expect("apart");
         Self { bus, orders, dead }
     }
 
