@@ -52,6 +52,8 @@ ROWS = (
     Row("nats without uvloop", "nats-asyncio"),
     Row("nats, traced by hand", "nats", traced=True),
     Row("nats JetStream, pull and acknowledge", "jetstream"),
+    Row("Redis Streams, groups and acknowledge", "redis-streams"),
+    Row("Redis Streams, synced before the answer", "redis-streams-fsync"),
     Row("zenoh, channel", "zenoh"),
     Row("zenoh, callback", "zenoh-callback"),
     Row("zenoh, traced by hand", "zenoh", traced=True),

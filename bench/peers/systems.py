@@ -24,6 +24,8 @@ SYSTEMS = {
     "nats": System("nats_bus"),
     "nats-asyncio": System("nats_bus", {"uvloop": False}),
     "jetstream": System("jetstream"),
+    "redis-streams": System("redis_streams"),
+    "redis-streams-fsync": System("redis_streams", {"fsync": "always"}),
     "zenoh": System("zenoh_bus", {}, {"W1": 500_000}),
     "zenoh-callback": System("zenoh_bus", {"channel": False}),
     "zmq": System("zmq_bus"),

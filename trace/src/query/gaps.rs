@@ -216,8 +216,10 @@ struct Around<'c> {
 
 impl<'c> Around<'c> {
     fn new(conn: &'c Connection, agent: &'c str) -> Result<Self, StoreError> {
+        // An event that was published again is delivered under its first publish: a stream keeps it once.
         let publish = format!(
-            "SELECT span_id FROM spans WHERE trace = ?1 AND name = ?2 AND attributes ->> '$.{}' = ?3",
+            "SELECT span_id FROM spans WHERE trace = ?1 AND name = ?2 AND start_ns <= ?3
+             AND attributes ->> '$.{}' = ?4 ORDER BY start_ns LIMIT 1",
             attribute::EVENT_ID
         );
         let above = "SELECT span_id FROM spans WHERE trace = ?1 AND agent_id = ?2 AND start_ns < ?3
@@ -283,7 +285,8 @@ impl<'c> Around<'c> {
         }
         self.describe(&mut span)?;
         let shown_by = if span.name == name::ON_EVENT {
-            let of_event = (trace, name::BUS_PUBLISH, &span.gap.event_id);
+            let before = signed(span.gap.start_ns);
+            let of_event = (trace, name::BUS_PUBLISH, before, &span.gap.event_id);
             Shown::Delivery {
                 span_id: missing,
                 publish: one(&mut self.publish, of_event)?,

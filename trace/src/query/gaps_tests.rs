@@ -165,6 +165,19 @@ fn a_delivery_that_was_lost_with_the_server_is_found_by_its_event() {
 }
 
 #[test]
+fn an_event_that_was_published_again_is_delivered_under_its_first_publish() {
+    let mut spans = without(&[4]);
+    let mut again = span(20, 2, name::BUS_PUBLISH, 8, 9);
+    set(&mut again, attribute::EVENT_ID, "e1");
+    spans.insert(0, again);
+    let delivery = Shown::Delivery {
+        span_id: span_id(4),
+        publish: Some(span_id(3)),
+    };
+    assert_eq!(shown(&spans, PROCESSOR), [delivery]);
+}
+
+#[test]
 fn of_one_that_is_connected_only_deliveries_are_missing() {
     let connected = |lost: &[u64]| {
         let mut spans = without(lost);
