@@ -12,6 +12,9 @@ use crate::error::StoreError;
 use crate::model::{SpanId, TraceId};
 use crate::store::row::signed;
 
+/// Spans of an agent, the latest ones, that say what it is about.
+const LATEST: u32 = 1000;
+
 /// Where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
@@ -163,10 +166,10 @@ pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
     }
     // A process that was killed too early to tell anything is known by the next one of its agent.
     gaps.is_telling |= conn
-        .prepare_cached(
-            "SELECT 1 FROM (SELECT name FROM spans WHERE agent_id = ?1 ORDER BY start_ns DESC LIMIT 1000)
+        .prepare_cached(&format!(
+            "SELECT 1 FROM (SELECT name FROM spans WHERE agent_id = ?1 ORDER BY start_ns DESC LIMIT {LATEST})
              WHERE name = ?2",
-        )?
+        ))?
         .exists((&lost.agent, name::ON_EVENT))?;
     // Spans that began at the same time as the last one are looked at again, unless that would be for ever.
     let next = oldest.saturating_add(1).min(end.saturating_sub(1));
@@ -239,10 +242,13 @@ impl<'c> Around<'c> {
             attribute::MESSAGING_DELIVERY_ATTEMPT,
             attribute::MESSAGING_GROUP,
         );
+        // What an attempt before has emitted is no event for this agent: its topic is none of those that it gets.
         let handled = format!(
-            "SELECT span_id, attributes ->> '$.{0}', attributes ->> '$.{1}', start_ns FROM spans
+            "WITH latest AS (SELECT name, attributes FROM spans WHERE agent_id = ?5 ORDER BY start_ns DESC LIMIT {LATEST}),
+                  topics AS (SELECT attributes ->> '$.{1}' FROM latest WHERE name = ?6)
+             SELECT span_id, attributes ->> '$.{0}', attributes ->> '$.{1}', start_ns FROM spans
              WHERE trace = ?1 AND name = ?2 AND start_ns <= ?3 AND attributes ->> '$.{0}' IS NOT ?4
-             ORDER BY start_ns DESC LIMIT 1",
+             ORDER BY attributes ->> '$.{1}' IN topics DESC, start_ns DESC LIMIT 1",
             attribute::EVENT_ID,
             attribute::TOPIC
         );
@@ -332,6 +338,8 @@ impl Around<'_> {
             name::BUS_PUBLISH,
             signed(span.gap.start_ns),
             &span.gap.event_id,
+            self.agent,
+            name::BRIDGE_FORWARD,
         );
         let handled = self.handled.query_row(before, |row| {
             let publish: Vec<u8> = row.get(0)?;

@@ -3,7 +3,7 @@ use crate::error::StoreError;
 use crate::model::{Span, Value};
 use crate::spool::Position;
 use crate::store::{self, Writer};
-use crate::testing::{BASE, MS, golden_chain, span, span_id};
+use crate::testing::{BASE, MS, golden_chain, span, span_id, trace_id};
 
 const PROCESSOR: &str = "processor";
 
@@ -123,6 +123,25 @@ fn what_an_agent_did_first_in_a_trace_came_of_the_publish_before() {
     assert_eq!(gap.shown_by, above);
     assert_eq!(gap.event_id.as_deref(), Some("e1"), "what was handled");
     assert_eq!(gap.start_ns, BASE + 7 * MS, "of what shows it");
+}
+
+#[test]
+fn what_an_attempt_before_has_emitted_was_not_handled() {
+    let mut spans = without(&[4, 5]);
+    let mut emitted_before = span(22, 2, name::BUS_PUBLISH, 2, 3);
+    set(&mut emitted_before, attribute::EVENT_ID, "e0");
+    set(&mut emitted_before, attribute::TOPIC, "results");
+    set(&mut spans[2], attribute::TOPIC, "orders");
+    spans.push(emitted_before);
+    let mut elsewhere = told_before();
+    for span in &mut elsewhere {
+        span.trace_id = trace_id(2);
+        set(span, attribute::TOPIC, "orders");
+    }
+    spans.extend(elsewhere);
+    let gaps = gaps(&spans, PROCESSOR);
+    assert_eq!(gaps.found[0].event_id.as_deref(), Some("e1"));
+    assert_eq!(gaps.found[0].topic.as_deref(), Some("orders"));
 }
 
 #[test]
