@@ -1,7 +1,8 @@
 """Loom's figures beside those of its installed peers: `make bench`.
 
-Three parts: `bus` (Rust, inside one process), `python` (real agents around a real server, and the same work for the
-peers) and `server` (start and memory). Prints a Markdown table and keeps it, with the raw lines, under bench/results.
+Four parts: `bus` (Rust, inside one process), `python` (real agents around a real server, and the same work for the
+peers), `journal` (one durable publish at a time, recovery of a long journal) and `server` (start and memory). Prints a
+Markdown table and keeps it, with the raw lines, under bench/results.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from durable import journal
 from peers.adapters import BENCH
 from peers.adapters.loom_bus import binary, up
 from peers.bench import QUIET_CORES, WORKLOADS, impossible, measure
@@ -77,7 +79,7 @@ def bus(report: Report, options: argparse.Namespace) -> None:
     if not program.exists():
         report.note(f"bus: {program.name} is not built (cargo build --release --package loom-bench)")
         return
-    command = [str(program), "--runs", str(options.runs)]
+    command = [str(program), "bus", "--runs", str(options.runs)]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     report.figures("Inside one process (Rust)", [Figure(**json.loads(line)) for line in output.splitlines()])
 
@@ -162,7 +164,7 @@ def server(report: Report, options: argparse.Namespace) -> None:
     report.figures("Server", figures)
 
 
-PARTS = {"bus": bus, "python": python, "server": server}
+PARTS = {"bus": bus, "python": python, "journal": journal, "server": server}
 
 
 def commit() -> str:
@@ -181,6 +183,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--size", type=int, default=256, help="bytes of a payload")
     parser.add_argument("--quiet", type=float, default=QUIET_CORES, help="cores that others may use during a run")
+    parser.add_argument("--gib", type=int, nargs="+", default=[1, 10], help="sizes of the journals that are recovered")
+    parser.add_argument("--directory", help="where journals stand (default: the system's place for temporary files)")
     parser.add_argument("--quick", action="store_true", help="one run of a tenth of the events: does everything work?")
     options = parser.parse_args()
     if options.quick:
