@@ -1,8 +1,9 @@
 """Loom's figures beside those of its installed peers: `make bench`.
 
-Four parts: `bus` (Rust, inside one process), `python` (real agents around a real server, and the same work for the
-peers), `journal` (one durable publish at a time, recovery of a long journal) and `server` (start and memory). Prints a
-Markdown table and keeps it, with the raw lines, under bench/results.
+Five parts: `bus` (Rust, inside one process), `python` (real agents around a real server, and the same work for the
+peers), `journal` (one durable publish at a time, recovery of a long journal), `verify` (is every trace of a million
+events whole?) and `server` (start and memory). Prints a Markdown table and keeps it, with the raw lines, under
+bench/results.
 """
 
 import argparse
@@ -140,6 +141,28 @@ def _remarks(plan: Plan, result: dict[str, Any]) -> Iterable[str]:
         yield f"others used {foreign:.2f} cores meanwhile"
 
 
+def verify(report: Report, options: argparse.Namespace) -> None:
+    """A million events through sensor, processor and output, every one kept and recorded: is every trace whole?"""
+    if reason := impossible("loom-verified", "W3"):
+        report.note(reason)
+        return
+    plan = Plan.default("loom-verified", "W3")
+    if options.quick:
+        plan = replace(plan, events=plan.events // 10)
+    print(f"verify ({2 * plan.events} events)", file=sys.stderr, flush=True)
+    result = measure(plan, 1, options.quiet)
+    report.keep(result)
+    found = result["verify"][0]
+    faults = sum(found["faults"].values())
+    figures = [
+        Figure.of("events accepted", "", "all", [found["accepted"]]),
+        Figure.of("their spans", "", "–", [found["spans"]]),
+        Figure.of("faults", "", "0", [faults]),
+        Figure.of("`loom verify`", "s", "seconds", result["verify_s"]),
+    ]
+    report.figures("Proof that every trace is whole", figures)
+
+
 def server(report: Report, options: argparse.Namespace) -> None:
     """Start and memory of `loom up`."""
     if not Path(binary()).exists():
@@ -164,7 +187,7 @@ def server(report: Report, options: argparse.Namespace) -> None:
     report.figures("Server", figures)
 
 
-PARTS = {"bus": bus, "python": python, "journal": journal, "server": server}
+PARTS = {"bus": bus, "python": python, "journal": journal, "verify": verify, "server": server}
 
 
 def commit() -> str:

@@ -20,6 +20,7 @@ SYSTEMS = {
     "loom-asyncio": System("loom_bus", {"uvloop": False}, {"W1": 1_000_000, "W3": 300_000}),
     "loom-recorded": System("loom_bus", {"recorded": True}, {"W1": 500_000}),
     "loom-stream": System("loom_bus", {"kept": True}),
+    "loom-verified": System("loom_bus", {"recorded": True, "kept": True, "verified": True}, {"W3": 500_000}),
     # peers
     "nats": System("nats_bus"),
     "nats-asyncio": System("nats_bus", {"uvloop": False}),
