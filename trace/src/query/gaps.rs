@@ -84,6 +84,12 @@ pub struct Gap {
     pub group: Option<String>,
 }
 
+impl Gap {
+    fn is_of_a_known_event(&self) -> bool {
+        matches!(self.shown_by, Shown::Delivery { publish, .. } if publish.is_some())
+    }
+}
+
 /// How a gap shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
@@ -161,7 +167,10 @@ pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
         gaps.is_telling |= span.name == name::ON_EVENT;
         let is_its_own = span.gap.start_ns >= lost.own_from_ns;
         if !is_its_own || span.name == name::ON_EVENT {
-            gaps.found.extend(around.gap(span)?);
+            let gap = around.gap(span)?;
+            // It has handled what the bus has published, even if nothing that the bridge told of it was left.
+            gaps.is_of_the_bridge |= gap.as_ref().is_some_and(Gap::is_of_a_known_event);
+            gaps.found.extend(gap);
         }
     }
     // A process that was killed too early to tell anything is known by the next one of its agent.

@@ -257,6 +257,16 @@ fn only_agents_on_the_bus_are_mended() {
 }
 
 #[test]
+fn who_handled_what_the_bus_has_published_is_on_the_bus() {
+    let delivery = Shown::Delivery {
+        span_id: span_id(8),
+        publish: Some(span_id(7)),
+    };
+    assert_eq!(shown(&without(&[8]), "output"), [delivery]);
+    assert_eq!(shown(&without(&[7, 8]), "output"), []);
+}
+
+#[test]
 fn agents_are_listed_by_the_times_of_their_spans() {
     let (_dir, conn) = database(&chain());
     let during = |range| agents(&conn, &range).expect("read");
