@@ -100,8 +100,8 @@ impl GroupMember {
                 member.in_hand -= 1;
             }
             state.wake_members();
-            // Both are asked, also where one is enough.
-            !is_over | is_to_save | std::mem::take(&mut state.wants_room)
+            let wants_room = std::mem::take(&mut state.wants_room);
+            !is_over || is_to_save || wants_room
         };
         if wants_feeder {
             self.group.work.notify_one();

@@ -13,8 +13,8 @@ use crate::event::Event;
 use crate::journal::{Stage, Tried};
 use crate::stand_in;
 
-/// Bytes that a group saves at most of what its attempts have said. It does so up to ten times a second, and in the hour in which
-/// everything fails most of all.
+/// Bytes that a group saves at most of what its attempts have said: all of it is written with each save, and most of it when
+/// everything fails.
 const LONGEST_ERRORS: usize = 256 * 1024;
 /// What an attempt says that was in hand when its server was killed.
 const SERVER_LOST: &str = "the server was lost";
