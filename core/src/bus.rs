@@ -116,6 +116,11 @@ impl EventBus {
         &self.shared.streams
     }
 
+    /// Records its spans.
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.shared.tracer
+    }
+
     /// A handle for one producer.
     pub fn publisher(&self) -> Publisher {
         Publisher {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use loom_proto::topic;
 use loom_proto::wire::EventHead;
+use loom_telemetry::SpanRecord;
 use loom_telemetry::ids::now_unix_nano;
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHasher};
@@ -19,7 +20,7 @@ use tokio::sync::Notify;
 
 use crate::bus::EventBus;
 use crate::event::Event;
-use crate::journal::{Cursor, JournalError, JournalRead};
+use crate::journal::{Cursor, JournalError, JournalRead, Tried};
 use crate::ledger::{InFlight, Ledger};
 use crate::stream::Stream;
 
@@ -33,6 +34,7 @@ mod offsets;
 mod patience;
 mod position;
 mod slot;
+mod tried;
 mod window;
 
 pub use member::{Forwarded, GroupMember};
@@ -106,6 +108,8 @@ pub struct Group {
     config: GroupConfig,
     ledger: Arc<Ledger>,
     state: Mutex<State>,
+    /// Held while the disk is written.
+    saving: Mutex<()>,
     /// The feeder has something to do.
     work: Notify,
     /// The feeder has ended.
@@ -119,6 +123,8 @@ struct State {
     began: u64,
     /// What was settled beyond the floor when the group was loaded.
     settled_before: Vec<Range<u64>>,
+    /// What was tried when the group was loaded, and is not read again yet.
+    tried_before: VecDeque<Tried>,
     members: FxHashMap<u64, Member>,
     last_member: u64,
     /// Events whose dead letters are to be kept, in the order of their deaths.
@@ -200,6 +206,7 @@ impl Group {
                 window: Window::new(cursor.floor, patience),
                 began: cursor.began,
                 settled_before: cursor.settled,
+                tried_before: cursor.tried.into(),
                 members: FxHashMap::default(),
                 last_member: 0,
                 dead: VecDeque::new(),
@@ -209,6 +216,7 @@ impl Group {
                 has_changed: true,
                 books: GroupBooks::default(),
             }),
+            saving: Mutex::new(()),
             work: Notify::new(),
             ended: Notify::new(),
         })
@@ -229,9 +237,9 @@ impl Group {
         &self.stream
     }
 
-    /// How far it has come.
+    /// How far it has come, without the attempts.
     pub fn progress(&self) -> Cursor {
-        self.state.lock().cursor()
+        self.state.lock().place()
     }
 
     /// What it has done.
@@ -285,6 +293,8 @@ impl Group {
 
     /// Saves how far it has come, if that has changed. Blocks for as long as the disk takes.
     pub(crate) fn save(&self) -> Result<(), JournalError> {
+        // Two that save at once would leave the older cursor, or half of each.
+        let _saving = self.saving.lock();
         let cursor = {
             let mut state = self.state.lock();
             if !std::mem::take(&mut state.has_changed) {
@@ -299,8 +309,9 @@ impl Group {
         saved
     }
 
-    /// Takes what was read from the journal into the window.
-    fn fill(&self, read: JournalRead) {
+    /// Takes what was read from the journal into the window. Returns spans that the last server may not have told.
+    fn fill(&self, read: JournalRead) -> Vec<SpanRecord> {
+        let mut untold = Vec::new();
         let mut state = self.state.lock();
         let state = &mut *state;
         let next = state.window.next();
@@ -333,7 +344,13 @@ impl Group {
             event.set_account(self.ledger.account(event.topic()));
             self.ledger.read_by_group(event.account());
             let thread = thread_of(&event);
-            state.window.push(Arc::new(event), thread);
+            match state.tried_before(offset) {
+                None => state.window.push(Arc::new(event), thread),
+                Some(tried) => {
+                    untold.extend(self.last_attempt(&event, &tried));
+                    state.push_tried(Arc::new(event), thread, tried);
+                }
+            }
         }
         while state.window.next() < read.next {
             state.window.skip();
@@ -342,6 +359,7 @@ impl Group {
         state.settled_before.retain(|range| range.end > floor);
         state.has_changed = true;
         state.wake_members();
+        untold
     }
 
     fn buried(&self, offset: u64) {
@@ -357,7 +375,7 @@ impl Group {
 }
 
 impl State {
-    fn cursor(&self) -> Cursor {
+    fn place(&self) -> Cursor {
         let mut settled = self.window.settled_ranges();
         // What lies beyond the window was not read again yet.
         let next = self.window.next();
@@ -367,7 +385,21 @@ impl State {
             began: self.began,
             floor: self.window.floor(),
             settled,
+            tried: Vec::new(),
         }
+    }
+
+    /// Its place and the attempts, as they are saved.
+    fn cursor(&self) -> Cursor {
+        Cursor {
+            tried: self.tried(),
+            ..self.place()
+        }
+    }
+
+    /// Something is to be saved. Whether the feeder is to be woken for it, which does so when its time has come.
+    fn change(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_changed, true)
     }
 
     /// Rings for those who wanted more than there was.

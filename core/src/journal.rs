@@ -7,6 +7,10 @@ use tokio::sync::watch;
 
 use crate::event::Event;
 
+mod tried;
+
+pub use tried::{FailedAttempt, Stage, Tried};
+
 /// Keeps the events of one stream.
 pub trait Journal: fmt::Debug + Send + Sync {
     /// Appends an event with its present trace context. Never waits: [`outcome`](Self::outcome) tells when the disk has it.
@@ -100,6 +104,8 @@ pub struct Cursor {
     pub floor: u64,
     /// What is settled beyond, in order and apart from each other.
     pub settled: Vec<Range<u64>>,
+    /// Events that were tried and are not settled, in order.
+    pub tried: Vec<Tried>,
 }
 
 impl Cursor {
@@ -109,6 +115,7 @@ impl Cursor {
             began: offset,
             floor: offset,
             settled: Vec::new(),
+            tried: Vec::new(),
         }
     }
 

@@ -56,7 +56,10 @@ pub use group::{
     Verdict,
 };
 pub use instrument::{HopSpan, Tracer};
-pub use journal::{Cursor, Journal, JournalError, JournalProgress, JournalRead, Ticket};
+pub use journal::{
+    Cursor, FailedAttempt, Journal, JournalError, JournalProgress, JournalRead, Stage, Ticket,
+    Tried,
+};
 pub use ledger::{DropReason, Ledger, LedgerReport, LedgerSnapshot};
 pub use mailbox::Delivery;
 pub use stream::{Stored, Stream, StreamConfig, StreamError};

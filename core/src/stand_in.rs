@@ -55,22 +55,51 @@ pub fn of_publish(event: &Event) -> impl Iterator<Item = SpanRecord> {
 /// A delivery of an event that a group has settled and nobody told of: `bridge.forward`, to an agent that nobody knows. `trace` is
 /// that of the event.
 pub fn of_delivery(event: &Event, trace: TraceContext, pattern: &str, group: &str) -> SpanRecord {
+    let attempt = Attempt {
+        number: 1,
+        span: ids::new_span_id(),
+        previous: None,
+    };
+    of_attempt(event, trace, pattern, group, attempt)
+}
+
+/// What a group remembers of an attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    /// From 1.
+    pub(crate) number: u32,
+    /// Its `bridge.forward`.
+    pub(crate) span: SpanId,
+    /// The `bridge.forward` of the attempt before it, to link to.
+    pub(crate) previous: Option<TraceContext>,
+}
+
+/// An attempt that a group remembers: `bridge.forward`, to an agent that nobody knows. `trace` is that of the event.
+pub(crate) fn of_attempt(
+    event: &Event,
+    trace: TraceContext,
+    pattern: &str,
+    group: &str,
+    attempt: Attempt,
+) -> SpanRecord {
     let operation = MessageOperation::BridgeForward {
         subscription: Arc::new(SubscriptionName {
             pattern: pattern.to_owned(),
             group: Some(group.to_owned()),
         }),
-        attempt: 1,
+        attempt: attempt.number,
         wait_us: 0,
     };
     let context = TraceContext {
-        span_id: ids::new_span_id(),
+        span_id: attempt.span,
         ..trace
     };
-    SpanRecord {
-        kind: SpanKind::Producer,
-        ..span(context, trace.span_id, event, operation, None)
+    let mut told = span(context, trace.span_id, event, operation, None);
+    told.kind = SpanKind::Producer;
+    if let SpanDetail::Message(detail) = &mut told.detail {
+        detail.link = attempt.previous.map(Box::new);
     }
+    told
 }
 
 fn span(

@@ -2,144 +2,18 @@
 
 #[path = "common/held_journal.rs"]
 mod held_journal;
+#[path = "common/shop.rs"]
+mod shop;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use held_journal::HeldJournal;
 use loom_core::group::dead_letter::{TriedAttempt, header};
-use loom_core::{
-    Acknowledged, Attempt, BusConfig, Event, EventBus, Forwarded, GroupConfig, GroupMember,
-    GroupStart, Journal, Stream, StreamConfig, SubscribeError, Subscription, Tracer, Verdict,
-};
-use loom_proto::{Code, SpanId, TraceContext, v1};
+use loom_core::{Acknowledged, Event, Forwarded, GroupStart, Journal, Subscription, Verdict};
+use loom_proto::{Code, SpanId, TraceContext};
 use loom_telemetry::ids;
-use tokio::sync::Notify;
+use shop::{NO_REST, PATIENCE, Shop, text};
 use tokio::time::timeout;
-
-const PATIENCE: Duration = Duration::from_secs(20);
-const NO_REST: Verdict = Verdict::Retry(Some(Duration::ZERO));
-
-/// A bus whose journal commits at once when it is told to publish.
-struct Shop {
-    bus: EventBus,
-    orders: Arc<HeldJournal>,
-    dead: Arc<HeldJournal>,
-}
-
-struct Worker {
-    member: GroupMember,
-    bell: Arc<Notify>,
-}
-
-impl Shop {
-    fn open() -> Self {
-        Self::over(HeldJournal::new(10_000))
-    }
-
-    fn over(orders: Arc<HeldJournal>) -> Self {
-        Self::between(orders, HeldJournal::new(10_000))
-    }
-
-    fn between(orders: Arc<HeldJournal>, dead: Arc<HeldJournal>) -> Self {
-        let stream = |name: &str, topic: &str, journal: &Arc<HeldJournal>| {
-            let config = StreamConfig::new(name, &[topic]);
-            Stream::open(config, Arc::clone(journal) as Arc<dyn Journal>).expect("valid")
-        };
-        let streams = vec![
-            stream("orders", "orders.>", &orders),
-            stream("dlq", "dlq.>", &dead),
-        ];
-        let config = BusConfig {
-            groups: GroupConfig {
-                first_rest: Duration::from_millis(1),
-                save_interval: Duration::from_millis(1),
-                max_groups: 4,
-                ..GroupConfig::default()
-            },
-            ..BusConfig::default()
-        };
-        let bus = EventBus::with_streams(config, Tracer::off(), streams).expect("apart");
-        Self { bus, orders, dead }
-    }
-
-    async fn order(&self, topic: &str, thread_id: &str, payload: &str) {
-        let event = v1::Event {
-            topic: topic.to_owned(),
-            payload: payload.to_owned().into(),
-            envelope: Some(v1::Envelope {
-                thread_id: thread_id.to_owned(),
-                ..v1::Envelope::default()
-            }),
-            ..v1::Event::default()
-        };
-        let published = self
-            .bus
-            .publish(Event::new(event).expect("valid"))
-            .await
-            .expect("taken");
-        self.orders.commit();
-        published
-            .stored
-            .expect("it is kept")
-            .committed()
-            .await
-            .expect("committed");
-    }
-
-    fn worker_in(&self, group: &str, pattern: &str) -> Result<Worker, SubscribeError> {
-        let wanted = Acknowledged {
-            group: group.to_owned(),
-            max_attempts: 3,
-            ..Acknowledged::default()
-        };
-        self.worker_as(&wanted, pattern)
-    }
-
-    fn worker_as(&self, wanted: &Acknowledged, pattern: &str) -> Result<Worker, SubscribeError> {
-        let bell = Arc::new(Notify::new());
-        let member = self.bus.join(pattern, wanted, &bell)?;
-        Ok(Worker { member, bell })
-    }
-
-    fn worker(&self) -> Worker {
-        self.worker_in("workers", "orders.>").expect("a member")
-    }
-}
-
-impl Worker {
-    /// Waits until it has so many in hand.
-    async fn takes(&mut self, count: usize) -> Vec<Attempt> {
-        let mut taken = Vec::new();
-        timeout(PATIENCE, async {
-            loop {
-                self.member.take(count - taken.len(), &mut taken);
-                if taken.len() == count {
-                    return;
-                }
-                self.bell.notified().await;
-            }
-        })
-        .await
-        .unwrap_or_else(|_| panic!("only {} of {count}", taken.len()));
-        taken
-    }
-
-    async fn takes_one(&mut self) -> Attempt {
-        self.takes(1).await.remove(0)
-    }
-
-    fn settle(&self, attempt: &Attempt, verdict: Verdict) {
-        let why = || "no stock".to_owned();
-        self.member
-            .settle(attempt.offset, attempt.number, verdict, why);
-    }
-}
-
-fn text(attempt: &Attempt) -> String {
-    let payload = attempt.event.decode().expect("valid").payload;
-    String::from_utf8(payload.to_vec()).expect("text")
-}
 
 #[tokio::test]
 async fn members_share_the_events_and_each_is_handled_once() {

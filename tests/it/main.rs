@@ -1,6 +1,7 @@
 //! One test binary for the whole product: one link step, and each module is a suite.
 
 mod actions;
+mod attempts;
 mod collector_away;
 mod commands;
 mod crash;

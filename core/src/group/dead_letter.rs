@@ -8,8 +8,9 @@ use loom_proto::{EventId, v1};
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-use super::history::{FailedAttempt, History};
+use super::history::History;
 use crate::event::{Event, EventError};
+use crate::journal::FailedAttempt;
 
 /// First segment of the topics of dead letters.
 pub const DEAD_LETTERS: &str = "dlq";

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use loom_telemetry::SpanRecord;
 use tokio::time::{Instant, sleep_until};
 
 use super::Group;
 use super::dead_letter::DeadLetter;
 use super::window::Late;
 use crate::bus::EventBus;
+use crate::instrument::Tracer;
 
 /// Read from the journal at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -44,7 +46,7 @@ pub(super) async fn run(group: Arc<Group>, bus: EventBus) {
             None => group.next_step(saved),
         };
         let is_done = match step {
-            Step::Read(from) => read(&group, from).await,
+            Step::Read(from) => read(&group, &bus, from).await,
             Step::Bury(letter) => bury(&group, &bus, letter).await,
             Step::Save => {
                 saved = Instant::now();
@@ -167,13 +169,16 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(move || work(&group)).await.ok()
 }
 
-async fn read(group: &Arc<Group>, from: u64) -> bool {
+async fn read(group: &Arc<Group>, bus: &EventBus, from: u64) -> bool {
     let read = blocking(group, move |group| {
         group.stream.journal().read(from, READ_BYTES)
     });
     match read.await {
         Some(Ok(read)) => {
-            group.fill(read);
+            let untold = group.fill(read);
+            if !untold.is_empty() {
+                drop(tokio::spawn(tell(bus.tracer().clone(), untold)));
+            }
             true
         }
         Some(Err(error)) => {
@@ -181,6 +186,15 @@ async fn read(group: &Arc<Group>, from: u64) -> bool {
             false
         }
         None => false,
+    }
+}
+
+/// Events do not wait for room for their spans. There is one task for each read that finds attempts of the last server, and
+/// these were bounded.
+async fn tell(tracer: Tracer, untold: Vec<SpanRecord>) {
+    for span in untold {
+        tracer.room().await;
+        tracer.record(span);
     }
 }
 

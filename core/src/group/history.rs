@@ -5,23 +5,12 @@
 
 use loom_proto::trace_context::SpanId;
 
+use crate::journal::FailedAttempt;
+
 /// Failed attempts that are remembered of an event: the first and the youngest.
 pub(crate) const REMEMBERED: usize = 16;
 /// Bytes that are remembered of what an attempt said.
 const LONGEST_ERROR: usize = 1024;
-
-/// An attempt that came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FailedAttempt {
-    /// From 1.
-    pub(crate) number: u32,
-    /// Why, in the agent's words or in those of the group.
-    pub(crate) error: String,
-    /// Its `bridge.forward`; zero where the attempt had none.
-    pub(crate) span: SpanId,
-    /// When it was over, in nanoseconds since the Unix epoch.
-    pub(crate) unix_nano: u64,
-}
 
 /// See the module. The oldest attempt is the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +47,12 @@ impl History {
     /// The attempts that are remembered.
     pub(crate) fn attempts(&self) -> &[FailedAttempt] {
         &self.attempts
+    }
+}
+
+impl From<Vec<FailedAttempt>> for History {
+    fn from(attempts: Vec<FailedAttempt>) -> Self {
+        Self { attempts }
     }
 }
 

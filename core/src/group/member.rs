@@ -37,29 +37,41 @@ impl GroupMember {
     /// Takes up to `max` events, or as many as may be in its hand; its bell rings when there may be more.
     pub fn take(&self, max: usize, into: &mut Vec<Attempt>) -> usize {
         let before = into.len();
-        let mut state = self.group.state.lock();
-        let state = &mut *state;
-        let Some(member) = state.members.get_mut(&self.id) else {
-            return 0;
+        let (taken, wants_feeder) = {
+            let mut state = self.group.state.lock();
+            let state = &mut *state;
+            let Some(member) = state.members.get_mut(&self.id) else {
+                return 0;
+            };
+            let room = max.min(member.max_in_flight - member.in_hand);
+            state.window.take(self.id, room, Instant::now(), into);
+            let taken = into.len() - before;
+            member.in_hand += taken;
+            member.is_hungry = taken < max;
+            (taken, taken > 0 && state.change())
         };
-        let room = max.min(member.max_in_flight - member.in_hand);
-        state.window.take(self.id, room, Instant::now(), into);
-        let taken = into.len() - before;
-        member.in_hand += taken;
-        member.is_hungry = taken < max;
+        if wants_feeder {
+            self.group.work.notify_one();
+        }
         taken
     }
 
     /// Says under which `bridge.forward` the deliveries of attempts were written. The next attempt links to it.
     pub fn forwarded(&self, deliveries: impl IntoIterator<Item = Forwarded>) {
-        let mut state = self.group.state.lock();
-        for Forwarded {
-            offset,
-            attempt,
-            span,
-        } in deliveries
-        {
-            state.window.forwarded(offset, attempt, span);
+        let wants_feeder = {
+            let mut state = self.group.state.lock();
+            for Forwarded {
+                offset,
+                attempt,
+                span,
+            } in deliveries
+            {
+                state.window.forwarded(offset, attempt, span);
+            }
+            state.change()
+        };
+        if wants_feeder {
+            self.group.work.notify_one();
         }
     }
 
@@ -79,6 +91,7 @@ impl GroupMember {
             let settled = state.window.settle(self.id, offset, attempt, verdict, now);
             let was_in_hand = !matches!(settled, Settled::Stale);
             let is_over = matches!(settled, Settled::Done);
+            let is_to_save = state.change();
             if is_over {
                 self.group.ledger.delivered(account);
             }
@@ -87,7 +100,8 @@ impl GroupMember {
                 member.in_hand -= 1;
             }
             state.wake_members();
-            !is_over || std::mem::take(&mut state.wants_room)
+            let wants_room = std::mem::take(&mut state.wants_room);
+            !is_over || is_to_save || wants_room
         };
         if wants_feeder {
             self.group.work.notify_one();

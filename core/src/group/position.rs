@@ -78,6 +78,7 @@ impl Group {
         state.window = Window::new(floor, state.window.patience());
         state.began = floor;
         state.settled_before.clear();
+        state.tried_before.clear();
         state.dead.clear();
         state.has_changed = true;
         Ok(())

@@ -25,12 +25,14 @@ use loom_proto::trace_context::{SpanId, TraceContext};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use super::history::{FailedAttempt, History};
+use super::history::History;
 use super::patience::Patience;
 use super::slot::{Slot, State, slot};
 use crate::event::Event;
+use crate::journal::FailedAttempt;
 
 mod in_hand;
+mod tried;
 
 /// What a member says of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

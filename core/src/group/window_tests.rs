@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::journal::{Stage, Tried};
 
 const PATIENCE: Patience = Patience {
     max_attempts: 3,
@@ -243,6 +244,7 @@ enum Step {
     Leave(u64),
     Pass(u64),
     Bury,
+    Reopen,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -255,6 +257,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..4_u64).prop_map(Step::Leave),
         2 => (0..40_u64).prop_map(Step::Pass),
         2 => Just(Step::Bury),
+        1 => Just(Step::Reopen),
     ]
 }
 
@@ -271,6 +274,7 @@ proptest! {
         let mut settled: BTreeSet<u64> = BTreeSet::new();
         // The span of each attempt that was sent, by offset and number.
         let mut spans: BTreeMap<(u64, u32), SpanId> = BTreeMap::new();
+        let mut begun: BTreeMap<u64, u32> = BTreeMap::new();
         let note = |outcome: Settled, offset: u64, window: &mut Window, dead: &mut Vec<u64>, settled: &mut BTreeSet<u64>| match outcome {
             Settled::Done => assert!(settled.insert(offset), "{offset} twice"),
             Settled::Dead => {
@@ -310,6 +314,8 @@ proptest! {
                             }
                         }
                         prop_assert!((1..=PATIENCE.max_attempts).contains(&attempt.number));
+                        let last = begun.insert(attempt.offset, attempt.number).unwrap_or_default();
+                        prop_assert_eq!(attempt.number, last + 1);
                         let mut before = spans.range((attempt.offset, 0)..(attempt.offset, attempt.number));
                         prop_assert_eq!(
                             attempt.previous.map(|context| context.span_id),
@@ -352,6 +358,8 @@ proptest! {
                 }
                 Step::Bury => if let Some(offset) = dead.pop() {
                     let (_, history) = window.dead(offset).expect("it is to be buried");
+                    let told: Vec<_> = history.attempts().iter().map(|attempt| attempt.number).collect();
+                    prop_assert_eq!(told, (1..=begun[&offset]).collect::<Vec<_>>());
                     for attempt in history.attempts() {
                         let span = spans.get(&(offset, attempt.number)).copied().unwrap_or_default();
                         prop_assert_eq!(attempt.span, span);
@@ -359,6 +367,36 @@ proptest! {
                     window.buried(offset);
                     prop_assert!(window.dead(offset).is_none());
                     prop_assert!(settled.insert(offset));
+                },
+                Step::Reopen => {
+                    dead.clear();
+                    let mut tried: BTreeMap<u64, Tried> = window
+                        .tried(now, 0, usize::MAX)
+                        .into_iter()
+                        .map(|tried| (tried.offset, tried))
+                        .collect();
+                    let mut reopened = Window::new(window.floor(), PATIENCE);
+                    for offset in window.floor()..window.next() {
+                        let Some(event) = window.event(offset).cloned() else {
+                            reopened.skip();
+                            continue;
+                        };
+                        let thread = threads[&offset];
+                        let Some(tried) = tried.remove(&offset) else {
+                            reopened.push(event, thread);
+                            continue;
+                        };
+                        let stage = tried.stage;
+                        prop_assert_eq!(stage == Stage::InHand, in_hand.remove(&offset).is_some());
+                        match reopened.push_tried(event, thread, tried, now, 0) {
+                            outcome if stage == Stage::InHand => note(outcome, offset, &mut reopened, &mut dead, &mut settled),
+                            Settled::Dead => dead.push(offset),
+                            outcome => prop_assert_eq!(outcome, Settled::Again),
+                        }
+                    }
+                    prop_assert!(tried.is_empty() && in_hand.is_empty());
+                    prop_assert_eq!(reopened.due(), window.rests.peek().map(|Reverse(rest)| rest.at), "rests go on");
+                    window = reopened;
                 }
             }
             let floor = (0..window.next()).find(|offset| !settled.contains(offset)).unwrap_or(window.next());

@@ -45,6 +45,14 @@ impl HeldJournal {
         copy
     }
 
+    /// What another one has committed and saved: the disk after a kill.
+    pub(crate) fn left_by(other: &Self) -> Arc<Self> {
+        let copy = Self::copy_of(other);
+        let cursors = other.state.lock().cursors.clone();
+        copy.state.lock().cursors = cursors;
+        copy
+    }
+
     pub(crate) fn commit(&self) {
         let committed = self.state.lock().events.len() as u64;
         self.progress
