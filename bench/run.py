@@ -1,7 +1,9 @@
 """Loom's figures beside those of its installed peers: `make bench`.
 
-Three parts: `bus` (Rust, inside one process), `python` (real agents around a real server, and the same work for the
-peers) and `server` (start and memory). Prints a Markdown table and keeps it, with the raw lines, under bench/results.
+Five parts: `bus` (Rust, inside one process), `python` (real agents around a real server, and the same work for the
+peers), `journal` (one durable publish at a time, recovery of a long journal), `verify` (is every trace of a million
+events whole?) and `server` (start and memory). Prints a Markdown table and keeps it, with the raw lines, under
+bench/results.
 """
 
 import argparse
@@ -16,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from durable import journal
 from peers.adapters import BENCH
 from peers.adapters.loom_bus import binary, up
 from peers.bench import QUIET_CORES, WORKLOADS, impossible, measure
@@ -52,6 +55,8 @@ ROWS = (
     Row("nats without uvloop", "nats-asyncio"),
     Row("nats, traced by hand", "nats", traced=True),
     Row("nats JetStream, pull and acknowledge", "jetstream"),
+    Row("Redis Streams, groups and acknowledge", "redis-streams"),
+    Row("Redis Streams, synced before the answer", "redis-streams-fsync"),
     Row("zenoh, channel", "zenoh"),
     Row("zenoh, callback", "zenoh-callback"),
     Row("zenoh, traced by hand", "zenoh", traced=True),
@@ -75,7 +80,7 @@ def bus(report: Report, options: argparse.Namespace) -> None:
     if not program.exists():
         report.note(f"bus: {program.name} is not built (cargo build --release --package loom-bench)")
         return
-    command = [str(program), "--runs", str(options.runs)]
+    command = [str(program), "bus", "--runs", str(options.runs)]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     report.figures("Inside one process (Rust)", [Figure(**json.loads(line)) for line in output.splitlines()])
 
@@ -136,6 +141,28 @@ def _remarks(plan: Plan, result: dict[str, Any]) -> Iterable[str]:
         yield f"others used {foreign:.2f} cores meanwhile"
 
 
+def verify(report: Report, options: argparse.Namespace) -> None:
+    """A million events through sensor, processor and output, every one kept and recorded: is every trace whole?"""
+    if reason := impossible("loom-verified", "W3"):
+        report.note(reason)
+        return
+    plan = Plan.default("loom-verified", "W3")
+    if options.quick:
+        plan = replace(plan, events=plan.events // 10)
+    print(f"verify ({2 * plan.events} events)", file=sys.stderr, flush=True)
+    result = measure(plan, 1, options.quiet)
+    report.keep(result)
+    found = result["verify"][0]
+    faults = sum(found["faults"].values())
+    figures = [
+        Figure.of("events accepted", "", "all", [found["accepted"]]),
+        Figure.of("their spans", "", "–", [found["spans"]]),
+        Figure.of("faults", "", "0", [faults]),
+        Figure.of("`loom verify`", "s", "seconds", result["verify_s"]),
+    ]
+    report.figures("Proof that every trace is whole", figures)
+
+
 def server(report: Report, options: argparse.Namespace) -> None:
     """Start and memory of `loom up`."""
     if not Path(binary()).exists():
@@ -160,7 +187,7 @@ def server(report: Report, options: argparse.Namespace) -> None:
     report.figures("Server", figures)
 
 
-PARTS = {"bus": bus, "python": python, "server": server}
+PARTS = {"bus": bus, "python": python, "journal": journal, "verify": verify, "server": server}
 
 
 def commit() -> str:
@@ -179,6 +206,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--size", type=int, default=256, help="bytes of a payload")
     parser.add_argument("--quiet", type=float, default=QUIET_CORES, help="cores that others may use during a run")
+    parser.add_argument("--gib", type=int, nargs="+", default=[1, 10], help="sizes of the journals that are recovered")
+    parser.add_argument("--directory", help="where journals stand (default: the system's place for temporary files)")
     parser.add_argument("--quick", action="store_true", help="one run of a tenth of the events: does everything work?")
     options = parser.parse_args()
     if options.quick:

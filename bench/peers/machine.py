@@ -38,6 +38,13 @@ def rss_mib(processes: Iterable[Process]) -> float:
     return float(sum(process.memory_info().rss for process in tree(processes))) / 2**20
 
 
+def peak_mib(process: Process) -> float:
+    """The most memory that one process ever had."""
+    status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    kib = next(line.split()[1] for line in status if line.startswith("VmHWM:"))
+    return int(kib) / 1024
+
+
 def describe() -> str:
     """The machine in one line."""
     model = next(

@@ -20,10 +20,13 @@ SYSTEMS = {
     "loom-asyncio": System("loom_bus", {"uvloop": False}, {"W1": 1_000_000, "W3": 300_000}),
     "loom-recorded": System("loom_bus", {"recorded": True}, {"W1": 500_000}),
     "loom-stream": System("loom_bus", {"kept": True}),
+    "loom-verified": System("loom_bus", {"recorded": True, "kept": True, "verified": True}, {"W3": 500_000}),
     # peers
     "nats": System("nats_bus"),
     "nats-asyncio": System("nats_bus", {"uvloop": False}),
     "jetstream": System("jetstream"),
+    "redis-streams": System("redis_streams"),
+    "redis-streams-fsync": System("redis_streams", {"fsync": "always"}),
     "zenoh": System("zenoh_bus", {}, {"W1": 500_000}),
     "zenoh-callback": System("zenoh_bus", {"channel": False}),
     "zmq": System("zmq_bus"),

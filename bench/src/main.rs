@@ -1,19 +1,23 @@
-//! `loom-bench`: what the bus does inside one process. Prints one JSON object a line, which `run.py` makes a table of.
+//! `loom-bench`: what bus and journal do inside one process. Prints one JSON object a line, which `run.py` makes a table of.
 //!
 //! The allocator is the server's, and so is the code: a bus as `loom up` has it, between two tasks.
 
 mod bus;
 mod figure;
+mod journal;
 mod relay;
 mod routing;
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 use crate::bus::{Load, Recording};
 use crate::figure::Figure;
+use crate::journal::Durable;
 use crate::relay::Relay;
 use crate::routing::Routing;
 
@@ -21,22 +25,83 @@ use crate::routing::Routing;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
-#[command(about = "Measures Loom's bus inside one process")]
-struct Arguments {
-    /// How often each figure is measured; the median is what counts.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
-    /// Events of one run.
-    #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..))]
-    events: u64,
+#[command(about = "Measures Loom's bus and journal inside one process")]
+enum Part {
+    /// The bus alone.
+    Bus {
+        /// How often each figure is measured; the median is what counts.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        runs: u32,
+        /// Events of one run.
+        #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+        events: u64,
+    },
+    /// One publish at a time that the disk must have, and the disk alone.
+    Durable {
+        /// On which disk: a directory.
+        directory: PathBuf,
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        runs: u32,
+        /// Publishes of one run.
+        #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
+        publishes: u32,
+    },
+    /// Write a journal for somebody else to open.
+    Fill {
+        /// Where it will stand.
+        directory: PathBuf,
+        /// Its length.
+        #[arg(value_parser = clap::value_parser!(u64).range(1..1024))]
+        gib: u64,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
-    let Arguments { runs, events } = Arguments::parse();
+    let part = Part::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
+    let figures = match part {
+        Part::Bus { runs, events } => bus(&runtime, runs, events)?,
+        Part::Durable {
+            directory,
+            runs,
+            publishes,
+        } => durable(
+            &runtime,
+            runs,
+            &Durable {
+                directory,
+                publishes,
+            },
+        ),
+        Part::Fill { directory, gib } => return journal::fill(&directory, gib << 30),
+    };
+    let mut out = std::io::stdout().lock();
+    for figure in figures {
+        let figure = figure.context("a measurement failed")?;
+        writeln!(out, "{}", serde_json::to_string(&figure)?)?;
+    }
+    Ok(())
+}
+
+fn durable(runtime: &Runtime, runs: u32, load: &Durable) -> Vec<anyhow::Result<Figure>> {
+    vec![
+        Figure::measure("write and fdatasync alone", "µs", "–", runs, || {
+            load.sync_alone()
+        }),
+        Figure::measure(
+            "publish inside one process, until it counts",
+            "µs",
+            "≤ 1.5 × fdatasync",
+            runs,
+            || load.publish(runtime),
+        ),
+    ]
+}
+
+fn bus(runtime: &Runtime, runs: u32, events: u64) -> anyhow::Result<Vec<anyhow::Result<Figure>>> {
     let load = |name, goal, subscribers, built, recording| {
         let load = Load {
             events: events / u64::from(subscribers),
@@ -61,7 +126,7 @@ fn main() -> anyhow::Result<()> {
         })
     };
     let routing = Routing::new()?;
-    let figures = [
+    Ok(vec![
         load("bus 1 → 1", "≥ 3 M events/s", 1, false, Recording::Off),
         load(
             "bus 1 → 1, every publish recorded and encoded",
@@ -97,11 +162,5 @@ fn main() -> anyhow::Result<()> {
             Ok(routing.uncached())
         }),
         Figure::measure("route cached", "ns", "≤ 20 ns", runs, || routing.cached()),
-    ];
-    let mut out = std::io::stdout().lock();
-    for figure in figures {
-        let figure = figure.context("a measurement failed")?;
-        writeln!(out, "{}", serde_json::to_string(&figure)?)?;
-    }
-    Ok(())
+    ])
 }

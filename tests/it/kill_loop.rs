@@ -172,6 +172,8 @@ impl Drop for Stage {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", self.logs());
+            self.home.disable_cleanup(true);
+            eprintln!("what was stored is in {}", self.home.path().display());
         }
     }
 }

@@ -36,7 +36,7 @@ class Client(Adapter):
     def _socket(self, kind: str, port: int) -> Any:
         import zmq
 
-        socket = zmq.Context.instance().socket(getattr(zmq, kind))
+        socket: Any = zmq.Context.instance().socket(getattr(zmq, kind))
         socket.set_hwm(0)
         socket.connect(f"tcp://127.0.0.1:{port}")
         return socket

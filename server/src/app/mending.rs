@@ -140,6 +140,13 @@ impl Mending {
             stand_ins: spans.len(),
             is_telling: gaps.is_telling,
         };
+        let missing = gaps.found.len();
+        tracing::debug!(
+            agent,
+            missing,
+            until = progress.until,
+            "looked at a lost agent"
+        );
         if look.stand_ins > 0 {
             tracing::info!(
                 agent,

@@ -7,7 +7,7 @@ use loom_proto::trace_context::TraceId;
 use loom_proto::{EventId, v1};
 use serde_json::json;
 
-use super::remote::{BridgeArgs, block_on};
+use super::remote::{AnswerArgs, block_on};
 use super::{Exit, Failure, Terminal};
 use crate::client::BridgeClient;
 use crate::env::Environment;
@@ -36,14 +36,14 @@ enum Action {
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
         #[command(flatten)]
-        shared: Shared,
+        shared: AnswerArgs,
     },
     /// Show one dead letter: its attempts, headers and payload
     Show {
         /// Id of the letter, or of the event that is dead
         id: EventId,
         #[command(flatten)]
-        shared: Shared,
+        shared: AnswerArgs,
     },
     /// Publish the events of dead letters once more, oldest first, and close the letters
     #[command(
@@ -54,14 +54,14 @@ enum Action {
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
-        shared: Shared,
+        shared: AnswerArgs,
     },
     /// Close dead letters without publishing anything
     Drop {
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
-        shared: Shared,
+        shared: AnswerArgs,
     },
 }
 
@@ -90,15 +90,6 @@ struct Which {
     /// Every open letter
     #[arg(long, conflicts_with_all = ["ids", "topic", "trace", "group"])]
     all: bool,
-}
-
-#[derive(Clone, Debug, clap::Args)]
-struct Shared {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    server: BridgeArgs,
 }
 
 pub(super) fn execute(

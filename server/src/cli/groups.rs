@@ -5,7 +5,7 @@ use loom_proto::v1;
 use serde_json::{Value, json};
 
 use super::position::position;
-use super::remote::{BridgeArgs, block_on};
+use super::remote::{AnswerArgs, block_on};
 use super::terminal::clean;
 use super::{Exit, Failure, Terminal};
 use crate::client::BridgeClient;
@@ -29,7 +29,7 @@ enum Action {
     /// List the groups of all streams
     Ls {
         #[command(flatten)]
-        shared: Shared,
+        shared: AnswerArgs,
     },
     /// Move a group to another place of its stream
     Reset {
@@ -42,17 +42,8 @@ enum Action {
         #[arg(long, default_value = "")]
         stream: String,
         #[command(flatten)]
-        shared: Shared,
+        shared: AnswerArgs,
     },
-}
-
-#[derive(Clone, Debug, clap::Args)]
-struct Shared {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    server: BridgeArgs,
 }
 
 pub(super) fn execute(

@@ -23,6 +23,16 @@ pub(super) struct BridgeArgs {
     pub(super) secret: SecretArgs,
 }
 
+/// Who is asked, and how the answer is shown.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct AnswerArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) server: BridgeArgs,
+}
+
 /// Address of the HTTP API, and the token.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Server")]

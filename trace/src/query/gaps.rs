@@ -12,6 +12,9 @@ use crate::error::StoreError;
 use crate::model::{SpanId, TraceId};
 use crate::store::row::signed;
 
+/// Spans of an agent, the latest ones, that say what it is about.
+const LATEST: u32 = 1000;
+
 /// Where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
@@ -79,6 +82,12 @@ pub struct Gap {
     pub attempt: Option<u32>,
     /// Group that a delivery was for, where it was to be acknowledged.
     pub group: Option<String>,
+}
+
+impl Gap {
+    fn is_of_a_known_event(&self) -> bool {
+        matches!(self.shown_by, Shown::Delivery { publish, .. } if publish.is_some())
+    }
 }
 
 /// How a gap shows.
@@ -158,15 +167,18 @@ pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
         gaps.is_telling |= span.name == name::ON_EVENT;
         let is_its_own = span.gap.start_ns >= lost.own_from_ns;
         if !is_its_own || span.name == name::ON_EVENT {
-            gaps.found.extend(around.gap(span)?);
+            let gap = around.gap(span)?;
+            // It has handled what the bus has published, even if nothing that the bridge told of it was left.
+            gaps.is_of_the_bridge |= gap.as_ref().is_some_and(Gap::is_of_a_known_event);
+            gaps.found.extend(gap);
         }
     }
     // A process that was killed too early to tell anything is known by the next one of its agent.
     gaps.is_telling |= conn
-        .prepare_cached(
-            "SELECT 1 FROM (SELECT name FROM spans WHERE agent_id = ?1 ORDER BY start_ns DESC LIMIT 1000)
+        .prepare_cached(&format!(
+            "SELECT 1 FROM (SELECT name FROM spans WHERE agent_id = ?1 ORDER BY start_ns DESC LIMIT {LATEST})
              WHERE name = ?2",
-        )?
+        ))?
         .exists((&lost.agent, name::ON_EVENT))?;
     // Spans that began at the same time as the last one are looked at again, unless that would be for ever.
     let next = oldest.saturating_add(1).min(end.saturating_sub(1));
@@ -216,8 +228,10 @@ struct Around<'c> {
 
 impl<'c> Around<'c> {
     fn new(conn: &'c Connection, agent: &'c str) -> Result<Self, StoreError> {
+        // An event that was published again is delivered under its first publish: a stream keeps it once.
         let publish = format!(
-            "SELECT span_id FROM spans WHERE trace = ?1 AND name = ?2 AND attributes ->> '$.{}' = ?3",
+            "SELECT span_id FROM spans WHERE trace = ?1 AND name = ?2 AND start_ns <= ?3
+             AND attributes ->> '$.{}' = ?4 ORDER BY start_ns LIMIT 1",
             attribute::EVENT_ID
         );
         let above = "SELECT span_id FROM spans WHERE trace = ?1 AND agent_id = ?2 AND start_ns < ?3
@@ -237,10 +251,13 @@ impl<'c> Around<'c> {
             attribute::MESSAGING_DELIVERY_ATTEMPT,
             attribute::MESSAGING_GROUP,
         );
+        // What an attempt before has emitted is no event for this agent: its topic is none of those that it gets.
         let handled = format!(
-            "SELECT span_id, attributes ->> '$.{0}', attributes ->> '$.{1}', start_ns FROM spans
+            "WITH latest AS (SELECT name, attributes FROM spans WHERE agent_id = ?5 ORDER BY start_ns DESC LIMIT {LATEST}),
+                  topics AS (SELECT attributes ->> '$.{1}' FROM latest WHERE name = ?6)
+             SELECT span_id, attributes ->> '$.{0}', attributes ->> '$.{1}', start_ns FROM spans
              WHERE trace = ?1 AND name = ?2 AND start_ns <= ?3 AND attributes ->> '$.{0}' IS NOT ?4
-             ORDER BY start_ns DESC LIMIT 1",
+             ORDER BY attributes ->> '$.{1}' IN topics DESC, start_ns DESC LIMIT 1",
             attribute::EVENT_ID,
             attribute::TOPIC
         );
@@ -283,7 +300,8 @@ impl<'c> Around<'c> {
         }
         self.describe(&mut span)?;
         let shown_by = if span.name == name::ON_EVENT {
-            let of_event = (trace, name::BUS_PUBLISH, &span.gap.event_id);
+            let before = signed(span.gap.start_ns);
+            let of_event = (trace, name::BUS_PUBLISH, before, &span.gap.event_id);
             Shown::Delivery {
                 span_id: missing,
                 publish: one(&mut self.publish, of_event)?,
@@ -329,6 +347,8 @@ impl Around<'_> {
             name::BUS_PUBLISH,
             signed(span.gap.start_ns),
             &span.gap.event_id,
+            self.agent,
+            name::BRIDGE_FORWARD,
         );
         let handled = self.handled.query_row(before, |row| {
             let publish: Vec<u8> = row.get(0)?;

@@ -3,7 +3,7 @@ use crate::error::StoreError;
 use crate::model::{Span, Value};
 use crate::spool::Position;
 use crate::store::{self, Writer};
-use crate::testing::{BASE, MS, golden_chain, span, span_id};
+use crate::testing::{BASE, MS, golden_chain, span, span_id, trace_id};
 
 const PROCESSOR: &str = "processor";
 
@@ -126,6 +126,25 @@ fn what_an_agent_did_first_in_a_trace_came_of_the_publish_before() {
 }
 
 #[test]
+fn what_an_attempt_before_has_emitted_was_not_handled() {
+    let mut spans = without(&[4, 5]);
+    let mut emitted_before = span(22, 2, name::BUS_PUBLISH, 2, 3);
+    set(&mut emitted_before, attribute::EVENT_ID, "e0");
+    set(&mut emitted_before, attribute::TOPIC, "results");
+    set(&mut spans[2], attribute::TOPIC, "orders");
+    spans.push(emitted_before);
+    let mut elsewhere = told_before();
+    for span in &mut elsewhere {
+        span.trace_id = trace_id(2);
+        set(span, attribute::TOPIC, "orders");
+    }
+    spans.extend(elsewhere);
+    let gaps = gaps(&spans, PROCESSOR);
+    assert_eq!(gaps.found[0].event_id.as_deref(), Some("e1"));
+    assert_eq!(gaps.found[0].topic.as_deref(), Some("orders"));
+}
+
+#[test]
 fn who_never_tells_of_handlers_misses_none() {
     let spans = without(&[9]);
     let gaps = gaps(&spans, "output");
@@ -162,6 +181,19 @@ fn a_delivery_that_was_lost_with_the_server_is_found_by_its_event() {
     };
     assert_eq!(shown(&without(&[4]), PROCESSOR), [lost(Some(span_id(3)))]);
     assert_eq!(shown(&without(&[3, 4]), PROCESSOR), [lost(None)]);
+}
+
+#[test]
+fn an_event_that_was_published_again_is_delivered_under_its_first_publish() {
+    let mut spans = without(&[4]);
+    let mut again = span(20, 2, name::BUS_PUBLISH, 8, 9);
+    set(&mut again, attribute::EVENT_ID, "e1");
+    spans.insert(0, again);
+    let delivery = Shown::Delivery {
+        span_id: span_id(4),
+        publish: Some(span_id(3)),
+    };
+    assert_eq!(shown(&spans, PROCESSOR), [delivery]);
 }
 
 #[test]
@@ -222,6 +254,16 @@ fn only_agents_on_the_bus_are_mended() {
     assert_eq!(shown(&spans, "sensor").len(), 1);
     spans[0].name = "GET /".to_owned();
     assert_eq!(shown(&spans, "sensor"), [], "no hop of the bus names it");
+}
+
+#[test]
+fn who_handled_what_the_bus_has_published_is_on_the_bus() {
+    let delivery = Shown::Delivery {
+        span_id: span_id(8),
+        publish: Some(span_id(7)),
+    };
+    assert_eq!(shown(&without(&[8]), "output"), [delivery]);
+    assert_eq!(shown(&without(&[7, 8]), "output"), []);
 }
 
 #[test]
