@@ -24,7 +24,7 @@ const EVENT_BYTES: u64 = (size_of::<Event>() + 96) as u64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryConfig {
     /// Beyond so much memory the oldest events are released; the newest one always stays. Each counts with its encoded
-    /// bytes, its topic, and about 250 bytes more.
+    /// bytes, its topic, and about 230 bytes more.
     pub max_bytes: u64,
     /// Events older than this are released.
     pub max_age: Option<Duration>,
