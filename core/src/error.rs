@@ -57,7 +57,8 @@ pub enum SubscribeError {
     TooManyGroups(usize),
     /// Only what is kept can be delivered until it is handled.
     #[error(
-        "no stream keeps events of {pattern:?}, so they cannot be acknowledged: declare one in loom.toml ([streams.<name>])"
+        "no stream keeps events of {pattern:?}, so they cannot be acknowledged: declare one in loom.toml, [streams.<name>] \
+         with these topics; it keeps them on the disk, or with storage = \"memory\" until the server ends"
     )]
     NoStream {
         /// As it came.

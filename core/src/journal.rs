@@ -1,14 +1,18 @@
-//! The durable log of a stream, as the bus sees it. The crate `journal` is one.
+//! The log of a stream, as the bus sees it: durable in the crate `journal`, or [in memory](MemoryJournal). What is said here
+//! about the disk means whatever keeps the events.
 
 use std::fmt;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::event::Event;
 
+mod memory;
 mod tried;
 
+pub use memory::{MemoryConfig, MemoryJournal};
 pub use tried::{FailedAttempt, Stage, Tried};
 
 /// Keeps the events of one stream.
@@ -57,11 +61,28 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// The disk failed; what was kept before still is.
     fn save_cursor(&self, group: &str, cursor: &Cursor) -> Result<(), JournalError>;
 
+    /// Releases the oldest events, as far as they are not kept any longer at this time. Blocks for as long as the disk takes.
+    fn retain(&self, now_unix_nano: u64);
+
     /// Offset of the oldest event that is still there.
     fn begin(&self) -> u64;
 
     /// One past the offset of the last committed event.
     fn end(&self) -> u64;
+
+    /// Where its events are.
+    fn storage(&self) -> Storage;
+}
+
+/// Where events are kept, and so what they survive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Storage {
+    /// In files: they survive the end of the server.
+    #[default]
+    Disk,
+    /// In the server's memory: they end with it, and so does how far groups have come.
+    Memory,
 }
 
 /// An event that was appended.

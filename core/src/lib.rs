@@ -6,7 +6,7 @@
 //! | [`routing`] | which mailboxes want a topic; lock-free to read |
 //! | [`mailbox`] | bounded, with the policy of its [`Qos`]; loss is counted, never silent |
 //! | [`subscriber`] | the receiving end of some mailboxes; ends them when dropped |
-//! | [`stream`], [`journal`] | topics whose events are kept; the trait of the log that keeps them |
+//! | [`stream`], [`journal`] | topics whose events are kept; the trait of the log that keeps them, and one in memory |
 //! | [`group`] | agents that share the events of a stream, until one has handled each |
 //! | [`broker`] | [`ActionBroker::invoke`]: one provider, one deadline, one answer |
 //! | [`barrier`] | a capability of the server: callers wait until so many of them have come |
@@ -57,8 +57,8 @@ pub use group::{
 };
 pub use instrument::{HopSpan, Tracer};
 pub use journal::{
-    Cursor, FailedAttempt, Journal, JournalError, JournalProgress, JournalRead, Stage, Ticket,
-    Tried,
+    Cursor, FailedAttempt, Journal, JournalError, JournalProgress, JournalRead, MemoryConfig,
+    MemoryJournal, Stage, Storage, Ticket, Tried,
 };
 pub use ledger::{DropReason, Ledger, LedgerReport, LedgerSnapshot};
 pub use mailbox::Delivery;

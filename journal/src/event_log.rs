@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use loom_core::{
-    Came, Cursor, Event, Journal, JournalError, JournalProgress, JournalRead, Lineage, Ticket,
+    Came, Cursor, Event, Journal, JournalError, JournalProgress, JournalRead, Lineage, Storage,
+    Ticket,
 };
 use loom_proto::trace_context::{SpanId, TraceContext, TraceFlags, TraceId};
 use tokio::sync::watch;
@@ -130,12 +131,20 @@ impl Journal for EventLog {
         self.log.disk().replace(&name, &bytes).map_err(failed)
     }
 
+    fn retain(&self, now_unix_nano: u64) {
+        self.log.retain(now_unix_nano);
+    }
+
     fn begin(&self) -> u64 {
         self.log.begin()
     }
 
     fn end(&self) -> u64 {
         self.log.end()
+    }
+
+    fn storage(&self) -> Storage {
+        Storage::Disk
     }
 }
 

@@ -175,7 +175,7 @@ impl Log {
             next: from.max(begin),
             ..Read::default()
         };
-        let mut room = max_bytes;
+        let mut room = max_bytes.max(1);
         for segment in self.segments_from(read.next) {
             if room == 0 || read.next >= end {
                 break;
@@ -204,8 +204,9 @@ impl Log {
         const STEP: usize = 1024 * 1024;
         let mut next = {
             let segments = self.shared().segments.read();
+            // The one before a segment that begins with this very time may end with it.
             let behind =
-                segments.partition_point(|segment| segment.header.created_unix_nano <= unix_nano);
+                segments.partition_point(|segment| segment.header.created_unix_nano < unix_nano);
             segments
                 .get(behind.saturating_sub(1))
                 .map_or(0, |segment| segment.header.base)

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use loom_bridge::Bridge;
-use loom_core::{ActionBroker, Barrier, Directory, EventBus, Registration, Tracer};
+use loom_core::{ActionBroker, Barrier, Directory, EventBus, Registration, Storage, Tracer};
 use loom_proto::v1;
 use loom_telemetry::export::{Exporter, ExporterConfig, ExporterConfigError};
 use loom_telemetry::pipeline::{Pipeline, PipelineConfig};
@@ -218,6 +218,15 @@ impl App {
     /// Where the traces are kept; `None` means in a temporary directory.
     pub fn data_dir(&self) -> Option<&PathBuf> {
         self.data_dir.as_ref()
+    }
+
+    /// Names of the streams whose events end with the server.
+    pub fn streams_in_memory(&self) -> Vec<&str> {
+        let streams = self.parts.bus.streams().iter();
+        streams
+            .filter(|stream| stream.journal().storage() == Storage::Memory)
+            .map(|stream| stream.name())
+            .collect()
     }
 
     /// The counters of the bus.

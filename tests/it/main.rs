@@ -13,6 +13,7 @@ mod groups;
 mod kill_loop;
 mod load;
 mod lost;
+mod memory;
 mod rules;
 mod run;
 mod security;

@@ -215,4 +215,17 @@ async fn a_server_says_what_is_wrong_with_its_streams() {
         said.contains("max_aeg") && said.contains("line 3"),
         "{said}"
     );
+    let memory = "[streams.a]\ntopics = [\"a\"]\nstorage = \"memory\"\n";
+    for (line, key) in [
+        ("segment = \"4MiB\"", "streams.a.segment"),
+        ("sync = \"never\"", "streams.a.sync"),
+        ("max_size = 0", "streams.a.max_size"),
+        ("max_size = \"1023KiB\"", "streams.a.max_size"),
+    ] {
+        let said = said_of(&format!("{memory}{line}\n"));
+        assert!(said.contains(key) && said.contains("memory"), "{said}");
+    }
+    let said = said_of("[streams.a]\ntopics = [\"a\"]\nstorage = \"ram\"\n");
+    let names = ["ram", "disk", "memory", "line 3"];
+    assert!(names.iter().all(|name| said.contains(name)), "{said}");
 }

@@ -2,35 +2,39 @@
 
 #![allow(dead_code, reason = "each test crate uses a part of it")]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use loom_core::{Cursor, Event, Journal, JournalError, JournalProgress, JournalRead, Ticket};
+use loom_core::{
+    Cursor, Event, Journal, JournalError, JournalProgress, JournalRead, MemoryConfig,
+    MemoryJournal, Storage, Ticket,
+};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// Keeps events in memory; commits when it is told to.
+/// Hands on to a journal in memory what the test commits.
 #[derive(Debug)]
 pub(crate) struct HeldJournal {
-    state: Mutex<State>,
+    committed: MemoryJournal,
+    waiting: Mutex<Waiting>,
     progress: watch::Sender<JournalProgress>,
 }
 
-#[derive(Debug, Default)]
-struct State {
+#[derive(Debug)]
+struct Waiting {
     events: Vec<Event>,
-    /// How many of them may wait for a commit.
+    /// How many there may be.
     room: usize,
     failed_epochs: u32,
-    cursors: BTreeMap<String, Cursor>,
 }
 
 impl HeldJournal {
     pub(crate) fn new(room: usize) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State {
+            committed: MemoryJournal::new(MemoryConfig::default()),
+            waiting: Mutex::new(Waiting {
+                events: Vec::new(),
                 room,
-                ..State::default()
+                failed_epochs: 0,
             }),
             progress: watch::Sender::default(),
         })
@@ -38,9 +42,10 @@ impl HeldJournal {
 
     /// What another one has committed, without its cursors.
     pub(crate) fn copy_of(other: &Self) -> Arc<Self> {
-        let state = other.state.lock();
-        let copy = Self::new(state.room);
-        copy.state.lock().events.clone_from(&state.events);
+        let copy = Self::new(other.waiting.lock().room);
+        let read = other.committed.read(0, usize::MAX).expect("in memory");
+        let events = read.events.into_iter().map(|(_, event)| event);
+        copy.waiting.lock().events.extend(events);
         copy.commit();
         copy
     }
@@ -48,42 +53,50 @@ impl HeldJournal {
     /// What another one has committed and saved: the disk after a kill.
     pub(crate) fn left_by(other: &Self) -> Arc<Self> {
         let copy = Self::copy_of(other);
-        let cursors = other.state.lock().cursors.clone();
-        copy.state.lock().cursors = cursors;
+        for group in other.committed.cursors().expect("in memory") {
+            let cursor = other.committed.load_cursor(&group).expect("in memory");
+            let cursor = cursor.expect("it is named");
+            copy.committed
+                .save_cursor(&group, &cursor)
+                .expect("in memory");
+        }
         copy
     }
 
     pub(crate) fn commit(&self) {
-        let committed = self.state.lock().events.len() as u64;
+        for event in self.waiting.lock().events.drain(..) {
+            self.committed.append(&event).expect("in memory");
+        }
+        let committed = self.committed.end();
         self.progress
             .send_modify(|progress| progress.committed = committed);
     }
 
     /// Events that wait for a commit.
     pub(crate) fn waiting(&self) -> usize {
-        self.state.lock().events.len() - self.end() as usize
+        self.waiting.lock().events.len()
     }
 
     /// The commit of what waits fails.
     pub(crate) fn fail(&self) {
-        let mut state = self.state.lock();
-        state.events.truncate(self.end() as usize);
-        state.failed_epochs += 1;
-        drop(state);
+        let mut waiting = self.waiting.lock();
+        waiting.events.clear();
+        waiting.failed_epochs += 1;
+        drop(waiting);
         self.progress.send_modify(|progress| progress.epoch += 1);
     }
 }
 
 impl Journal for HeldJournal {
     fn append(&self, event: &Event) -> Result<Ticket, JournalError> {
-        let mut state = self.state.lock();
-        if state.events.len() - self.end() as usize >= state.room {
+        let mut waiting = self.waiting.lock();
+        if waiting.events.len() >= waiting.room {
             return Err(JournalError::Full);
         }
-        state.events.push(event.clone());
+        waiting.events.push(event.clone());
         Ok(Ticket {
-            epoch: state.failed_epochs,
-            offset: state.events.len() as u64 - 1,
+            epoch: waiting.failed_epochs,
+            offset: self.committed.end() + waiting.events.len() as u64 - 1,
         })
     }
 
@@ -99,42 +112,39 @@ impl Journal for HeldJournal {
         self.progress.subscribe()
     }
 
-    fn read(&self, from: u64, _max_bytes: usize) -> Result<JournalRead, JournalError> {
-        let state = self.state.lock();
-        let committed = state.events[..self.end() as usize].iter().cloned();
-        Ok(JournalRead {
-            events: (0..).zip(committed).skip(from as usize).collect(),
-            next: self.end(),
-            ..JournalRead::default()
-        })
+    fn read(&self, from: u64, max_bytes: usize) -> Result<JournalRead, JournalError> {
+        self.committed.read(from, max_bytes)
     }
 
     fn offset_at(&self, unix_nano: u64) -> Result<u64, JournalError> {
-        let state = self.state.lock();
-        Ok(state
-            .events
-            .partition_point(|event| event.published_unix_nano() < unix_nano) as u64)
+        self.committed.offset_at(unix_nano)
     }
 
     fn load_cursor(&self, group: &str) -> Result<Option<Cursor>, JournalError> {
-        Ok(self.state.lock().cursors.get(group).cloned())
+        self.committed.load_cursor(group)
     }
 
     fn cursors(&self) -> Result<Vec<String>, JournalError> {
-        Ok(self.state.lock().cursors.keys().cloned().collect())
+        self.committed.cursors()
     }
 
     fn save_cursor(&self, group: &str, cursor: &Cursor) -> Result<(), JournalError> {
-        let mut state = self.state.lock();
-        state.cursors.insert(group.to_owned(), cursor.clone());
-        Ok(())
+        self.committed.save_cursor(group, cursor)
+    }
+
+    fn retain(&self, now_unix_nano: u64) {
+        self.committed.retain(now_unix_nano);
     }
 
     fn begin(&self) -> u64 {
-        0
+        self.committed.begin()
     }
 
     fn end(&self) -> u64 {
         self.progress.borrow().committed
+    }
+
+    fn storage(&self) -> Storage {
+        Storage::Disk
     }
 }

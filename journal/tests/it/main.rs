@@ -3,6 +3,7 @@
 mod appending;
 mod crash;
 mod damage;
+mod events;
 mod faults;
 mod model;
 mod opening;

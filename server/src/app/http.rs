@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
+use loom_core::Stream;
 use serde_json::{Value, json};
 
 use super::{Addresses, Parts, executions, metrics, verification};
@@ -40,8 +41,21 @@ async fn info(State(server): State<Server>) -> Json<Value> {
         "time_unix_nano": loom_telemetry::ids::now_unix_nano().to_string(),
         "started_at": humantime::format_rfc3339_millis(server.parts.started).to_string(),
         "agents_connected": server.parts.directory.len(),
+        "streams": server.parts.bus.streams().iter().map(|one| stream(one)).collect::<Vec<_>>(),
         "span_sinks": spans.sinks.iter().map(|sink| sink.name).collect::<Vec<_>>(),
     }))
+}
+
+fn stream(stream: &Stream) -> Value {
+    let journal = stream.journal();
+    json!({
+        "name": stream.name(),
+        "topics": stream.topics(),
+        // "memory" says that its events end with this server.
+        "storage": journal.storage(),
+        "begin": journal.begin(),
+        "end": journal.end(),
+    })
 }
 
 async fn agents(State(server): State<Server>) -> Json<Value> {

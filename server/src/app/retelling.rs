@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use loom_core::{Cursor, EventBus, Group, JournalError, Stream, Tracer, stand_in};
+use loom_core::{Cursor, EventBus, Group, JournalError, Storage, Stream, Tracer, stand_in};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -60,8 +60,17 @@ pub(super) fn finish(bus: &EventBus, untold: &Untold) {
     Marks::now(bus, untold).set(bus);
 }
 
+/// A stream in memory ends with the server: the next one has nothing to tell of it.
+fn is_durable(stream: &Stream) -> bool {
+    stream.journal().storage() == Storage::Disk
+}
+
+fn durable(bus: &EventBus) -> impl Iterator<Item = &Arc<Stream>> {
+    bus.streams().iter().filter(|stream| is_durable(stream))
+}
+
 async fn retell(bus: &EventBus, tracer: &Tracer) {
-    for stream in bus.streams() {
+    for stream in durable(bus) {
         match retell_stream(stream, tracer).await {
             Ok(0) => {}
             Ok(spans) => tracing::info!(
@@ -101,7 +110,7 @@ async fn marked(stream: &Stream) -> Result<u64, JournalError> {
     Ok(mark.map_or(0, |mark| mark.floor))
 }
 
-/// How far streams and groups have come.
+/// How far streams and groups have come that outlive the server.
 #[derive(Debug, Default)]
 struct Marks {
     streams: Vec<u64>,
@@ -110,11 +119,10 @@ struct Marks {
 
 impl Marks {
     fn now(bus: &EventBus, untold: &Untold) -> Self {
-        let streams = bus.streams().iter();
         let groups = bus.groups().into_iter();
-        let groups = groups.filter(|group| !untold.has(group));
+        let groups = groups.filter(|group| is_durable(group.stream()) && !untold.has(group));
         Self {
-            streams: streams.map(|stream| stream.journal().end()).collect(),
+            streams: durable(bus).map(|stream| stream.journal().end()).collect(),
             groups: groups
                 .map(|group| {
                     let progress = group.progress();
@@ -135,7 +143,7 @@ impl Marks {
     }
 
     fn set(&self, bus: &EventBus) {
-        for (stream, &floor) in bus.streams().iter().zip(&self.streams) {
+        for (stream, &floor) in durable(bus).zip(&self.streams) {
             let mark = Cursor {
                 floor,
                 ..Cursor::default()

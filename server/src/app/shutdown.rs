@@ -67,6 +67,7 @@ impl App {
         // Nobody handles anything any more: the next start goes on right here.
         let bus = parts.bus.clone();
         super::blocking(move || bus.save_groups()).await;
+        super::streams::say_what_ends(&parts.bus);
 
         // Then the server's own spans; the receivers stay open meanwhile, for those of the agents.
         let pipeline = parts.pipeline.clone();

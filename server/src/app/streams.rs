@@ -1,4 +1,5 @@
-//! The journals of the streams: opened before anything is published, told of what time releases, closed at last.
+//! The journals of the streams, on the disk or in memory: opened before anything is published, told of what time releases,
+//! closed at last.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom_core::group::dead_letter::DEAD_LETTERS;
-use loom_core::{Journal, Stream, StreamError};
+use loom_core::{EventBus, Journal, MemoryJournal, Storage, Stream, StreamError};
 use loom_journal::{EventLog, OpenError};
 use loom_telemetry::ids::now_unix_nano;
 use tempfile::TempDir;
@@ -22,7 +23,7 @@ const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 /// The journals, and where they are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Journals {
-    logs: Vec<Arc<EventLog>>,
+    journals: Vec<Arc<dyn Journal>>,
     /// Goes with the server.
     _temporary: Option<Arc<TempDir>>,
 }
@@ -68,16 +69,19 @@ impl Journals {
             let directory = tempfile::Builder::new().prefix("loom-").tempdir()?;
             temporary.insert(Arc::new(directory)).path().join("streams")
         };
-        let mut logs = Vec::new();
+        let mut journals = Vec::new();
         let mut streams = Vec::new();
         for (name, section) in &sections {
-            let log = open(name, section, &root.join(name), max_event)?;
-            let journal = Arc::clone(&log) as Arc<dyn Journal>;
-            streams.push(Stream::open(section.stream(name), journal)?);
-            logs.push(log);
+            let directory = root.join(name);
+            let journal: Arc<dyn Journal> = match section.storage {
+                Storage::Disk => Arc::new(on_disk(name, section, &directory, max_event)?),
+                Storage::Memory => Arc::new(in_memory(name, section, &directory)),
+            };
+            streams.push(Stream::open(section.stream(name), Arc::clone(&journal))?);
+            journals.push(journal);
         }
         let journals = Self {
-            logs,
+            journals,
             _temporary: temporary,
         };
         Ok((journals, streams))
@@ -88,10 +92,10 @@ impl Journals {
         let mut due = interval(RETENTION_INTERVAL);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while end.run_until_cancelled(due.tick()).await.is_some() {
-            let logs = self.logs.clone();
+            let journals = self.journals.clone();
             let retained = tokio::task::spawn_blocking(move || {
-                for journal in &logs {
-                    journal.log().retain(now_unix_nano());
+                for journal in &journals {
+                    journal.retain(now_unix_nano());
                 }
             });
             if retained.await.is_err() {
@@ -101,12 +105,28 @@ impl Journals {
     }
 }
 
-fn open(
+/// Says what ends with the server before it was handled. Nobody handles anything any more.
+pub(super) fn say_what_ends(bus: &EventBus) {
+    for group in bus.groups() {
+        let lag = group.books().lag;
+        let stream = group.stream();
+        if lag > 0 && stream.journal().storage() == Storage::Memory {
+            tracing::warn!(
+                group = group.name(),
+                stream = stream.name(),
+                lag,
+                "events that this group has not settled end with the server: their stream is in memory"
+            );
+        }
+    }
+}
+
+fn on_disk(
     name: &str,
     section: &StreamSection,
     directory: &Path,
     max_event: ByteSize,
-) -> Result<Arc<EventLog>, StreamsError> {
+) -> Result<EventLog, StreamsError> {
     let opened = EventLog::open(directory, section.log(max_event));
     let (journal, found) = opened.map_err(|source| StreamsError::Journal {
         stream: name.to_owned(),
@@ -132,5 +152,22 @@ fn open(
         events = found.next - journal.begin(),
         "stream open"
     );
-    Ok(Arc::new(journal))
+    Ok(journal)
+}
+
+fn in_memory(name: &str, section: &StreamSection, directory: &Path) -> MemoryJournal {
+    let config = section.memory();
+    if directory.exists() {
+        tracing::warn!(
+            stream = name,
+            directory = %directory.display(),
+            "this stream is kept in memory now; what it kept on the disk before is left there, and not read"
+        );
+    }
+    tracing::info!(
+        stream = name,
+        max_bytes = config.max_bytes,
+        "stream open in memory: it begins empty, and what it keeps ends with this server"
+    );
+    MemoryJournal::new(config)
 }

@@ -168,7 +168,12 @@ pub(super) fn banner(app: &App, terminal: &Terminal) -> String {
         || "in a temporary directory".to_owned(),
         |dir| dir.display().to_string(),
     );
-    [
+    let in_memory = app.streams_in_memory();
+    let kept_until_the_end = (!in_memory.is_empty()).then(|| {
+        let names = in_memory.join(", ");
+        format!("  streams   {names}: in memory, empty, and gone when this server ends")
+    });
+    let lines = [
         bold(concat!("loom ", env!("CARGO_PKG_VERSION"), " is ready")),
         format!("  agents    {}", bold(&at(addresses.bridge))),
         format!(
@@ -178,7 +183,8 @@ pub(super) fn banner(app: &App, terminal: &Terminal) -> String {
         ),
         format!("  traces    {http}/api/traces, {http}/trace/<id>, or `loom traces`"),
         format!("  kept      {data}"),
-        "  Ctrl-C stops it".to_owned(),
-    ]
-    .join("\n")
+    ];
+    let last = "  Ctrl-C stops it".to_owned();
+    let lines = lines.into_iter().chain(kept_until_the_end).chain([last]);
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
-use loom_core::StreamConfig;
 use loom_core::group::dead_letter::DEAD_LETTERS;
+use loom_core::{MemoryConfig, Storage, StreamConfig};
 use loom_journal::{LogConfig, SyncPolicy};
 use loom_proto::topic::{is_inbox, overlap, validate_pattern};
 use serde::Deserialize;
@@ -18,18 +18,18 @@ use super::{ByteSize, ConfigError, Period, wrong};
 pub struct StreamSection {
     /// Topics and patterns.
     pub topics: Vec<String>,
+    /// Where its events are kept.
+    #[serde(default)]
+    pub storage: Storage,
     /// Events older than this are released; 0 keeps all.
     #[serde(default = "a_week")]
     pub max_age: Period,
-    /// Beyond this size the oldest events are released; 0 keeps all.
-    #[serde(default = "some_gigabytes")]
-    pub max_size: ByteSize,
-    /// When a publish is acknowledged.
-    #[serde(default)]
-    pub sync: SyncChoice,
-    /// Size of the files.
-    #[serde(default = "a_file")]
-    pub segment: ByteSize,
+    /// Beyond this size the oldest events are released; 0 keeps all, which memory cannot. The default depends on the storage.
+    pub max_size: Option<ByteSize>,
+    /// When a publish is acknowledged. Only for the disk.
+    pub sync: Option<SyncChoice>,
+    /// Size of the files. Only for the disk.
+    pub segment: Option<ByteSize>,
     /// For how long the id of an event is remembered.
     #[serde(default = "two_minutes")]
     pub duplicate_window: Period,
@@ -49,16 +49,11 @@ pub enum SyncChoice {
     Never,
 }
 
+/// What a stream on the disk keeps where nothing is said.
+const SOME_GIGABYTES: ByteSize = ByteSize(8 << 30);
+
 fn a_week() -> Period {
     Period(Duration::from_secs(7 * 24 * 3600))
-}
-
-fn some_gigabytes() -> ByteSize {
-    ByteSize(8 << 30)
-}
-
-fn a_file() -> ByteSize {
-    ByteSize(LogConfig::default().segment_bytes)
 }
 
 fn two_minutes() -> Period {
@@ -107,10 +102,7 @@ pub(super) fn validate(streams: &BTreeMap<String, StreamSection>) -> Result<(), 
             let detail = "one stream keeps the dead letters of all groups: write \"dlq.>\", or leave them to the built-in one";
             return Err(wrong(key, detail));
         }
-        if !(1 << 20..=1 << 30).contains(&stream.segment.0) {
-            let key = format!("streams.{name}.segment");
-            return Err(wrong(key, "a file holds between 1MiB and 1GiB"));
-        }
+        stream.validate_storage(name)?;
     }
     no_topic_twice(streams)
 }
@@ -137,10 +129,11 @@ impl StreamSection {
     pub(crate) fn of_dead_letters() -> Self {
         Self {
             topics: vec![format!("{DEAD_LETTERS}.>")],
+            storage: Storage::Disk,
             max_age: a_week(),
-            max_size: some_gigabytes(),
-            sync: SyncChoice::default(),
-            segment: a_file(),
+            max_size: None,
+            sync: None,
+            segment: None,
             duplicate_window: two_minutes(),
             duplicate_ids: some_ids(),
         }
@@ -157,20 +150,67 @@ impl StreamSection {
         self.topics.iter().any(|topic| all.contains(topic))
     }
 
-    /// How its events are kept, when one of them has at most this size.
+    /// What is said must be possible where its events are kept.
+    fn validate_storage(&self, name: &str) -> Result<(), ConfigError> {
+        const LEAST: ByteSize = ByteSize(1 << 20);
+        let key = |setting: &str| format!("streams.{name}.{setting}");
+        match self.storage {
+            Storage::Disk => {
+                if !(1 << 20..=1 << 30).contains(&self.segment().0) {
+                    return Err(wrong(key("segment"), "a file holds between 1MiB and 1GiB"));
+                }
+            }
+            Storage::Memory => {
+                let given = [
+                    ("sync", self.sync.is_some()),
+                    ("segment", self.segment.is_some()),
+                ];
+                if let Some((setting, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+                    let detail = "a stream in memory writes nothing: leave this out, or write storage = \"disk\"";
+                    return Err(wrong(key(setting), detail));
+                }
+                if self.memory().max_bytes < LEAST.0 {
+                    let detail = format!("a stream in memory needs a limit of {LEAST} or more");
+                    return Err(wrong(key("max_size"), detail));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn segment(&self) -> ByteSize {
+        let default = ByteSize(LogConfig::default().segment_bytes);
+        self.segment.unwrap_or(default)
+    }
+
+    fn max_age(&self) -> Option<Duration> {
+        (!self.max_age.0.is_zero()).then_some(self.max_age.0)
+    }
+
+    /// How its events are kept in memory.
+    pub(crate) fn memory(&self) -> MemoryConfig {
+        let default = MemoryConfig::default();
+        MemoryConfig {
+            max_bytes: self.max_size.map_or(default.max_bytes, |size| size.0),
+            max_age: self.max_age(),
+        }
+    }
+
+    /// How its events are kept on the disk, when one of them has at most this size.
     pub(crate) fn log(&self, max_event: ByteSize) -> LogConfig {
         const EVENTS_THAT_WAIT: u64 = 4;
         let largest = max_event.0.saturating_mul(EVENTS_THAT_WAIT);
         let queue = largest.max(LogConfig::default().queue_bytes as u64);
+        let max_size = self.max_size.unwrap_or(SOME_GIGABYTES);
         LogConfig {
-            segment_bytes: self.segment.0,
+            segment_bytes: self.segment().0,
             queue_bytes: usize::try_from(queue).unwrap_or(usize::MAX),
-            sync: match self.sync {
+            sync: match self.sync.unwrap_or_default() {
                 SyncChoice::Always => SyncPolicy::Always,
                 SyncChoice::Never => SyncPolicy::Never,
             },
-            max_age: (!self.max_age.0.is_zero()).then_some(self.max_age.0),
-            max_bytes: (self.max_size.0 > 0).then_some(self.max_size.0),
+            max_age: self.max_age(),
+            max_bytes: (max_size.0 > 0).then_some(max_size.0),
         }
     }
 
