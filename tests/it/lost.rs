@@ -113,7 +113,7 @@ async fn an_agent_that_was_killed_over_an_event_is_told_dead_and_the_next_one_go
 #[tokio::test]
 async fn what_a_killed_server_had_not_handed_on_is_told_by_the_next_one() {
     let directory = tempfile::tempdir().expect("a directory");
-    // Nothing is handed on before the kill.
+    // Hardly anything is handed on before the kill: only what the marks ask for, once a second.
     let settings = format!("{STREAMS}[telemetry]\ninterval = \"10m\"\n");
     let server = TestServer::keeping(&settings, directory.path());
     publish(&server, &["order"; 500]).await;
@@ -122,5 +122,8 @@ async fn what_a_killed_server_had_not_handed_on_is_told_by_the_next_one() {
     let server = TestServer::keeping(STREAMS, directory.path());
     let report = is_whole(&server).await;
     assert_eq!(report.accepted, 500);
-    assert_eq!(report.stand_ins, 1000, "two for each publish");
+    assert!(
+        (1..=1000).contains(&report.stand_ins),
+        "at most two for each publish: {report:#?}"
+    );
 }
