@@ -1,6 +1,5 @@
 """Streams on a disk: a durable publish beside the disk's own sync, and how long a long journal takes to open."""
 
-import asyncio
 import json
 import os
 import shutil
@@ -14,47 +13,63 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from peers.adapters import HAVE_UVLOOP
 from peers.adapters.loom_bus import STREAM, binary, up
+from peers.bench import impossible
 from peers.machine import peak_mib
 from report import Figure, Report
 
 PUBLISHES = 2_000
 """Durable publishes of a run."""
-TOPIC = "bench.durable"
+PLAIN, KEPT = "plain.one", "bench.one"
+"""Topics without a stream and with one."""
 PAYLOAD = b"x" * 256
 
 
 def journal(report: Report, options: Namespace) -> None:
     program = Path(binary()).with_name("loom-bench")
-    missing = [path.name for path in (program, Path(binary())) if not path.exists()]
-    if missing:
-        report.note(f"journal: {' and '.join(missing)} not built (make bench builds them)")
+    if not program.exists():
+        report.note(f"journal: {program.name} is not built (make bench builds it)")
         return
+    if reason := impossible("loom-stream", "W1"):
+        report.note(reason)
+        return
+    # As in the other parts: nothing is sampled.
+    from loom import init_telemetry
+
+    init_telemetry(sampler="always_off")
     with tempfile.TemporaryDirectory(prefix="loom-bench-", dir=options.directory) as folder:
         command = [str(program), "durable", folder, "--runs", str(options.runs)]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         figures = [Figure(**json.loads(line)) for line in output.splitlines()]
         medians = [_from_python(folder) for _ in range(options.runs)]
-    figures.append(Figure.of("publish from Python, until it counts", "µs", "≤ 1.5 × fdatasync", medians))
+    for topic, name in ((PLAIN, "confirmed publish from Python, no stream"), (KEPT, "the same to a stream")):
+        goal = "≤ 1.5 × fdatasync" if topic == KEPT else "–"
+        figures.append(Figure.of(name, "µs", goal, [found[topic] for found in medians]))
     report.figures("One durable publish at a time, p50", figures)
     _recovery(report, options, program)
 
 
-def _from_python(folder: str) -> float:
-    """Microseconds, at the median, from `emit` in an agent until the disk has the event."""
+def _from_python(folder: str) -> dict[str, float]:
+    """Microseconds, at the median, from `emit` in an agent until it is confirmed, by topic."""
     from loom import Agent
 
-    async def publish(address: str) -> list[float]:
+    if HAVE_UVLOOP:
+        from uvloop import run
+    else:
+        from asyncio import run
+
+    async def publish(address: str, topic: str) -> float:
         times = []
         async with Agent("bench-publisher", address=address) as agent:
             for _ in range(PUBLISHES):
                 begin = time.perf_counter()
-                await agent.emit(TOPIC, PAYLOAD, confirm=True)
+                await agent.emit(topic, payload=PAYLOAD, confirm=True)
                 times.append((time.perf_counter() - begin) * 1e6)
-        return times
+        return statistics.median(times)
 
     with tempfile.TemporaryDirectory(dir=folder) as data, _server(data, STREAM) as (_, addresses):
-        return statistics.median(asyncio.run(publish(addresses["bridge"])))
+        return {topic: run(publish(addresses["bridge"], topic)) for topic in (PLAIN, KEPT)}
 
 
 def _recovery(report: Report, options: Namespace, program: Path) -> None:

@@ -333,11 +333,13 @@ impl Outbox {
         if writable {
             state.somebody_waits = false;
         }
-        // What somebody waits for may have been behind the window when the server was asked last.
-        state.ask |= !state.confirms.is_empty()
-            || state.somebody_waits
-            // The server answers for the disk by itself; asking after each answer without news would be a busy wait.
-            || (state.settled > before && state.outcomes.has_unready(state.settled));
+        // What somebody waits for may have been behind the window when the server was asked last. An answer without news
+        // says that the disk is waited for: the server answers for that by itself, and asking again would be a busy wait.
+        let has_news = state.settled > before;
+        state.ask |= has_news
+            && (!state.confirms.is_empty()
+                || state.somebody_waits
+                || state.outcomes.has_unready(state.settled));
         // Batches may wait for the window rather than for events.
         let has_work = state.ask || state.has_sendable() || state.outcomes.has_ready(state.settled);
         let waker = has_work.then(|| state.take_waker()).flatten();

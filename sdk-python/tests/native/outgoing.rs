@@ -168,6 +168,32 @@ fn confirmations_are_told_when_their_event_is_settled() {
 }
 
 #[test]
+fn an_answer_without_news_is_no_reason_to_ask_again() {
+    let outbox = Outbox::new(BYTES);
+    let stream = open(&outbox, 10);
+    for number in 1..=2_u64 {
+        let taken = outbox.publish(&event(&u128::from(number).to_be_bytes()), true);
+        assert_eq!(taken, Publish::Taken(number));
+    }
+    let asks = || {
+        let mut asks = 0;
+        while let Poll::Ready(Some(frame)) = poll(&outbox, stream) {
+            asks += usize::from(decode(&frame).ack_now);
+        }
+        asks
+    };
+    assert_eq!(asks(), 1);
+    outbox.acknowledged(0);
+    assert_eq!(asks(), 0, "the disk has neither");
+    outbox.acknowledged(1);
+    assert_eq!(asks(), 1, "the first is there, the second is not");
+    outbox.acknowledged(1);
+    assert_eq!(asks(), 0);
+    outbox.acknowledged(2);
+    assert_eq!(asks(), 0, "nobody waits");
+}
+
+#[test]
 fn batches_are_bounded() {
     let outbox = Outbox::new(64 * BATCH_BYTES);
     let payload = vec![7; 1000];
