@@ -10,6 +10,7 @@ import os
 import select
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,11 @@ class Client(Adapter):
         return found
 
     def _get(self, route: str) -> Any:
-        with urllib.request.urlopen(f"http://{self.http}/api/v1/{route}", timeout=300) as reply:
-            return json.load(reply)
+        try:
+            with urllib.request.urlopen(f"http://{self.http}/api/v1/{route}", timeout=300) as reply:
+                return json.load(reply)
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(f"{route}: {error.read().decode()}") from error
 
     async def publisher(self, topic: str, source: Source) -> None:
         from loom import Agent

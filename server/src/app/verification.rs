@@ -7,16 +7,14 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
 use loom_core::{Cursor, EventBus, Group, Stream};
 use loom_proto::topic;
 use loom_telemetry::ids::now_unix_nano;
+use loom_trace::api::{LoomProblem, Problem};
 use loom_trace::model::{SpanId, TraceId};
 use loom_trace::verify::{self, Accepted, Books, Report};
+use loom_trace::{FlushError, TraceStore};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::Parts;
 
@@ -49,25 +47,12 @@ pub(super) struct Parameters {
 pub(super) async fn route(
     State(parts): State<Parts>,
     parameters: Result<Query<Parameters>, QueryRejection>,
-) -> Response {
-    let parameters = match parameters {
-        Ok(Query(parameters)) => parameters,
-        Err(error) => return problem(StatusCode::BAD_REQUEST, &error.body_text()),
-    };
-    match run(&parts, &parameters).await {
-        Ok(report) => Json(report).into_response(),
-        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error),
-    }
+) -> Result<Json<Report>, LoomProblem> {
+    let Query(parameters) = parameters.map_err(|error| Problem::bad_request(error.body_text()))?;
+    Ok(Json(run(&parts, &parameters).await?))
 }
 
-/// An error as RFC 9457 has it.
-fn problem(status: StatusCode, detail: &str) -> Response {
-    let body = json!({ "title": "not verified", "status": status.as_u16(), "detail": detail });
-    let kind = [(CONTENT_TYPE, "application/problem+json")];
-    (status, kind, body.to_string()).into_response()
-}
-
-async fn run(parts: &Parts, parameters: &Parameters) -> Result<Report, String> {
+async fn run(parts: &Parts, parameters: &Parameters) -> Result<Report, Problem> {
     let now = now_unix_nano();
     let before = |ms: u64| now.saturating_sub(ms.saturating_mul(1_000_000));
     let options = verify::Options {
@@ -81,16 +66,25 @@ async fn run(parts: &Parts, parameters: &Parameters) -> Result<Report, String> {
     // What was recorded before this moment is to be found in the store.
     let pipeline = parts.pipeline.clone();
     super::blocking(move || pipeline.drain(Instant::now() + FLUSH_PATIENCE)).await;
-    let flushed = parts.store.flush(FLUSH_PATIENCE).await;
-    flushed.map_err(|error| error.to_string())?;
+    flush(&parts.store).await?;
 
     let books = StreamBooks::new(&parts.bus, &options);
     let books = options
         .trace
         .is_none()
         .then(|| Box::new(books) as Box<dyn Books>);
-    let report = verify::verify(&parts.store, &options, books).await;
-    report.map_err(|error| error.to_string())
+    Ok(verify::verify(&parts.store, &options, books).await?)
+}
+
+/// After a flood there is much to index: it is waited for while it becomes less.
+async fn flush(store: &TraceStore) -> Result<(), FlushError> {
+    let mut lag = u64::MAX;
+    loop {
+        match store.flush(FLUSH_PATIENCE).await {
+            Err(error) if error.lag < lag => lag = error.lag,
+            done => return done,
+        }
+    }
 }
 
 /// The events that streams have kept, and the groups that have settled them.

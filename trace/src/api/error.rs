@@ -5,7 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::error::QueryError;
+use crate::error::{FlushError, QueryError};
+use crate::verify::VerifyError;
 
 /// Why a request has no answer.
 #[derive(Debug)]
@@ -61,6 +62,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
+    /// It cannot be answered now: 503.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    }
+
     pub(super) fn misdirected(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", detail)
     }
@@ -96,17 +102,36 @@ impl Problem {
     }
 }
 
+impl From<FlushError> for Problem {
+    fn from(error: FlushError) -> Self {
+        Self::unavailable(error.to_string())
+    }
+}
+
+impl From<VerifyError> for Problem {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Query(error) => error.into(),
+            VerifyError::Books(_) => {
+                // As below.
+                tracing::error!(%error, "traces cannot be verified");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "a stream cannot be read, see the server's log",
+                )
+            }
+        }
+    }
+}
+
 impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Timeout(_) => {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", error.to_string())
             }
-            QueryError::Cancelled => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                error.to_string(),
-            ),
+            QueryError::Cancelled => Self::unavailable(error.to_string()),
             QueryError::Store(error) => {
                 // Paths and SQL are for the log, not for whoever asks.
                 tracing::error!(%error, "query failed");
