@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Finding, FindingKind};
@@ -22,7 +23,9 @@ use crate::query::Query;
 use crate::trace_store::TraceStore;
 
 /// Traces that are read at once.
-const STEP: i64 = 10_000;
+const STEP: u32 = 5_000;
+/// Steps that are under way at once: others have queries too.
+const AT_ONCE: usize = 2;
 
 /// What to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,12 +198,14 @@ struct Deliveries {
 impl Verdict {
     async fn stored(&mut self, query: &Query) -> Result<(), VerifyError> {
         let options = Arc::clone(&self.options);
-        let (mut next, end) = query.read(move |conn| scan::range(conn, &options)).await?;
-        while next < end {
-            let step = next..end.min(next + STEP);
-            next = step.end;
-            let traces = query.read(move |conn| scan::traces(conn, step)).await?;
-            for (trace_id, spans) in traces {
+        let (begin, end) = query.read(move |conn| scan::range(conn, &options)).await?;
+        let steps = (begin..end).step_by(STEP as usize).map(|first| {
+            let step = first..end.min(first + i64::from(STEP));
+            query.read(move |conn| scan::traces(conn, step))
+        });
+        let mut steps = stream::iter(steps).buffered(AT_ONCE);
+        while let Some(traces) = steps.next().await {
+            for (trace_id, spans) in traces? {
                 self.judge(trace_id, &spans);
             }
         }
@@ -239,19 +244,20 @@ impl Verdict {
         }
     }
 
-    async fn accepted(
-        &mut self,
-        query: &Query,
-        mut books: Box<dyn Books>,
-    ) -> Result<(), VerifyError> {
+    async fn accepted(&mut self, query: &Query, books: Box<dyn Books>) -> Result<(), VerifyError> {
+        let read =
+            |mut books: Box<dyn Books>| tokio::task::spawn_blocking(move || (books.next(), books));
+        let mut reading = read(books);
         loop {
-            let read = tokio::task::spawn_blocking(move || (books.next(), books)).await;
-            let (step, rest) = read.map_err(|error| VerifyError::Books(error.to_string()))?;
-            books = rest;
+            let (step, books) = reading
+                .await
+                .map_err(|error| VerifyError::Books(error.to_string()))?;
             let step = step.map_err(VerifyError::Books)?;
             if step.is_empty() {
                 return Ok(());
             }
+            // The next step is read while this one is looked for.
+            reading = read(books);
             self.report.accepted += step.len() as u64;
             for (trace_id, finding) in query.read(move |conn| scan::missing(conn, &step)).await? {
                 self.report.add(trace_id, finding, self.options.samples);

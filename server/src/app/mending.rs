@@ -30,9 +30,9 @@ mod progress;
 /// Spans so old are looked at, where nothing younger is known to be mended.
 const LOOK_BACK: Duration = Duration::from_secs(600);
 /// Spans that are looked at by one query, the youngest first.
-const PAGE: usize = 10_000;
+const PAGE: usize = 2_000;
 /// Queries for one agent: what lies still further back was told long ago.
-const PAGES: usize = 100;
+const PAGES: usize = 500;
 /// How long the store may take to index what it has accepted.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 

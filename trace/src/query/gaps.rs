@@ -224,6 +224,8 @@ struct Around<'c> {
     again: rusqlite::CachedStatement<'c>,
     handled: rusqlite::CachedStatement<'c>,
     agent: &'c str,
+    /// Of the events that it gets, as JSON.
+    topics: String,
 }
 
 impl<'c> Around<'c> {
@@ -253,14 +255,19 @@ impl<'c> Around<'c> {
         );
         // What an attempt before has emitted is no event for this agent: its topic is none of those that it gets.
         let handled = format!(
-            "WITH latest AS (SELECT name, attributes FROM spans WHERE agent_id = ?5 ORDER BY start_ns DESC LIMIT {LATEST}),
-                  topics AS (SELECT attributes ->> '$.{1}' FROM latest WHERE name = ?6)
-             SELECT span_id, attributes ->> '$.{0}', attributes ->> '$.{1}', start_ns FROM spans
+            "SELECT span_id, attributes ->> '$.{0}', attributes ->> '$.{1}', start_ns FROM spans
              WHERE trace = ?1 AND name = ?2 AND start_ns <= ?3 AND attributes ->> '$.{0}' IS NOT ?4
-             ORDER BY attributes ->> '$.{1}' IN topics DESC, start_ns DESC LIMIT 1",
+             ORDER BY attributes ->> '$.{1}' IN (SELECT value FROM json_each(?5)) DESC, start_ns DESC LIMIT 1",
             attribute::EVENT_ID,
             attribute::TOPIC
         );
+        let topics = format!(
+            "SELECT json_group_array(DISTINCT attributes ->> '$.{}') FROM
+             (SELECT name, attributes FROM spans WHERE agent_id = ?1 ORDER BY start_ns DESC LIMIT {LATEST})
+             WHERE name = ?2",
+            attribute::TOPIC
+        );
+        let topics = conn.query_row(&topics, (agent, name::BRIDGE_FORWARD), |row| row.get(0))?;
         Ok(Self {
             is_there: conn
                 .prepare_cached("SELECT 1 FROM spans WHERE trace = ?1 AND span_id = ?2")?,
@@ -273,6 +280,7 @@ impl<'c> Around<'c> {
             handled: conn.prepare_cached(&handled)?,
             about: conn.prepare_cached(&about)?,
             agent,
+            topics,
         })
     }
 
@@ -347,8 +355,7 @@ impl Around<'_> {
             name::BUS_PUBLISH,
             signed(span.gap.start_ns),
             &span.gap.event_id,
-            self.agent,
-            name::BRIDGE_FORWARD,
+            &self.topics,
         );
         let handled = self.handled.query_row(before, |row| {
             let publish: Vec<u8> = row.get(0)?;
