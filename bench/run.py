@@ -65,6 +65,7 @@ ROWS = (
     Row("limit: TCP relay, batches", "tcp-py-batched"),
 )
 COLUMNS = {
+    "W0": "W0 publishes/s",
     "W1": "W1 events/s",
     "W2": "W2 p50 / p99 µs",
     "W3": "W3 events/s",

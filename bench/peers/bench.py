@@ -1,5 +1,6 @@
 """One measurement as one JSON line: `python -m peers.bench --system nats --workload W1`.
 
+W0  publish     publisher → broker, until all is settled; nobody listens
 W1  throughput  publisher → broker → subscriber
 W2  latency     the same, paced at --rate
 W3  pipeline    sensor → processor (× 1.5) → output, three processes, as fast as it goes
@@ -18,10 +19,12 @@ from dataclasses import replace
 from typing import Any
 
 from .adapters import Adapter
-from .measure import Plan, memory, throughput
+from .measure import Plan, memory, publishing, throughput
 from .systems import SYSTEMS, load_adapter
 
-WORKLOADS = ("W1", "W2", "W3", "W3L", "W4", "W5-W1", "W5-W3", "W6")
+WORKLOADS = ("W0", "W1", "W2", "W3", "W3L", "W4", "W5-W1", "W5-W3", "W6")
+RUNS = {"W0": publishing, "W6": memory}
+"""Workloads with a course of their own."""
 QUIET_CORES = 0.10
 """Others on the machine may use this much; a run beside more is made again."""
 SPARE_RUNS = 10
@@ -44,7 +47,7 @@ def measure(plan: Plan, runs: int, quiet: float = QUIET_CORES) -> dict[str, Any]
     results: list[dict[str, Any]] = []
     spare = SPARE_RUNS
     while len(results) < runs:
-        result = memory(plan) if plan.workload == "W6" else throughput(plan)
+        result = RUNS.get(plan.workload, throughput)(plan)
         if result.get("foreign_cores", 0.0) > quiet and spare:
             spare -= 1
             time.sleep(2)

@@ -164,6 +164,22 @@ def throughput(plan: Plan) -> dict[str, Any]:
         return result | run.adapter.report()
 
 
+def publishing(plan: Plan) -> dict[str, Any]:
+    """W0: events through one publisher, until the system has settled the last of them."""
+    with Run(plan) as run:
+        publisher = run.start(run.spec())
+        publisher.send("WARM")
+        publisher.wait("WARMED", PATIENCE)
+        noise = Noise(run.processes())
+        publisher.send("GO")
+        published = publisher.wait("DONE", LIMIT)
+        return {
+            "events_per_s": round(plan.events / published["wall_s"]),
+            "foreign_cores": round(noise.cores(), 3),
+            "cpu_us_per_event": {"publisher": round(published["cpu_s"] / plan.events * 1e6, 2)},
+        }
+
+
 def _collect(subscribers: list[Role]) -> list[list[dict[str, Any]]]:
     """The results of all subscriber processes; when nothing arrives any more they are asked for what they have."""
     results: dict[int, list[dict[str, Any]]] = {}
