@@ -214,6 +214,11 @@ impl Event {
         self.trace
     }
 
+    /// The same where the trace is recorded.
+    pub fn sampled_trace(&self) -> Option<TraceContext> {
+        self.trace.filter(|trace| trace.flags.is_sampled())
+    }
+
     /// Stamps the event with the context of the span that handles it now.
     pub fn set_trace(&mut self, trace: Option<TraceContext>) {
         self.trace = trace;

@@ -60,9 +60,13 @@ impl Tracer {
         }
     }
 
-    /// Records a span that was not begun here: one that stands in the place of a lost one.
-    pub fn record(&self, span: SpanRecord) {
+    /// Records a span that was not begun here: one that stands in the place of a lost one. Waits for [room](Self::room).
+    ///
+    /// # Cancel safety
+    /// Dropping the future before it is ready drops the span.
+    pub async fn record(&self, span: SpanRecord) {
         if let Some(recorder) = &self.recorder {
+            recorder.room().await;
             recorder.record(span);
         }
     }

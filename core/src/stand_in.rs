@@ -22,7 +22,7 @@ use crate::event::{Came, Event};
 /// Only the moment at which the bus took the event is known, so each begins and ends then.
 pub fn of_publish(event: &Event) -> impl Iterator<Item = SpanRecord> {
     let lineage = event.lineage();
-    let bus = event.trace().filter(|trace| trace.flags.is_sampled());
+    let bus = event.sampled_trace();
     let bus = bus.map(|context| {
         let operation = MessageOperation::BusPublish { matched: 0 };
         let of_bus = span(context, lineage.parent, event, operation, None);

@@ -69,14 +69,7 @@ fn is_forward(span: &SpanRecord) -> bool {
 
 /// The dead letter that comes next.
 async fn letter(shop: &Shop) -> v1::Event {
-    timeout(PATIENCE, async {
-        while shop.dead.waiting() == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .expect("its letter is written");
-    shop.dead.commit();
+    shop.letter_is_kept().await;
     let last = shop.dead.end() - 1;
     let read = shop.dead.read(last, usize::MAX).expect("read");
     read.events[0].1.decode().expect("valid")

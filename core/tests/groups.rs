@@ -151,14 +151,7 @@ async fn a_rejected_event_is_not_tried_again() {
     worker.settle(&attempt, Verdict::Reject);
     worker.settle(&attempt, Verdict::Ack);
     assert_eq!(shop.bus.groups()[0].books().stale, 1);
-    timeout(PATIENCE, async {
-        while shop.dead.waiting() == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .expect("its letter is written");
-    shop.dead.commit();
+    shop.letter_is_kept().await;
     shop.order("orders.new", "", "good").await;
     assert_eq!(text(&worker.takes_one().await), "good");
 }

@@ -193,8 +193,7 @@ async fn read(group: &Arc<Group>, bus: &EventBus, from: u64) -> bool {
 /// these were bounded.
 async fn tell(tracer: Tracer, untold: Vec<SpanRecord>) {
     for span in untold {
-        tracer.room().await;
-        tracer.record(span);
+        tracer.record(span).await;
     }
 }
 

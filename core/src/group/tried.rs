@@ -23,7 +23,7 @@ impl Group {
     /// The last attempt of an event before the group was loaded, as a stand-in: its span may have been lost with the server, and
     /// what comes next stands below it or links to it. None where the attempt was not recorded.
     pub(super) fn last_attempt(&self, event: &Event, tried: &Tried) -> Option<SpanRecord> {
-        let trace = event.trace().filter(|trace| trace.flags.is_sampled())?;
+        let trace = event.sampled_trace()?;
         let span = tried.span.is_valid().then_some(tried.span)?;
         let previous = tried.failed.iter().rev();
         let mut previous = previous.filter(|failed| failed.number < tried.attempts);

@@ -89,6 +89,18 @@ impl Shop {
             .expect("committed");
     }
 
+    /// Waits for a dead letter, and keeps it.
+    pub(crate) async fn letter_is_kept(&self) {
+        timeout(PATIENCE, async {
+            while self.dead.waiting() == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .expect("its letter is written");
+        self.dead.commit();
+    }
+
     pub(crate) fn worker_in(&self, group: &str, pattern: &str) -> Result<Worker, SubscribeError> {
         let wanted = Acknowledged {
             group: group.to_owned(),

@@ -66,6 +66,11 @@ impl LostDeliveries {
         self.untold.clone()
     }
 
+    /// Whether nothing is left to be told.
+    pub(super) fn is_told(&self) -> bool {
+        self.groups.is_empty()
+    }
+
     /// Tells again what is not in the store, of the groups that somebody has joined: without a member nobody knows what a group
     /// wants.
     pub(super) async fn tell(&mut self, bus: &EventBus, store: &TraceStore, tracer: &Tracer) {
@@ -163,7 +168,7 @@ impl Since {
             next = read.next;
             for (offset, event) in read.events {
                 let is_new = self.settled.has_settled(offset) && !self.marked.has_settled(offset);
-                let Some(trace) = event.trace().filter(|trace| trace.flags.is_sampled()) else {
+                let Some(trace) = event.sampled_trace() else {
                     continue;
                 };
                 let ids = TraceId::from_bytes(&trace.trace_id.0)
@@ -179,13 +184,9 @@ impl Since {
                 if query.is_delivered(trace_id, publish, name).await? {
                     continue;
                 }
-                tracer.room().await;
-                tracer.record(stand_in::of_delivery(
-                    &event,
-                    trace,
-                    group.pattern(),
-                    group.name(),
-                ));
+                let pattern = group.pattern();
+                let delivery = stand_in::of_delivery(&event, trace, pattern, group.name());
+                tracer.record(delivery).await;
                 told += 1;
             }
         }

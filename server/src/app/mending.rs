@@ -81,15 +81,38 @@ impl Mending {
     }
 
     async fn look(&mut self) -> Result<(), String> {
+        let now = now_unix_nano();
+        let due = self.due(now).await?;
+        // Right after a start nobody has had the time to tell of a delivery.
+        let is_first = !std::mem::replace(&mut self.has_looked, true);
+        let has_deliveries = !is_first && !self.deliveries.is_told();
+        if due.is_empty() && !has_deliveries {
+            return Ok(());
+        }
         let flushed = self.store.flush(FLUSH_PATIENCE).await;
         flushed.map_err(|error| error.to_string())?;
-        if std::mem::replace(&mut self.has_looked, true) {
+        if has_deliveries {
             let Self {
                 bus, store, tracer, ..
             } = self;
             self.deliveries.tell(bus, store, tracer).await;
         }
-        let now = now_unix_nano();
+        for agent in due {
+            let Some(progress) = self.agents.get(&agent) else {
+                continue;
+            };
+            let look = self.mend(&agent, progress, now).await;
+            match (look, self.agents.get_mut(&agent)) {
+                (Ok(look), Some(progress)) => progress.looked(&look),
+                (Ok(_), None) => {}
+                (Err(error), _) => tracing::warn!(error, agent, "a lost agent cannot be mended"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The agents that are to be looked at now.
+    async fn due(&mut self, now: u64) -> Result<Vec<String>, String> {
         let connected: HashMap<String, u64> = self
             .directory
             .list()
@@ -98,31 +121,23 @@ impl Mending {
             .collect();
         let horizon = now.saturating_sub(nanos(LOOK_BACK));
         let recent = self.store.query().agents(horizon..now).await;
-        let recent: BTreeSet<String> = recent
-            .map_err(|error| error.to_string())?
-            .into_iter()
-            .collect();
+        let recent = recent.map_err(|error| error.to_string())?;
         for agent in &recent {
-            if !self.agents.contains_key(agent) {
-                self.agents.insert(agent.clone(), Progress::since(horizon));
-            }
+            let progress = self.agents.entry(agent.clone());
+            progress.or_insert_with(|| Progress::since(horizon));
         }
-        let mut agents = std::mem::take(&mut self.agents);
         // Who has left long ago is forgotten.
-        agents.retain(|agent, progress| {
+        let recent: BTreeSet<String> = recent.into_iter().collect();
+        self.agents.retain(|agent, progress| {
             progress.note(connected.get(agent).copied(), now);
             !progress.is_over() || recent.contains(agent)
         });
-        for (agent, progress) in &mut agents {
-            if progress.is_due(now, nanos(self.grace)) {
-                match self.mend(agent, progress, now).await {
-                    Ok(look) => progress.looked(&look),
-                    Err(error) => tracing::warn!(error, agent, "a lost agent cannot be mended"),
-                }
-            }
-        }
-        self.agents = agents;
-        Ok(())
+        let grace = nanos(self.grace);
+        let due = self
+            .agents
+            .iter()
+            .filter(|(_, progress)| progress.is_due(now, grace));
+        Ok(due.map(|(agent, _)| agent.clone()).collect())
     }
 
     async fn mend(&self, agent: &str, progress: &Progress, now: u64) -> Result<Look, String> {
@@ -155,8 +170,7 @@ impl Mending {
             );
         }
         for span in spans {
-            self.tracer.room().await;
-            self.tracer.record(span);
+            self.tracer.record(span).await;
         }
         Ok(look)
     }

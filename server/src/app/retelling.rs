@@ -95,8 +95,7 @@ async fn retell_stream(stream: &Stream, tracer: &Tracer) -> Result<u64, JournalE
         next = read.next;
         for (_, event) in &read.events {
             for span in stand_in::of_publish(event) {
-                tracer.room().await;
-                tracer.record(span);
+                tracer.record(span).await;
                 told += 1;
             }
         }

@@ -143,7 +143,7 @@ impl Books for StreamBooks {
             let accepted: Vec<_> = events
                 .filter(|(_, event)| event.published_unix_nano() <= self.until_ns)
                 .filter_map(|(offset, event)| {
-                    let trace = event.trace().filter(|trace| trace.flags.is_sampled())?;
+                    let trace = event.sampled_trace()?;
                     Some(Accepted {
                         trace_id: TraceId::from_bytes(&trace.trace_id.0)?,
                         span_id: SpanId::from_bytes(&trace.span_id.0)?,

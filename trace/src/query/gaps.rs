@@ -174,12 +174,7 @@ pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
         }
     }
     // A process that was killed too early to tell anything is known by the next one of its agent.
-    gaps.is_telling |= conn
-        .prepare_cached(&format!(
-            "SELECT 1 FROM (SELECT name FROM spans WHERE agent_id = ?1 ORDER BY start_ns DESC LIMIT {LATEST})
-             WHERE name = ?2",
-        ))?
-        .exists((&lost.agent, name::ON_EVENT))?;
+    gaps.is_telling = gaps.is_telling || has_told(conn, &lost.agent)?;
     // Spans that began at the same time as the last one are looked at again, unless that would be for ever.
     let next = oldest.saturating_add(1).min(end.saturating_sub(1));
     gaps.next_end_ns = (looked_at == lost.limit && next > start).then_some(next);
@@ -224,8 +219,9 @@ struct Around<'c> {
     again: rusqlite::CachedStatement<'c>,
     handled: rusqlite::CachedStatement<'c>,
     agent: &'c str,
-    /// Of the events that it gets, as JSON.
-    topics: String,
+    conn: &'c Connection,
+    /// Of the events that it gets, as JSON; `None` before somebody has asked.
+    topics: Option<String>,
 }
 
 impl<'c> Around<'c> {
@@ -261,13 +257,6 @@ impl<'c> Around<'c> {
             attribute::EVENT_ID,
             attribute::TOPIC
         );
-        let topics = format!(
-            "SELECT json_group_array(DISTINCT attributes ->> '$.{}') FROM
-             (SELECT name, attributes FROM spans WHERE agent_id = ?1 ORDER BY start_ns DESC LIMIT {LATEST})
-             WHERE name = ?2",
-            attribute::TOPIC
-        );
-        let topics = conn.query_row(&topics, (agent, name::BRIDGE_FORWARD), |row| row.get(0))?;
         Ok(Self {
             is_there: conn
                 .prepare_cached("SELECT 1 FROM spans WHERE trace = ?1 AND span_id = ?2")?,
@@ -280,7 +269,8 @@ impl<'c> Around<'c> {
             handled: conn.prepare_cached(&handled)?,
             about: conn.prepare_cached(&about)?,
             agent,
-            topics,
+            conn,
+            topics: None,
         })
     }
 
@@ -350,12 +340,17 @@ impl Around<'_> {
 
     /// The gap above the first thing that an agent did in a trace.
     fn handling(&mut self, span: Seen, missing: SpanId) -> Result<Gap, StoreError> {
+        let topics = match self.topics.take() {
+            Some(topics) => topics,
+            None => topics(self.conn, self.agent)?,
+        };
+        let topics = self.topics.insert(topics);
         let before = (
             span.trace,
             name::BUS_PUBLISH,
             signed(span.gap.start_ns),
             &span.gap.event_id,
-            &self.topics,
+            &*topics,
         );
         let handled = self.handled.query_row(before, |row| {
             let publish: Vec<u8> = row.get(0)?;
@@ -403,6 +398,26 @@ impl Around<'_> {
             End::LastTried
         })
     }
+}
+
+/// Whether an agent has told of a handler lately.
+fn has_told(conn: &Connection, agent: &str) -> Result<bool, StoreError> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT 1 FROM (SELECT name FROM spans WHERE agent_id = ?1 ORDER BY start_ns DESC LIMIT {LATEST})
+         WHERE name = ?2",
+    ))?;
+    Ok(statement.exists((agent, name::ON_EVENT))?)
+}
+
+/// Topics of the events that an agent gets, as JSON.
+fn topics(conn: &Connection, agent: &str) -> Result<String, StoreError> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT json_group_array(DISTINCT attributes ->> '$.{}') FROM
+         (SELECT name, attributes FROM spans WHERE agent_id = ?1 ORDER BY start_ns DESC LIMIT {LATEST})
+         WHERE name = ?2",
+        attribute::TOPIC
+    ))?;
+    Ok(statement.query_row((agent, name::BRIDGE_FORWARD), |row| row.get(0))?)
 }
 
 fn one(
