@@ -54,6 +54,8 @@ names! {
         ON_ACTION = "agent.on_action";
         /// A handler uses a tool; the name of the tool follows, as the GenAI convention has it.
         EXECUTE_TOOL = "execute_tool";
+        /// A run of a workflow; the name of the workflow follows, as the GenAI convention has it.
+        INVOKE_WORKFLOW = "invoke_workflow";
     }
 }
 
@@ -92,6 +94,12 @@ names! {
         THREAD_ID = "thread_id";
         /// Joins a reply to its request.
         CORRELATION_ID = "correlation_id";
+        /// Phase of a handler that the span is.
+        PHASE = "loom.phase";
+        /// What a handler's time in one phase is called: this, the phase's name and `_ms`; milliseconds, all its runs together.
+        PHASE_MS_PREFIX = "loom.phase.";
+        /// Time from the call of a model to the first part of its answer, in milliseconds.
+        TTFT_MS = "loom.llm.ttft_ms";
         /// Always `loom`.
         MESSAGING_SYSTEM = "messaging.system";
         /// Topic of the event, as the convention names it.
@@ -142,6 +150,8 @@ names! {
         GEN_AI_AGENT_ID = "gen_ai.agent.id";
         /// Agent's name, as the GenAI convention names it.
         GEN_AI_AGENT_NAME = "gen_ai.agent.name";
+        /// Workflow's name, as the GenAI convention has it.
+        GEN_AI_WORKFLOW_NAME = "gen_ai.workflow.name";
         /// Capability or tool, as the GenAI convention names it.
         GEN_AI_TOOL_NAME = "gen_ai.tool.name";
         /// Arguments of a tool as JSON; only where contents are captured.
