@@ -54,6 +54,8 @@ names! {
         ON_ACTION = "agent.on_action";
         /// A handler uses a tool; the name of the tool follows, as the GenAI convention has it.
         EXECUTE_TOOL = "execute_tool";
+        /// The root of a run; the name of the workflow follows, as the GenAI convention has it.
+        INVOKE_WORKFLOW = "invoke_workflow";
     }
 }
 
@@ -136,28 +138,60 @@ names! {
         THOUGHT_SIZE = "loom.thought.size";
         /// True on a span that the runtime wrote in the place of one that was lost with its process.
         STAND_IN = "loom.stand_in";
-        /// `invoke_agent` on handlers, `execute_tool` on capability calls and tools.
+        /// Phase of a handler's work that a span covers, which is also the span's name.
+        PHASE = "loom.phase";
+        /// How long a phase of a handler took, in milliseconds: its name and `_ms` follow (spans of handlers).
+        PHASE_MS_PREFIX = "loom.phase.";
+        /// Time from a request to a model until the first token of its answer, in milliseconds, as the SDK measured it.
+        TTFT_MS = "loom.llm.ttft_ms";
+        /// `invoke_workflow` on runs, `invoke_agent` on handlers, `execute_tool` on capability calls and tools.
         GEN_AI_OPERATION_NAME = "gen_ai.operation.name";
         /// Agent, as the GenAI convention names it.
         GEN_AI_AGENT_ID = "gen_ai.agent.id";
         /// Agent's name, as the GenAI convention names it.
         GEN_AI_AGENT_NAME = "gen_ai.agent.name";
+        /// Workflow's name, as the GenAI convention names it.
+        GEN_AI_WORKFLOW_NAME = "gen_ai.workflow.name";
         /// Capability or tool, as the GenAI convention names it.
         GEN_AI_TOOL_NAME = "gen_ai.tool.name";
+        /// `function` on tools of `loom.tool`.
+        GEN_AI_TOOL_TYPE = "gen_ai.tool.type";
+        /// What a tool does, in its author's words.
+        GEN_AI_TOOL_DESCRIPTION = "gen_ai.tool.description";
         /// Arguments of a tool as JSON; only where contents are captured.
         GEN_AI_TOOL_ARGUMENTS = "gen_ai.tool.call.arguments";
         /// Provider of the model.
         GEN_AI_PROVIDER_NAME = "gen_ai.provider.name";
         /// Old name of `gen_ai.provider.name`: accepted, never stored.
         GEN_AI_SYSTEM = "gen_ai.system";
+        /// Model that was asked for.
+        GEN_AI_REQUEST_MODEL = "gen_ai.request.model";
+        /// Model that answered.
+        GEN_AI_RESPONSE_MODEL = "gen_ai.response.model";
+        /// Time from a request to a model until the first chunk of its answer, in seconds.
+        GEN_AI_TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk";
+        /// Tokens of a prompt, those from a cache among them.
+        GEN_AI_INPUT_TOKENS = "gen_ai.usage.input_tokens";
+        /// Tokens of an answer.
+        GEN_AI_OUTPUT_TOKENS = "gen_ai.usage.output_tokens";
+        /// Tokens of a prompt and its answer together.
+        GEN_AI_TOTAL_TOKENS = "gen_ai.usage.total_tokens";
+        /// Tokens of a prompt that its provider had in a cache.
+        GEN_AI_CACHE_READ_TOKENS = "gen_ai.usage.cache_read.input_tokens";
+        /// Tokens of a prompt that its provider put into a cache.
+        GEN_AI_CACHE_CREATION_TOKENS = "gen_ai.usage.cache_creation.input_tokens";
+        /// Kind of the database that a span has asked.
+        DB_SYSTEM_NAME = "db.system.name";
+        /// Method of an HTTP request.
+        HTTP_REQUEST_METHOD = "http.request.method";
         /// Workflow that a span belongs to.
-        WORKFLOW_ID = "workflow_id";
+        WORKFLOW_ID = "workflow.id";
         /// Session that a span belongs to.
-        SESSION_ID = "session_id";
+        SESSION_ID = "session.id";
         /// User on whose behalf a span ran.
-        USER_ID = "user_id";
+        USER_ID = "user.id";
         /// Tenant that a span belongs to.
-        TENANT_ID = "tenant_id";
+        TENANT_ID = "tenant.id";
         /// Logical name of the process that made a span (resource).
         SERVICE_NAME = "service.name";
         /// Unique id of the process that made a span (resource).

@@ -1,5 +1,6 @@
 //! OTLP bytes to plain spans: a cheap look at the door, the full decoding behind the spool.
 
+pub mod alias;
 pub mod decode;
 pub mod json;
 pub mod scan;

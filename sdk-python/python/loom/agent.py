@@ -18,11 +18,13 @@ from loom._running import until_signalled, within
 from loom._spans import spans_for
 from loom.actions import ActionServer, Capability
 from loom.config import Qos, Settings
-from loom.context import DEFAULT_TIMEOUT, Emitter, Outgoing
 from loom.contract import Bidder, Contracts
 from loom.dispatch import Dispatcher, handler_of
 from loom.exceptions import InvalidAgent, LoomError
+from loom.identity import current_agent
+from loom.instrument import prepare_process
 from loom.join import Join
+from loom.outgoing import DEFAULT_TIMEOUT, Emitter, Outgoing
 from loom.subscription import Subscription, acknowledged, check_pattern
 from loom.telemetry import forward_logs
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from loom._client import ConnectionChange
-    from loom.context import Context
+    from loom.handler import Context
     from loom.join import By
     from loom.subscription import Acknowledged, Start
 
@@ -60,6 +62,9 @@ class Agent(Outgoing):
 
     The agent says every ``heartbeat`` seconds that it lives, and the server takes it for lost after
     ``heartbeat_timeout`` seconds of silence; 0 leaves it to the server's settings, 5 s and 30 s.
+
+    ``instrument`` names the libraries whose calls are recorded (see ``loom.instrument``); without it these are the LLM
+    clients whose instrumentation is installed.
     """
 
     __slots__ = (
@@ -101,6 +106,7 @@ class Agent(Outgoing):
         heartbeat: float = 0.0,
         heartbeat_timeout: float = 0.0,
         capture_content: bool | None = None,
+        instrument: Iterable[str] | None = None,
         on_error: Callable[[LoomError], None] | None = None,
         on_connection: Callable[[ConnectionChange], None] | None = None,
     ) -> None:
@@ -135,6 +141,7 @@ class Agent(Outgoing):
         self._is_stopping = False
         self._contracts = Contracts(self.instance_id)
         self._spans = spans_for(agent_id, self.instance_id)
+        prepare_process(instrument, records=self._spans.source is not None or self._spans.makes_producers)
         patterns = [topics] if isinstance(topics, str) else list(topics)
         if patterns and on_event is None:
             raise InvalidAgent("topics were given without on_event: who shall handle their events?")
@@ -334,15 +341,24 @@ class Agent(Outgoing):
         )
         self._contracts.bind(emitter)
         handlers = {number: wanted.handler for number, wanted in enumerate(self._subscriptions, start=1)}
-        dispatcher = Dispatcher(connection, handlers, self._spans, emitter, max_in_flight=self._settings.max_in_flight)
+        dispatcher = Dispatcher(
+            connection,
+            handlers,
+            self._spans,
+            emitter,
+            agent_id=self.agent_id,
+            max_in_flight=self._settings.max_in_flight,
+        )
         emitter.parked = dispatcher.parked
-        actions = ActionServer(self._capabilities, dispatcher, self._spans, emitter)
+        actions = ActionServer(self.agent_id, self._capabilities, dispatcher, self._spans, emitter)
         connection.serve_calls(actions)
         self._connection, self._dispatcher, self._actions, self._emitter = connection, dispatcher, actions, emitter
         self._is_stopping = False
         recording = current_source.get()
         if recording is None or not recording.is_usable:
             current_source.set(self._spans.source)
+        if current_agent.get() is None:
+            current_agent.set(self.agent_id)
         dispatcher.start()
         client.start()
         try:
@@ -382,6 +398,9 @@ class Agent(Outgoing):
         connection.fail_all(LoomError("the agent has been stopped", code="unavailable"))
         dispatcher.close()
         self._connection = None
+        if current_agent.get() == self.agent_id:
+            current_agent.set(None)
+            current_source.set(None)
         if unconfirmed or unhandled:
             _log.warning(
                 "agent %s stopped with %d published events unconfirmed and %d received events unhandled",

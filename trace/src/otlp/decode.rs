@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::resource::v1 as otlp_resource;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message;
 
+use super::alias;
 use super::scan::Rejected;
 use super::wire::{MAX_DEPTH, WireError};
 use crate::error::DecodeError;
@@ -121,7 +122,7 @@ fn scope(message: &[u8]) -> Result<Scope, DecodeError> {
 fn span(span: otlp::Span, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Option<Span> {
     let status = span.status.unwrap_or_default();
     let mut attributes = attributes(span.attributes);
-    rename_provider(&mut attributes);
+    alias::rename(&mut attributes);
     let links_before = span.links.len();
     let links: Vec<_> = span.links.into_iter().filter_map(link).collect();
     let dropped_here = (links_before - links.len()) as u32;
@@ -197,24 +198,6 @@ fn value(value: Option<otlp_common::AnyValue>) -> Value {
                 .collect(),
         ),
         Some(OtlpValue::KvlistValue(list)) => Value::Map(attributes(list.values)),
-    }
-}
-
-/// `gen_ai.system` was renamed to `gen_ai.provider.name`: accept both, store one.
-fn rename_provider(attributes: &mut Attributes) {
-    const OLD: &str = "gen_ai.system";
-    const NEW: &str = "gen_ai.provider.name";
-    if attributes.get(OLD).is_none() {
-        return;
-    }
-    if attributes.get(NEW).is_some() {
-        attributes.0.retain(|(key, _)| key != OLD);
-    } else {
-        for (key, _) in &mut attributes.0 {
-            if key == OLD {
-                NEW.clone_into(key);
-            }
-        }
     }
 }
 
