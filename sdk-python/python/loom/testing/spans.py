@@ -117,11 +117,12 @@ class LoomSpans:
 
         try:
             return await self.trace(trace, until=is_equal, timeout=timeout)
-        except AssertionError as late:
-            spans = await asyncio.to_thread(self.found, trace)
-            # The tree says more than the reasons; they stay where it is as expected.
-            assert_trace(spans, tree)
-            raise late from None
+        except AssertionError as error:
+            late = error
+        # The tree says more than the reasons; they are told where it is as expected. Outside of the block, so that the
+        # failure is one and no chain of two.
+        assert_trace(await asyncio.to_thread(self.found, trace), tree)
+        raise late
 
     def _look(self, trace_id: str) -> tuple[list[str], list[SpanRecord]]:
         """Return what is missing, and what is there."""
