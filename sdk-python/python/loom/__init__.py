@@ -51,6 +51,7 @@ from loom.headers import from_environment, from_headers, to_environment, to_head
 from loom.identity import Identity, context, get_current_context, set_current_context
 from loom.instrument import instrument
 from loom.join import Joined
+from loom.logs import install_log_context
 from loom.replies import FanOut, Replies
 from loom.signals import Reject, Retry
 from loom.stamping import IdentitySpanProcessor
@@ -108,6 +109,7 @@ __all__ = [
     "from_headers",
     "get_current_context",
     "init_telemetry",
+    "install_log_context",
     "instrument",
     "set_current_context",
     "shutdown_telemetry",
