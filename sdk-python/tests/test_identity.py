@@ -79,7 +79,7 @@ async def test_decorated_functions_run_in_it() -> None:
     def plain() -> str | None:
         return loom.get_current_context().workflow_id
 
-    assert await asyncio.gather(asynchronous(), asynchronous()) == ["decorated"] * 2
+    assert set(await asyncio.gather(asynchronous(), asynchronous())) == {"decorated"}
     assert plain() == "decorated"
     assert loom.get_current_context().workflow_id is None
     with pytest.raises(TypeError, match="traced"):
@@ -181,7 +181,7 @@ async def test_agents_of_one_process_are_never_mixed_up(bus: Bus, traces: Traces
         await agent.start()
     sender = await bus.started("sender")
     for number in range(1000):
-        who = {"workflow_id": f"w-{number % 2}", "user_id": f"u-{number % 17}"}
+        who: dict[str, Any] = {"workflow_id": f"w-{number % 2}", "user_id": f"u-{number % 17}"}
         with loom.context(**who):
             await sender.emit(topics[number % 2], payload=who)
     await eventually(lambda: count == 1000)
@@ -273,5 +273,3 @@ async def test_a_conversation_can_be_named_outside_of_handlers(bus: Bus) -> None
     await eventually(lambda: len(seen) == 3)
     # A correlation joins an answer to its question: it does not go on by itself.
     assert sorted(seen) == [("another", ""), ("t", ""), ("t", "c")]
-
-

@@ -14,6 +14,7 @@ from opentelemetry.context import Context
 
 from loom import _native
 from loom._otel import BAGGAGE_KEY
+from loom.faults import fault
 from loom.semconv import attribute
 
 if TYPE_CHECKING:
@@ -90,7 +91,11 @@ def baggage_of(context: Context) -> Baggage:
     if not isinstance(found, dict) or not found:
         return _NOTHING
     entries = cast("dict[str, object]", found)
-    return Baggage(entries, (_text(entries.get(attribute.THREAD_ID)), _text(entries.get(attribute.CORRELATION_ID))))
+    try:
+        return Baggage(entries, (_text(entries.get(attribute.THREAD_ID)), _text(entries.get(attribute.CORRELATION_ID))))
+    except Exception as error:  # noqa: BLE001 - whatever a stranger has put into its baggage
+        fault("context", error)
+        return _NOTHING
 
 
 def stamp_of(context: Context) -> _native.Stamp | None:
