@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any
+from typing import Any, cast
 
 import loom
 import pytest
@@ -207,7 +207,8 @@ def test_any_text_survives_headers(values: dict[str, str], free: str) -> None:
 def stripped(value: Any) -> Any:
     """OpenTelemetry's reader takes spaces around a value away."""
     if isinstance(value, dict):
-        return {key: text.strip() for key, text in value.items() if text.strip()}
+        entries = cast("dict[str, str]", value)
+        return {key: text.strip() for key, text in entries.items() if text.strip()}
     return (value.strip() or None) if isinstance(value, str) else value
 
 

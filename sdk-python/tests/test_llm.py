@@ -84,9 +84,9 @@ AGENT = """
     sys.exit(agent.run(main))
 """
 
-OFFICIAL = {"before": "", "instrument": None, "name": "chat {}", "below": ()}
-WITH_HTTP = {**OFFICIAL, "instrument": ["openai", "httpx2"], "below": ("POST",)}
-OPENLLMETRY = {
+OFFICIAL: dict[str, Any] = {"before": "", "instrument": None, "name": "chat {}", "below": ()}
+WITH_HTTP: dict[str, Any] = {**OFFICIAL, "instrument": ["openai", "httpx2"], "below": ("POST",)}
+OPENLLMETRY: dict[str, Any] = {
     "before": """
     loom.init_telemetry()
     import os

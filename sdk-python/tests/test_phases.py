@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -140,9 +140,8 @@ def test_traced_functions_of_every_kind(server: LoomServer) -> None:
     @loom.traced
     def items() -> Iterator[int]:
         kept.keep()
-        sent = yield 1
+        yield 1
         kept.keep()
-        assert sent is None
         yield 2
 
     @loom.traced
@@ -214,7 +213,7 @@ def test_a_traced_generator_that_is_left_early_is_no_failure(server: LoomServer)
 
 def test_a_value_sent_into_a_traced_generator_arrives(server: LoomServer) -> None:
     @loom.traced
-    def echo() -> Any:
+    def echo() -> Generator[Any, Any, Any]:
         said = yield "first"
         try:
             yield said

@@ -19,6 +19,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -302,7 +303,8 @@ async def read_elsewhere(ctx: Context) -> None:
 
 def process(method: str) -> Carrier:
     async def run(ctx: Context) -> None:
-        child: Any = multiprocessing.get_context(method).Process(target=work)  # type: ignore[attr-defined]
+        context: Any = multiprocessing.get_context(method)
+        child: BaseProcess = context.Process(target=work)
         child.start()
         await asyncio.to_thread(child.join, 30)
         assert child.exitcode == 0

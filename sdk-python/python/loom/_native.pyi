@@ -19,6 +19,7 @@ __all__ = [
     "NativeTracer",
     "Span",
     "SpanSource",
+    "Stamp",
     "__version__",
     "after_fork_in_child",
     "error_codes",

@@ -19,7 +19,7 @@ from loom.identity import Identity, context, get_current_context
 from loom.telemetry import init_telemetry, shutdown_telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
     from types import TracebackType
 
     from opentelemetry.util.types import AttributeValue
@@ -138,7 +138,7 @@ class AgentTracer:
         self.agent_id = agent_id
 
     @contextmanager
-    def start_agent_span(self, operation: str, **attributes: AttributeValue) -> Iterator[trace.Span]:
+    def start_agent_span(self, operation: str, **attributes: AttributeValue) -> Generator[trace.Span]:
         """Open a span, the current one inside the block, with everything in it about this agent."""
         with (
             context(agent_id=self.agent_id),
@@ -168,7 +168,7 @@ class TelemetryManager:
         init_telemetry(service_name, **options)
 
     @contextmanager
-    def create_agent_span(self, agent_name: str, operation: str, **attributes: AttributeValue) -> Iterator[trace.Span]:
+    def create_agent_span(self, agent_name: str, operation: str, **attributes: AttributeValue) -> Generator[trace.Span]:
         """See ``AgentTracer.start_agent_span``."""
         with AgentTracer(agent_name).start_agent_span(operation, **attributes) as span:
             yield span

@@ -109,6 +109,12 @@ class context:  # noqa: N801 - called like a function
         given = (agent_id, workflow_id, session_id, user_id, tenant_id, thread_id, correlation_id)
         self._entries = _entries(given, baggage)
 
+    @classmethod
+    def _of(cls, entries: Mapping[str, str]) -> context:
+        block = cls()
+        block._entries = entries
+        return block
+
     def __enter__(self) -> Identity:
         self._before = get_current()
         _enter(self._entries)
@@ -123,12 +129,12 @@ class context:  # noqa: N801 - called like a function
     def __call__(self, function: F) -> F:
         """Run each call of a function in this context."""
         call = cast("Callable[..., Any]", function)
-        entries = self._entries
+        entries, again = self._entries, self._of
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(call)
             async def run_async(*args: object, **kwargs: object) -> object:
-                with _again(entries):
+                with again(entries):
                     return await call(*args, **kwargs)
 
             return cast("F", run_async)
@@ -137,16 +143,10 @@ class context:  # noqa: N801 - called like a function
 
         @functools.wraps(call)
         def run(*args: object, **kwargs: object) -> object:
-            with _again(entries):
+            with again(entries):
                 return call(*args, **kwargs)
 
         return cast("F", run)
-
-
-def _again(entries: Mapping[str, str]) -> context:
-    block = context()
-    block._entries = entries  # noqa: SLF001 - its own class
-    return block
 
 
 def _entries(given: tuple[object, ...], baggage: Mapping[str, object] | None) -> Mapping[str, str]:

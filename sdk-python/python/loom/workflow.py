@@ -34,7 +34,7 @@ class workflow:  # noqa: N801 - called like a function
 
     def __init__(self, name: str, *, workflow_id: object = None, **identity: Any) -> None:
         self._name = name
-        self._identity = {"workflow_id": name if workflow_id is None else workflow_id, **identity}
+        self._identity: dict[str, Any] = {"workflow_id": name if workflow_id is None else workflow_id, **identity}
 
     def __enter__(self) -> Span:
         self._context = context(**self._identity)
