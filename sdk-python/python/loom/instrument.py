@@ -23,13 +23,15 @@ from loom.processes import carry_into_processes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["DISABLED", "LLM_CLIENTS", "instrument", "prepare_process"]
+__all__ = ["DISABLED", "LLM_CLIENTS", "OPIK", "instrument", "prepare_process"]
 
 _log = logging.getLogger("loom")
 
 GROUP = "opentelemetry_instrumentor"
 DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 """Names that are never switched on, with commas between them; ``*`` for all. OpenTelemetry's variable."""
+OPIK = "opik"
+"""Not OpenTelemetry's: handlers are Opik traces, too. See ``loom.opik``."""
 _THREADS = "threading"
 _OPENLLMETRY_CONTENT = "TRACELOOP_TRACE_CONTENT"
 
@@ -76,7 +78,7 @@ def prepare_process(names: Iterable[str] | None, *, records: bool) -> None:
     if is_first:
         register_post_import_hook(measure_first_token, "openai")
     if names is not None:
-        _instrument(names, is_wanted=True)
+        _instrument([name for name in names if name != OPIK], is_wanted=True)
         return
     if not is_first:
         return
