@@ -3,6 +3,7 @@
 //! `synchronous=NORMAL`: a transaction survives the death of the process, and a power cut may take the last ones
 //! without harming the rest, which is what the spool promises too. The store knows no protobuf.
 
+mod common;
 mod interned;
 pub mod reader;
 pub mod retention;
@@ -26,6 +27,7 @@ pub const FILE: &str = "traces.db";
 const MIGRATIONS: &[&str] = &[
     include_str!("store/migrations/0001_spans.sql"),
     include_str!("store/migrations/0002_executions.sql"),
+    include_str!("store/migrations/0003_common.sql"),
 ];
 
 /// A writer waits for another connection's lock this long. Only a checkpoint or a foreign tool can hold it.

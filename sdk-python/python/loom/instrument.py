@@ -17,6 +17,7 @@ from wrapt import register_post_import_hook
 
 from loom.config import captures_content
 from loom.faults import fault
+from loom.first_token import measure_first_token
 from loom.processes import carry_into_processes
 
 if TYPE_CHECKING:
@@ -69,13 +70,16 @@ def prepare_process(names: Iterable[str] | None, *, records: bool) -> None:
     _instrument((_THREADS,), is_wanted=True)
     if not records:
         return
+    with _lock:
+        is_first = not _hooked
+        _hooked.update(LLM_CLIENTS)
+    if is_first:
+        register_post_import_hook(measure_first_token, "openai")
     if names is not None:
         _instrument(names, is_wanted=True)
         return
-    with _lock:
-        if _hooked:
-            return
-        _hooked.update(LLM_CLIENTS)
+    if not is_first:
+        return
     installed = {offer.name for offer in entry_points(group=GROUP)}
     for name in LLM_CLIENTS.keys() & installed:
         # Not imported by us: that may take seconds, and the program may never do it.

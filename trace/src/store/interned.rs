@@ -5,8 +5,9 @@ use std::mem;
 
 use rusqlite::{Connection, OptionalExtension, Params};
 
+use super::common::{self, Common};
 use crate::error::StoreError;
-use crate::model::TraceId;
+use crate::model::{Identity, TraceId};
 
 /// Texts that are remembered per table. Who has more pays a look-up each; memory stays bounded.
 const CACHE_TEXTS: usize = 4096;
@@ -130,44 +131,69 @@ impl Interned {
     }
 }
 
-/// Numbers of traces. A trace id is random and its number rises with time, so the index of the spans by trace grows at
-/// its end instead of everywhere, and only one look-up per trace goes to a random place.
+/// Traces by number, and what their spans have in common. A trace id is random and its number rises with time, so the index
+/// of the spans by trace grows at its end instead of everywhere, and only one look-up per trace goes to a random place.
 #[derive(Debug, Default)]
 pub(super) struct Traces {
-    young: HashMap<TraceId, i64>,
-    old: HashMap<TraceId, i64>,
+    young: HashMap<TraceId, Trace>,
+    old: HashMap<TraceId, Trace>,
     /// Up to this number traces may have expired; what is remembered of them does not count.
     void_to: i64,
+    /// Numbers of the traces of which this transaction has learned what earlier spans do not say.
+    to_fill: Vec<i64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Trace {
+    pub(super) number: i64,
+    pub(super) common: Common,
 }
 
 impl Traces {
-    pub(super) fn number(&mut self, conn: &Connection, id: TraceId) -> Result<i64, StoreError> {
-        let valid = |number: &&i64| **number > self.void_to;
-        if let Some(number) = self.young.get(&id).filter(valid) {
-            return Ok(*number);
+    /// The trace of a span that says who it is about.
+    pub(super) fn of(
+        &mut self,
+        conn: &Connection,
+        id: TraceId,
+        said: &Identity,
+    ) -> Result<&mut Trace, StoreError> {
+        let valid = |trace: &Trace| trace.number > self.void_to;
+        if !self.young.get(&id).is_some_and(valid) {
+            let trace = match self.old.remove(&id).filter(valid) {
+                Some(trace) => trace,
+                None => Self::stored(conn, id, said)?,
+            };
+            if self.young.len() >= CACHE_TRACES {
+                self.old = mem::take(&mut self.young);
+            }
+            self.young.insert(id, trace);
         }
-        let number = match self.old.get(&id).filter(valid) {
-            Some(number) => *number,
-            None => Self::stored(conn, id)?,
-        };
-        if self.young.len() >= CACHE_TRACES {
-            self.old = mem::take(&mut self.young);
-        }
-        self.young.insert(id, number);
-        Ok(number)
+        let trace = self.young.get_mut(&id);
+        Ok(trace.expect("it was there, or has just been put there"))
     }
 
-    fn stored(conn: &Connection, id: TraceId) -> Result<i64, StoreError> {
-        let id = &id.as_bytes()[..];
-        let inserted = conn
-            .prepare_cached("INSERT OR IGNORE INTO traces (trace_id) VALUES (?1)")?
-            .execute([id])?;
-        if inserted > 0 {
-            return Ok(conn.last_insert_rowid());
+    fn stored(conn: &Connection, id: TraceId, said: &Identity) -> Result<Trace, StoreError> {
+        let found = match Common::create(conn, id, said)? {
+            None => Common::load(conn, id)?,
+            created => created,
+        };
+        let (number, common) = found.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        Ok(Trace { number, common })
+    }
+
+    /// Spans of trace `number` that were stored before do not say what is known now.
+    pub(super) fn fill_later(&mut self, number: i64) {
+        self.to_fill.push(number);
+    }
+
+    /// Completes what was stored before, once for each trace.
+    pub(super) fn fill(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        self.to_fill.sort_unstable();
+        self.to_fill.dedup();
+        for number in self.to_fill.drain(..) {
+            common::fill(conn, number)?;
         }
-        Ok(conn
-            .prepare_cached("SELECT id FROM traces WHERE trace_id = ?1")?
-            .query_row([id], |row| row.get(0))?)
+        Ok(())
     }
 
     /// Trace `number` has expired.
@@ -178,5 +204,6 @@ impl Traces {
     pub(super) fn clear(&mut self) {
         self.young.clear();
         self.old.clear();
+        self.to_fill.clear();
     }
 }

@@ -39,10 +39,11 @@ pub struct References {
     pub scope: i64,
 }
 
-/// Sets all parameters of [`INSERT`].
+/// Sets all parameters of [`INSERT`]; `who` is whom the span is about.
 pub fn bind(
     statement: &mut CachedStatement<'_>,
     span: &Span,
+    who: &Identity,
     refs: References,
     received_ms: u64,
 ) -> rusqlite::Result<()> {
@@ -68,7 +69,6 @@ pub fn bind(
     next!(span.status.code as u8)?;
     next!(span.flags)?;
     next!(&span.name)?;
-    let who = &span.identity;
     for id in [
         &who.agent,
         &who.workflow,

@@ -93,7 +93,10 @@ fn a_span_comes_back_as_it_was() {
         },
         ..span(2, 1, "full", 5, 3)
     };
-    let spans = vec![span(1, 0, "", 0, 1), full];
+    // In another trace, whose spans have nothing in common with it.
+    let mut empty = span(1, 0, "", 0, 1);
+    empty.trace_id = trace_id(2);
+    let spans = vec![empty, full];
     let (dir, mut writer) = writer();
     insert(&mut writer, &spans, 7, 1);
     assert_eq!(read(&dir), spans);

@@ -114,6 +114,7 @@ impl Writer {
         self.conn
             .prepare_cached("UPDATE spool_position SET segment = ?1, byte = ?2")?
             .execute([row::signed(position.segment), row::signed(position.offset)])?;
+        self.memory.traces.fill(&self.conn)?;
         let newest = "SELECT coalesce(max(id), 0) FROM spans";
         let newest = self.conn.query_row(newest, [], |row| row.get(0))?;
         for table in self.memory.tables() {
@@ -170,26 +171,32 @@ impl<'w> Batch<'w> {
     /// Stores a span, or counts it as a duplicate. A span takes the place of one that only stood in for it.
     pub fn insert(&mut self, span: &Span, received_ms: u64) -> Result<(), StoreError> {
         let owner = self.memory.owner(self.conn, span)?;
+        let trace = self
+            .memory
+            .traces
+            .of(self.conn, span.trace_id, &span.identity)?;
         let refs = References {
-            trace: self.memory.traces.number(self.conn, span.trace_id)?,
+            trace: trace.number,
             service: owner.service,
             resource: owner.resource,
             scope: owner.scope,
         };
-        row::bind(&mut self.insert, span, refs, received_ms)?;
+        let who = trace.common.complete(&span.identity);
+        row::bind(&mut self.insert, span, &who, refs, received_ms)?;
         if self.insert.raw_execute()? == 0 {
             self.written.duplicates += 1;
             if span.is_stand_in() {
                 return Ok(());
             }
-            if self.remove_stand_in(span, refs)? {
-                self.insert.raw_execute()?;
-                return self.memory.note_operation(self.conn, span);
+            if !self.remove_stand_in(span, refs)? {
+                self.written.conflicts += u64::from(!self.is_the_same(span, refs)?);
+                return Ok(());
             }
-            self.written.conflicts += u64::from(!self.is_the_same(span, refs)?);
-            return Ok(());
+            self.insert.raw_execute()?;
+        } else {
+            self.written.stored += 1;
         }
-        self.written.stored += 1;
+        self.memory.note_common(self.conn, span)?;
         self.memory.note_operation(self.conn, span)
     }
 }
@@ -242,6 +249,20 @@ impl Memory {
         };
         self.last = Some((Arc::clone(&span.resource), Arc::clone(&span.scope), owner));
         Ok(owner)
+    }
+
+    /// What the span says of its trace is what the other spans of the trace take over.
+    fn note_common(&mut self, conn: &Connection, span: &Span) -> Result<(), StoreError> {
+        let trace = self.traces.of(conn, span.trace_id, &span.identity)?;
+        let learned = trace.common.learn(&span.identity);
+        if learned.is_new {
+            let number = trace.number;
+            trace.common.store(conn, number)?;
+            if learned.is_missing {
+                self.traces.fill_later(number);
+            }
+        }
+        Ok(())
     }
 
     fn note_operation(&mut self, conn: &Connection, span: &Span) -> Result<(), StoreError> {

@@ -1,0 +1,176 @@
+//! What the spans of one trace have in common: workflow, session, user and tenant.
+//!
+//! Who never heard of them cannot say them: the bus, a service behind a call, a database. What one span of a trace says is
+//! therefore taken over for those that say nothing, those that came before it too. Where two spans disagree nobody can
+//! know which of the two the others belong to, and from then on nothing is taken over. Only columns are filled; the
+//! attributes stay as they were sent.
+
+use std::borrow::Cow;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::error::StoreError;
+use crate::model::{Identity, TraceId};
+
+/// How many values a trace has in common.
+const VALUES: usize = 4;
+
+/// The values of one trace, as far as they are known.
+#[derive(Debug, Default)]
+pub(super) struct Common {
+    /// The first that came of each.
+    values: [Option<Box<str>>; VALUES],
+    /// One bit for each: two spans said something different.
+    ambiguous: u8,
+    /// One bit for each: a span that says nothing may be stored.
+    missing: u8,
+}
+
+/// What a span has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Learned {
+    /// A value was not known before, or two disagree now.
+    pub(super) is_new: bool,
+    /// And spans that were stored before it may be without it.
+    pub(super) is_missing: bool,
+}
+
+fn of(identity: &Identity) -> [&Option<String>; VALUES] {
+    [
+        &identity.workflow,
+        &identity.session,
+        &identity.user,
+        &identity.tenant,
+    ]
+}
+
+impl Common {
+    /// Who a span is about: what it says, and what its trace says where it says nothing.
+    pub(super) fn complete<'a>(&self, said: &'a Identity) -> Cow<'a, Identity> {
+        let mut who = Cow::Borrowed(said);
+        for (place, value) in self.values.iter().enumerate() {
+            let Some(value) = value else { continue };
+            if self.ambiguous & 1 << place == 0 && of(said)[place].is_none() {
+                let who = who.to_mut();
+                let field = match place {
+                    0 => &mut who.workflow,
+                    1 => &mut who.session,
+                    2 => &mut who.user,
+                    _ => &mut who.tenant,
+                };
+                *field = Some(value.to_string());
+            }
+        }
+        who
+    }
+
+    /// Takes note of what a stored span says.
+    pub(super) fn learn(&mut self, said: &Identity) -> Learned {
+        let mut learned = Learned::default();
+        for (place, said) in of(said).into_iter().enumerate() {
+            let bit = 1 << place;
+            match (said, &mut self.values[place]) {
+                (None, None) => self.missing |= bit,
+                (None, Some(_)) => {}
+                (Some(said), value @ None) => {
+                    *value = Some(said.as_str().into());
+                    learned.is_new = true;
+                    learned.is_missing |= self.missing & bit != 0;
+                }
+                (Some(said), Some(known)) => {
+                    if **known != **said && self.ambiguous & bit == 0 {
+                        self.ambiguous |= bit;
+                        learned.is_new = true;
+                    }
+                }
+            }
+        }
+        learned
+    }
+
+    /// A trace whose first span says this: its number, and what it has in common.
+    pub(super) fn create(
+        conn: &Connection,
+        id: TraceId,
+        said: &Identity,
+    ) -> Result<Option<(i64, Self)>, StoreError> {
+        let inserted = conn
+            .prepare_cached(
+                "INSERT OR IGNORE INTO traces (trace_id, workflow_id, session_id, user_id, tenant_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute((
+                &id.as_bytes()[..],
+                &said.workflow,
+                &said.session,
+                &said.user,
+                &said.tenant,
+            ))?;
+        let mut common = Self::default();
+        common.learn(said);
+        Ok((inserted > 0).then(|| (conn.last_insert_rowid(), common)))
+    }
+
+    /// A trace that is stored.
+    pub(super) fn load(conn: &Connection, id: TraceId) -> Result<Option<(i64, Self)>, StoreError> {
+        let found = conn
+            .prepare_cached(
+                "SELECT id, workflow_id, session_id, user_id, tenant_id, ambiguous FROM traces WHERE trace_id = ?1",
+            )?
+            .query_row([&id.as_bytes()[..]], |row| {
+                let common = Self {
+                    values: [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?],
+                    ambiguous: row.get(5)?,
+                    // Nobody has written down what its spans say.
+                    missing: u8::MAX,
+                };
+                Ok((row.get(0)?, common))
+            })
+            .optional()?;
+        Ok(found)
+    }
+
+    /// Writes down what is known of trace `number`.
+    pub(super) fn store(&self, conn: &Connection, number: i64) -> Result<(), StoreError> {
+        let [workflow, session, user, tenant] = self.values.each_ref().map(Option::as_deref);
+        conn.prepare_cached(
+            "UPDATE traces SET workflow_id = ?1, session_id = ?2, user_id = ?3, tenant_id = ?4, ambiguous = ?5
+             WHERE id = ?6",
+        )?
+        .execute((workflow, session, user, tenant, self.ambiguous, number))?;
+        Ok(())
+    }
+}
+
+/// Completes the stored spans of trace `number` by what is written down of it.
+pub(super) fn fill(conn: &Connection, number: i64) -> Result<(), StoreError> {
+    let known = conn
+        .prepare_cached(
+            "SELECT iif(ambiguous & 1, NULL, workflow_id), iif(ambiguous & 2, NULL, session_id),
+                    iif(ambiguous & 4, NULL, user_id), iif(ambiguous & 8, NULL, tenant_id)
+             FROM traces WHERE id = ?1",
+        )?
+        .query_row([number], |row| {
+            let text = |at| row.get::<_, Option<Box<str>>>(at);
+            Ok([text(0)?, text(1)?, text(2)?, text(3)?])
+        })
+        .optional()?;
+    let Some([workflow, session, user, tenant]) = known else {
+        return Ok(());
+    };
+    // A row that is complete is not written again.
+    conn.prepare_cached(
+        "UPDATE spans SET workflow_id = coalesce(workflow_id, ?2), session_id = coalesce(session_id, ?3),
+             user_id = coalesce(user_id, ?4), tenant_id = coalesce(tenant_id, ?5)
+         WHERE trace = ?1 AND (
+             workflow_id IS NULL AND ?2 IS NOT NULL OR session_id IS NULL AND ?3 IS NOT NULL
+             OR user_id IS NULL AND ?4 IS NOT NULL OR tenant_id IS NULL AND ?5 IS NOT NULL
+         )",
+    )?
+    .execute((number, workflow, session, user, tenant))?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "common_tests.rs"]
+mod tests;
