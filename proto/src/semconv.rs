@@ -314,6 +314,8 @@ names! {
         STORE_CONFLICTS = "loom_store_spans_conflicting_total";
         /// Spans that retention deleted.
         STORE_EXPIRED = "loom_store_spans_expired_total";
+        /// Stored calls of models whose tokens are known and whose price is not.
+        STORE_UNPRICED = "loom_store_model_calls_unpriced_total";
         /// Failed writes to the trace store's database; each is tried again.
         STORE_ERRORS = "loom_store_write_errors_total";
         /// Spans that were acknowledged and are not yet stored.

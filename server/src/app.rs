@@ -134,7 +134,8 @@ impl App {
         let data_dir = data_dir(config, environment);
 
         // The store first: the server's spans end in it. Opening a database blocks.
-        let store_config = config.store.to_config(data_dir.clone());
+        let mut store_config = config.store.to_config(data_dir.clone());
+        store_config.prices.clone_from(&config.genai.prices);
         let store = blocking(move || TraceStore::open(store_config)).await?;
 
         // Spans: one pipeline from every recorder to every sink.

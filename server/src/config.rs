@@ -18,8 +18,8 @@ pub use agents::{AgentProcess, Restart};
 pub use load::{DEFAULT_FILE, FILE_NAME, find_file, load, parse};
 pub use overrides::Overrides;
 pub use sections::{
-    ApiSection, BridgeSection, BrokerSection, BusSection, CollectorSection, LogFormat, LogSection,
-    ServerSection, StoreSection, TelemetrySection,
+    ApiSection, BridgeSection, BrokerSection, BusSection, CollectorSection, GenAiSection,
+    LogFormat, LogSection, ServerSection, StoreSection, TelemetrySection,
 };
 pub use streams::{StreamSection, SyncChoice};
 pub use token::Token;
@@ -28,6 +28,7 @@ pub use units::{ByteSize, Period, UnitError};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use loom_trace::PricesError;
 use serde::Deserialize;
 
 /// Everything that can be set.
@@ -50,6 +51,8 @@ pub struct LoomConfig {
     pub store: StoreSection,
     /// The HTTP API.
     pub api: ApiSection,
+    /// Calls of models.
+    pub genai: GenAiSection,
     /// The server's own spans.
     pub telemetry: TelemetrySection,
     /// The topics whose events are kept, by the name of their stream.
@@ -104,6 +107,9 @@ pub enum ConfigError {
         /// Its value.
         address: Listen,
     },
+    /// The prices of models cannot be used.
+    #[error(transparent)]
+    Prices(#[from] PricesError),
     /// The token file cannot be used.
     #[error("token file {}: {detail}", path.display())]
     Token {

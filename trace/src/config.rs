@@ -26,6 +26,8 @@ pub struct Config {
     pub readers: usize,
     /// A query may take this long, in ms.
     pub query_timeout_ms: u64,
+    /// A file with prices of models; `None`: those that Loom brings along.
+    pub prices: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -38,6 +40,7 @@ impl Default for Config {
             linger_ms: 100,
             readers: 4,
             query_timeout_ms: 10_000,
+            prices: None,
         }
     }
 }

@@ -63,6 +63,8 @@ counters! {
     damaged_bytes,
     /// Damaged places in the spool.
     damaged_places,
+    /// Calls of models whose tokens are known and whose price is not: the table of prices has no such model.
+    unpriced,
     /// Spans deleted by retention.
     expired,
     /// Failed attempts to write to the database; each is tried again.

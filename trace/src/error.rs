@@ -68,6 +68,9 @@ pub enum IngestError {
 /// Why the store cannot be opened or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// The prices of models cannot be used.
+    #[error(transparent)]
+    Prices(#[from] crate::prices::PricesError),
     /// Another process uses the directory.
     #[error("data directory {0} is in use by another process, stop it or choose another directory")]
     Locked(PathBuf),

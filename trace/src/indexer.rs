@@ -221,6 +221,7 @@ impl Indexer {
         Counters::add(&self.counters.stored, written.stored);
         Counters::add(&self.counters.duplicates, written.duplicates);
         Counters::add(&self.counters.conflicts, written.conflicts);
+        Counters::add(&self.counters.unpriced, written.unpriced);
         for damage in &taken.damages {
             self.report(damage);
         }

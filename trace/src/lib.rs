@@ -9,6 +9,7 @@
 //! | [`spool`] | append-only log: what was acknowledged survives `kill -9` |
 //! | `indexer` | one thread: spool to database, retention |
 //! | [`model`] | a span as plain data |
+//! | [`measure`], [`prices`] | figures of model calls and handlers |
 //! | [`store`] | SQLite: one writer, several readers |
 //! | [`query`] | trace by id, search, services, operations |
 //! | [`check`] | what is wrong with a trace |
@@ -24,9 +25,11 @@ pub mod config;
 mod counters;
 pub mod error;
 mod indexer;
+pub mod measure;
 pub mod model;
 pub mod otlp;
 mod packing;
+pub mod prices;
 pub mod query;
 pub mod spool;
 pub mod store;
@@ -40,4 +43,5 @@ pub mod verify;
 pub use config::{ApiConfig, CollectorConfig, Config};
 pub use counters::CounterValues;
 pub use error::{DecodeError, FlushError, IngestError, QueryError, SpoolError, StoreError};
+pub use prices::{Prices, PricesError};
 pub use trace_store::{Accepted, Ingest, TraceStore};

@@ -28,6 +28,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/migrations/0001_spans.sql"),
     include_str!("store/migrations/0002_executions.sql"),
     include_str!("store/migrations/0003_common.sql"),
+    include_str!("store/migrations/0004_measures.sql"),
+    include_str!("store/migrations/0005_created_at.sql"),
 ];
 
 /// A writer waits for another connection's lock this long. Only a checkpoint or a foreign tool can hold it.

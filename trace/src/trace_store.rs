@@ -17,6 +17,7 @@ use crate::error::{DecodeError, FlushError, IngestError, SpoolError, StoreError}
 use crate::indexer::{Indexer, Signal, now_ms};
 use crate::otlp::{Rejected, scan};
 use crate::packing::pack;
+use crate::prices::Prices;
 use crate::query::Query;
 use crate::spool::{Position, Spool};
 use crate::store::reader::ReaderPool;
@@ -67,7 +68,11 @@ impl TraceStore {
             .map_or(config.data_dir.as_path(), |temp| temp.path());
         let lock = lock(dir)?;
         let database = dir.join(store::FILE);
-        let writer = Writer::open(&database)?;
+        let prices = match &config.prices {
+            Some(path) => Prices::read(path)?,
+            None => Prices::own()?,
+        };
+        let writer = Writer::open(&database, prices)?;
         let (spool, reader, backlog) =
             Spool::open(&dir.join("spool"), config.spool, writer.position()?)?;
 

@@ -126,6 +126,7 @@ class metric:
     STORE_DROPPED: Final = "loom_store_spans_dropped_total"
     STORE_CONFLICTS: Final = "loom_store_spans_conflicting_total"
     STORE_EXPIRED: Final = "loom_store_spans_expired_total"
+    STORE_UNPRICED: Final = "loom_store_model_calls_unpriced_total"
     STORE_ERRORS: Final = "loom_store_write_errors_total"
     STORE_LAG: Final = "loom_store_lag_spans"
     STORE_BYTES: Final = "loom_store_bytes"

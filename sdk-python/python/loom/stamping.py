@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from opentelemetry.attributes import BoundedAttributes
+
 from loom._baggage import baggage_of
 from loom._otel import get_current
 from loom.faults import fault
@@ -34,8 +36,7 @@ class IdentitySpanProcessor:
         try:
             identity = identity_of(get_current() if parent_context is None else parent_context)
             if identity:
-                own = span.attributes
-                span.set_attributes({k: v for k, v in identity.items() if k not in own} if own else identity)
+                _put(span, identity)
         except Exception as error:  # noqa: BLE001 - counted, whatever it is
             fault("span processor", error)
 
@@ -53,11 +54,24 @@ class IdentitySpanProcessor:
         return True
 
 
+def _put(span: Any, identity: Mapping[str, str]) -> None:
+    own = getattr(span, "_attributes", None)
+    # Of a span of the SDK that starts now nobody else knows yet, and the identity needs no check any more: what the SDK
+    # does for each attribute takes longer than all of the rest. Where it has limits, or is another one, it shall.
+    if own.__class__ is BoundedAttributes and own.max_value_len is None:
+        inside = own._dict  # noqa: SLF001 - see above
+        if own.maxlen is None or len(inside) + len(identity) <= own.maxlen:
+            for key, value in identity.items():
+                inside.setdefault(key, value)
+            return
+    set_already = span.attributes or ()
+    span.set_attributes({key: value for key, value in identity.items() if key not in set_already})
+
+
 def identity_of(context: Context) -> Mapping[str, str]:
     """Return the attributes of a span that starts in a context."""
     identity = baggage_of(context).identity
-    agent = current_agent.get()
-    if agent is not None and attribute.AGENT not in identity:
+    if attribute.AGENT not in identity and (agent := current_agent.get()) is not None:
         return {attribute.AGENT: agent, **identity}
     return identity
 

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use loom_trace::Prices;
+
 use super::{ConfigError, LoomConfig, Overrides, Token};
 use crate::env::{self, Environment};
 
@@ -41,6 +43,13 @@ pub fn load(
     Overrides::from_environment(environment)?.apply(&mut config);
     flags.apply(&mut config);
     config.validate()?;
+    // The store reads it again; here a mistake in it is told before anything starts.
+    config
+        .genai
+        .prices
+        .as_deref()
+        .map(Prices::read)
+        .transpose()?;
     let token = token(&config, environment)?;
     if token.is_none()
         && !config.server.insecure_bind
@@ -70,9 +79,13 @@ fn read(path: &Path) -> Result<LoomConfig, ConfigError> {
     })?;
     let mut config = parse(&text, path)?;
     let directory = path.parent().unwrap_or(Path::new("."));
-    for relative in [&mut config.server.data_dir, &mut config.server.token_file]
-        .into_iter()
-        .flatten()
+    for relative in [
+        &mut config.server.data_dir,
+        &mut config.server.token_file,
+        &mut config.genai.prices,
+    ]
+    .into_iter()
+    .flatten()
     {
         *relative = directory.join(&relative);
     }

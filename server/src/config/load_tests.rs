@@ -43,6 +43,7 @@ fn the_default_file_says_what_the_defaults_are() {
         whole.server.data_dir.is_some()
             && whole.server.token_file.is_some()
             && whole.telemetry.export.is_some()
+            && whole.genai.prices.is_some()
     );
     assert!(!whole.agents.is_empty());
 }
@@ -194,6 +195,29 @@ fn paths_in_a_file_are_meant_from_the_file() {
     let (config, _) = load(Some(&path), &environment(&[]), Overrides::default()).expect("valid");
     assert_eq!(config.server.data_dir, Some(directory.path().join("data")));
     assert_eq!(config.agents["a"].cwd, directory.path().join("sub"));
+}
+
+#[test]
+fn prices_lie_beside_the_file_and_a_mistake_in_them_is_named() {
+    let (directory, path) = file("[genai]\nprices = 'mine.toml'");
+    let prices = directory.path().join("mine.toml");
+    let read = || load(Some(&path), &environment(&[]), Overrides::default());
+    let error = read().expect_err("it is not there").to_string();
+    assert!(error.contains("mine.toml"), "{error}");
+    let table = |price: &str| {
+        format!(
+            "[providers.me]\nnames = ['me']\n[providers.me.models]\nm = {{ input = {price} }}\n"
+        )
+    };
+    std::fs::write(&prices, table("-1")).expect("written");
+    let error = read().expect_err("a price is not negative").to_string();
+    assert!(
+        error.contains("mine.toml") && error.contains("line 4"),
+        "{error}"
+    );
+    std::fs::write(&prices, table("1")).expect("written");
+    let (config, _) = read().expect("good");
+    assert_eq!(config.genai.prices, Some(prices));
 }
 
 #[test]

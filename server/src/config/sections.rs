@@ -154,6 +154,14 @@ pub struct ApiSection {
     pub max_spans: usize,
 }
 
+/// `[genai]`: calls of models.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GenAiSection {
+    /// A file with prices of models, instead of those that Loom brings along.
+    pub prices: Option<PathBuf>,
+}
+
 /// `[telemetry]`: the server's own spans.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -23,7 +23,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
 type Family<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, u64)]);
 
 fn render(c: &CounterValues, store_bytes: u64) -> String {
-    let families: [Family<'_>; 12] = [
+    let families: [Family<'_>; 13] = [
         (
             names::STORE_REQUESTS,
             "counter",
@@ -88,6 +88,12 @@ fn render(c: &CounterValues, store_bytes: u64) -> String {
             "counter",
             "Spans deleted by retention.",
             &[("", c.expired)],
+        ),
+        (
+            names::STORE_UNPRICED,
+            "counter",
+            "Model calls whose tokens are known and whose price is not.",
+            &[("", c.unpriced)],
         ),
         (
             names::STORE_ERRORS,

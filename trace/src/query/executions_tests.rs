@@ -2,6 +2,7 @@ use rusqlite::types::Value as Sql;
 
 use super::*;
 use crate::model::{Attributes, Event, Identity, Link, Span, Status, StatusCode};
+use crate::prices::Prices;
 use crate::spool::Position;
 use crate::store::{self, Writer};
 use crate::testing::{BASE, MS, span, span_id, trace_id};
@@ -10,7 +11,7 @@ use crate::testing::{BASE, MS, span, span_id, trace_id};
 fn stored(spans: &[Span]) -> (tempfile::TempDir, Connection) {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join(store::FILE);
-    let mut writer = Writer::open(&path).expect("opens");
+    let mut writer = Writer::open(&path, Prices::default()).expect("opens");
     let position = Position {
         segment: 1,
         offset: 1,

@@ -1,6 +1,7 @@
 use super::*;
 use crate::error::StoreError;
 use crate::model::{Span, Value};
+use crate::prices::Prices;
 use crate::spool::Position;
 use crate::store::{self, Writer};
 use crate::testing::{BASE, MS, golden_chain, span, span_id, trace_id};
@@ -39,7 +40,7 @@ fn without(lost: &[u64]) -> Vec<Span> {
 fn database(spans: &[Span]) -> (tempfile::TempDir, Connection) {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join(store::FILE);
-    let mut writer = Writer::open(&path).expect("opens");
+    let mut writer = Writer::open(&path, Prices::default()).expect("opens");
     let written = writer.transaction::<_, StoreError>(|batch| {
         for span in spans {
             batch.insert(span, 0)?;

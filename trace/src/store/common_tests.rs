@@ -3,12 +3,13 @@ use proptest::prelude::*;
 
 use crate::error::StoreError;
 use crate::model::{Identity, Span, Value};
+use crate::prices::Prices;
 use crate::spool::Position;
 use crate::store::{FILE, Writer, open_reader, row};
 use crate::testing::{span, trace_id};
 
 fn writer(dir: &tempfile::TempDir) -> Writer {
-    Writer::open(&dir.path().join(FILE)).expect("opens")
+    Writer::open(&dir.path().join(FILE), Prices::default()).expect("opens")
 }
 
 /// Stores these spans in one transaction.

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rusqlite::{CachedStatement, Row};
+use rusqlite::{CachedStatement, Row, params};
 
 use crate::error::StoreError;
+use crate::measure::Measures;
 use crate::model::value::to_json;
 use crate::model::{
     Identity, Resource, Scope, Span, SpanId, SpanKind, Status, StatusCode, TraceId,
@@ -18,6 +19,12 @@ pub const INSERT: &str = "INSERT OR IGNORE INTO spans (
     trace_state, dropped_attributes, dropped_events, dropped_links, attributes, events, links
 ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
     ?24, ?25, ?26, ?27, ?28)";
+
+/// Inserts the figures of the span that was inserted last; parameters as [`insert_measures`] sets them.
+const INSERT_MEASURES: &str = "INSERT INTO measures (
+    id, trace, kind, start_ns, duration_ns, status, agent_id, workflow_id, session_id, user_id, operation, provider,
+    model, ttft_ms, prompt_tokens, completion_tokens, total_tokens, cost_usd, phases
+) VALUES (last_insert_rowid(), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 
 /// Selects the columns that [`SpanReader::span`] reads; a caller adds the WHERE.
 pub const SELECT: &str = "SELECT
@@ -87,6 +94,37 @@ pub fn bind(
     next!(to_json(&span.attributes))?;
     next!((!span.events.is_empty()).then(|| to_json(&span.events)))?;
     next!((!span.links.is_empty()).then(|| to_json(&span.links)))?;
+    Ok(())
+}
+
+/// Stores the figures of the span that was inserted last.
+pub fn insert_measures(
+    conn: &rusqlite::Connection,
+    span: &Span,
+    who: &Identity,
+    trace: i64,
+    measures: &Measures,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(INSERT_MEASURES)?.execute(params![
+        trace,
+        measures.kind as u8,
+        signed(span.start_ns),
+        measures.duration_ns.map(signed),
+        span.status.code as u8,
+        who.agent,
+        who.workflow,
+        who.session,
+        who.user,
+        measures.operation,
+        measures.provider,
+        measures.model,
+        measures.ttft_ms,
+        measures.prompt_tokens,
+        measures.completion_tokens,
+        measures.total_tokens,
+        measures.cost_usd,
+        measures.phases,
+    ])?;
     Ok(())
 }
 

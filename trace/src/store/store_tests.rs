@@ -4,12 +4,13 @@ use rusqlite::Connection;
 use super::*;
 use crate::check::FindingKind;
 use crate::model::{Attributes, Event, Identity, Link, Span, SpanKind, Status, StatusCode, Value};
+use crate::prices::Prices;
 use crate::spool::Position;
 use crate::testing::{golden_chain, span, span_id, trace_id};
 
 fn writer() -> (tempfile::TempDir, Writer) {
     let dir = tempfile::tempdir().expect("a folder");
-    let writer = Writer::open(&dir.path().join(FILE)).expect("opens");
+    let writer = Writer::open(&dir.path().join(FILE), Prices::default()).expect("opens");
     (dir, writer)
 }
 
@@ -193,7 +194,7 @@ fn a_newer_database_is_refused() {
         .expect("written");
     drop(conn);
     assert!(matches!(
-        Writer::open(&path),
+        Writer::open(&path, Prices::default()),
         Err(StoreError::Newer { found: 99, .. })
     ));
 }
@@ -203,7 +204,10 @@ fn a_file_that_is_no_database_is_an_error() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join(FILE);
     std::fs::write(&path, "this is not a database, whatever its name says").expect("written");
-    assert!(matches!(Writer::open(&path), Err(StoreError::Sqlite(_))));
+    assert!(matches!(
+        Writer::open(&path, Prices::default()),
+        Err(StoreError::Sqlite(_))
+    ));
 }
 
 #[test]

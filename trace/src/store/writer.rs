@@ -10,8 +10,10 @@ use rusqlite::{CachedStatement, Connection};
 use super::interned::{Interned, Traces};
 use super::row::{self, References};
 use crate::error::StoreError;
+use crate::measure::measure;
 use crate::model::value::to_json;
 use crate::model::{Resource, Scope, Span};
+use crate::prices::Prices;
 use crate::spool::Position;
 
 /// Owns the writing connection.
@@ -19,6 +21,7 @@ use crate::spool::Position;
 pub struct Writer {
     conn: Connection,
     memory: Memory,
+    prices: Prices,
 }
 
 /// What is remembered of rows that spans refer to. All of it can be forgotten at any time.
@@ -52,11 +55,13 @@ pub struct Written {
     pub duplicates: u64,
     /// Those of them that were another span with the same id.
     pub conflicts: u64,
+    /// Stored calls of models whose tokens are known and whose price is not.
+    pub unpriced: u64,
 }
 
 impl Writer {
-    /// Opens or creates the database.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Opens or creates the database. Model calls are priced by this table.
+    pub fn open(path: &Path, prices: Prices) -> Result<Self, StoreError> {
         Ok(Self {
             conn: super::open(path)?,
             memory: Memory {
@@ -68,6 +73,7 @@ impl Writer {
                 last: None,
                 key: String::new(),
             },
+            prices,
         })
     }
 
@@ -155,6 +161,7 @@ pub struct Batch<'w> {
     /// Held for the whole transaction: finding it anew for each span is a tenth of the span's cost.
     insert: CachedStatement<'w>,
     memory: &'w mut Memory,
+    prices: &'w Prices,
     written: Written,
 }
 
@@ -164,6 +171,7 @@ impl<'w> Batch<'w> {
             conn: &writer.conn,
             insert: writer.conn.prepare_cached(row::INSERT)?,
             memory: &mut writer.memory,
+            prices: &writer.prices,
             written: Written::default(),
         })
     }
@@ -195,6 +203,11 @@ impl<'w> Batch<'w> {
             self.insert.raw_execute()?;
         } else {
             self.written.stored += 1;
+        }
+        // Before anything else is inserted: it has the id of the span.
+        if let Some(measures) = measure(span, self.prices) {
+            row::insert_measures(self.conn, span, &who, refs.trace, &measures)?;
+            self.written.unpriced += u64::from(measures.is_unpriced());
         }
         self.memory.note_common(self.conn, span)?;
         self.memory.note_operation(self.conn, span)
