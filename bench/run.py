@@ -1,9 +1,9 @@
 """Loom's figures beside those of its installed peers: `make bench`.
 
-Five parts: `bus` (Rust, inside one process), `python` (real agents around a real server, and the same work for the
-peers), `journal` (one durable publish at a time, recovery of a long journal), `verify` (is every trace of a million
-events whole?) and `server` (start and memory). Prints a Markdown table and keeps it, with the raw lines, under
-bench/results.
+Six parts: `bus` (Rust, inside one process), `python` (real agents around a real server, and the same work for the
+peers), `context` (what spans, phases and identity cost a Python process), `journal` (one durable publish at a time,
+recovery of a long journal), `verify` (is every trace of a million events whole?) and `server` (start and memory).
+Prints a Markdown table and keeps it, with the raw lines, under bench/results.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from context import costs
 from durable import journal
 from peers.adapters import BENCH
 from peers.adapters.loom_bus import binary, up
@@ -189,7 +190,7 @@ def server(report: Report, options: argparse.Namespace) -> None:
     report.figures("Server", figures)
 
 
-PARTS = {"bus": bus, "python": python, "journal": journal, "verify": verify, "server": server}
+PARTS = {"bus": bus, "python": python, "context": costs, "journal": journal, "verify": verify, "server": server}
 
 
 def commit() -> str:

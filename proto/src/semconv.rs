@@ -154,6 +154,10 @@ names! {
         GEN_AI_WORKFLOW_NAME = "gen_ai.workflow.name";
         /// Capability or tool, as the GenAI convention names it.
         GEN_AI_TOOL_NAME = "gen_ai.tool.name";
+        /// `function` on tools of `loom.tool`.
+        GEN_AI_TOOL_TYPE = "gen_ai.tool.type";
+        /// What a tool does, in its author's words.
+        GEN_AI_TOOL_DESCRIPTION = "gen_ai.tool.description";
         /// Arguments of a tool as JSON; only where contents are captured.
         GEN_AI_TOOL_ARGUMENTS = "gen_ai.tool.call.arguments";
         /// Provider of the model.

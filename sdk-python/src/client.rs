@@ -19,6 +19,7 @@ use crate::link::{Link, LinkConfig};
 use crate::outbox::Outbox;
 use crate::source::SpanSource;
 use crate::span::{Span, run_end_hook, run_start_hook};
+use crate::stamp::Stamp;
 use crate::wake::Wake;
 use crate::{logs, runtime, session};
 
@@ -211,11 +212,11 @@ impl Client {
 
     // ---- publishing ----
 
-    /// Takes an event. `span` is the current native span, `cause` the event whose handler emits. Returns the event's id,
-    /// or None when there is no room: wait for the notice `writable` and try again.
+    /// Takes an event. `span` is the current native span, `cause` the event whose handler emits, `stamp` tells whom the
+    /// event is about. Returns the event's id, or None when there is no room: wait for the notice `writable` and try again.
     ///
     /// With `confirm` it returns the id and the event's number, and the notice `confirmed` tells when that is settled.
-    #[pyo3(signature = (topic, r#type, payload, content_type, span, cause, extra, confirm=false, /))]
+    #[pyo3(signature = (topic, r#type, payload, content_type, span, cause, stamp, extra, confirm=false, /))]
     #[expect(
         clippy::too_many_arguments,
         reason = "one crossing of the border per event"
@@ -229,6 +230,7 @@ impl Client {
         content_type: &str,
         span: Option<&Bound<'py, Span>>,
         cause: Option<&Bound<'py, Event>>,
+        stamp: Option<&Bound<'py, Stamp>>,
         extra: Option<Extra>,
         confirm: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -239,6 +241,7 @@ impl Client {
             content_type,
             span: span.map(Bound::get),
             cause: cause.map(Bound::get),
+            stamp: stamp.map(Bound::get),
             extra,
             confirm,
         };
@@ -257,8 +260,14 @@ impl Client {
 
     /// The span under which a handler runs: child of the delivery's context. Not recorded, but still the current context,
     /// where the trace is not sampled or nobody records.
-    fn begin<'py>(&self, event: &Bound<'py, Event>) -> PyResult<Bound<'py, Span>> {
-        let span = Bound::new(event.py(), self.event_span(event))?;
+    #[pyo3(signature = (event, stamp=None, /))]
+    fn begin<'py>(
+        &self,
+        event: &Bound<'py, Event>,
+        stamp: Option<&Bound<'py, Stamp>>,
+    ) -> PyResult<Bound<'py, Span>> {
+        let span = self.event_span(event, stamp.map(Bound::get));
+        let span = Bound::new(event.py(), span)?;
         run_start_hook(&span)?;
         Ok(span)
     }
@@ -292,6 +301,7 @@ impl Client {
     }
 
     /// The span under which a call is served: child of `broker.invoke`, whose context stands in the headers.
+    #[pyo3(signature = (capability, caller, headers, stamp=None, /))]
     #[expect(
         clippy::needless_pass_by_value,
         reason = "made of a Python dictionary for this call"
@@ -302,8 +312,10 @@ impl Client {
         capability: &str,
         caller: &str,
         headers: HashMap<String, String>,
+        stamp: Option<&Bound<'py, Stamp>>,
     ) -> PyResult<Bound<'py, Span>> {
-        let span = Bound::new(py, self.call_span(capability, caller, &headers))?;
+        let span = self.call_span(capability, caller, &headers, stamp.map(Bound::get));
+        let span = Bound::new(py, span)?;
         run_start_hook(&span)?;
         Ok(span)
     }

@@ -225,6 +225,13 @@ impl Event {
         self.text(|at| at.reply_to)
     }
 
+    /// Baggage, thread id and correlation id, which make the context of its handler; None where it has none of them.
+    #[getter]
+    fn carried(&self) -> Option<(&str, &str, &str)> {
+        let carried = (self.baggage(), self.thread_id(), self.correlation_id());
+        (carried != ("", "", "")).then_some(carried)
+    }
+
     /// W3C Baggage, as it came; empty where there is none.
     #[getter]
     fn baggage(&self) -> &str {

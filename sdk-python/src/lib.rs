@@ -6,6 +6,7 @@
 //! | `event` | a delivered event | `loom/_native.pyi` |
 //! | `span`, `source`, `tracer` | OpenTelemetry spans that live in Rust | `loom/telemetry.py` |
 //! | `telemetry`, `logs` | the process' span pipeline, and its log lines | `loom/telemetry.py` |
+//! | `stamp` | who a span or an event is about | `loom/_baggage.py` |
 //! | `names` | the contract's names and codes | `loom/semconv.py`, `loom/exceptions.py` |
 //! | `session`, `link`, `outbox`, `inbox`, `wake` | the connection; no Python in them | – |
 //! | `runtime` | the I/O thread, exit and fork | – |
@@ -27,6 +28,7 @@ mod runtime;
 mod session;
 mod source;
 mod span;
+mod stamp;
 mod telemetry;
 mod tracer;
 mod value;
@@ -47,6 +49,8 @@ mod _native {
     use crate::source::SpanSource;
     #[pymodule_export]
     use crate::span::{Span, link_event};
+    #[pymodule_export]
+    use crate::stamp::Stamp;
     #[pymodule_export]
     use crate::telemetry::{
         after_fork_in_child, flush_spans, leave_process, set_span_hooks, shutdown_spans,

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use loom_proto::semconv::attribute as key;
 use loom_proto::trace_context::TraceContext;
-use loom_telemetry::{Recorder, Sampler, SpanRecord, ids};
+use loom_telemetry::{Recorder, Sampler, SpanRecord, Value, ids};
 use pyo3::prelude::*;
 
 use crate::otel::Parent;
@@ -23,6 +24,8 @@ struct Inner {
     sampler: Sampler,
     limits: Limits,
     service_name: Box<str>,
+    /// Attribute of all its spans.
+    agent: Option<(Value, Value)>,
     generation: u32,
 }
 
@@ -32,6 +35,7 @@ impl SpanSource {
         sampler: Sampler,
         limits: Limits,
         service_name: &str,
+        agent_id: Option<&str>,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -39,9 +43,15 @@ impl SpanSource {
                 sampler,
                 limits,
                 service_name: service_name.into(),
+                agent: agent_id.map(|id| (key::AGENT.into(), Value::Shared(id.into()))),
                 generation: runtime::generation(),
             }),
         }
+    }
+
+    /// Its agent, as an attribute; `None` where the spans belong to no agent.
+    pub(crate) fn agent(&self) -> Option<&(Value, Value)> {
+        self.inner.agent.as_ref()
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -105,6 +115,21 @@ impl SpanSource {
         py: Python<'py>,
     ) -> PyResult<Bound<'py, pyo3::types::PyDict>> {
         crate::value::write_all(py, self.inner.recorder.resource())
+    }
+
+    /// The same source for spans that belong to no agent.
+    fn of_nobody(&self) -> Self {
+        let inner = &self.inner;
+        Self {
+            inner: Arc::new(Inner {
+                recorder: inner.recorder.clone(),
+                sampler: inner.sampler,
+                limits: inner.limits,
+                service_name: inner.service_name.clone(),
+                agent: None,
+                generation: inner.generation,
+            }),
+        }
     }
 
     /// Spans taken, and spans refused because the buffer was full.

@@ -15,6 +15,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use crate::error::warn;
 use crate::otel::{Api, Parent};
 use crate::source::SpanSource;
+use crate::stamp::Stamp;
 use crate::value;
 
 mod exception;
@@ -91,6 +92,11 @@ impl Span {
     /// Whose spans the children of this one are.
     pub(crate) fn source(&self) -> Option<&SpanSource> {
         self.recording.as_ref().map(|recording| &recording.source)
+    }
+
+    /// Who it is about, for the children that are begun in no context of their own.
+    pub(crate) fn stamp(&self) -> Option<&Stamp> {
+        self.recording.as_ref()?.stamp.as_ref()
     }
 
     /// Ends the span; false when it had ended before.

@@ -31,10 +31,11 @@ static STATE: Mutex<Option<Process>> = Mutex::new(None);
 /// `(is_complete, recorded, exported, dropped by reason, waiting, one line for logs)`.
 type Report = (bool, u64, u64, HashMap<&'static str, u64>, u64, String);
 
-/// Makes the source of one resource, and the pipeline when it is the first. `overrides` stands for environment variables.
+/// Makes the source of one resource, and the pipeline when it is the first. Its spans are those of `agent_id`, where it is
+/// an agent's. `overrides` stands for environment variables.
 /// Returns the source, and warnings about settings that were not understood.
 #[pyfunction]
-#[pyo3(signature = (service_name, instance_id, attributes, overrides, /))]
+#[pyo3(signature = (service_name, instance_id, agent_id, attributes, overrides, /))]
 #[expect(
     clippy::needless_pass_by_value,
     reason = "made of a Python dictionary for this call"
@@ -42,6 +43,7 @@ type Report = (bool, u64, u64, HashMap<&'static str, u64>, u64, String);
 pub(crate) fn span_source(
     service_name: &str,
     instance_id: &str,
+    agent_id: Option<&str>,
     attributes: Vec<(String, String)>,
     overrides: HashMap<String, String>,
 ) -> PyResult<(SpanSource, Vec<String>)> {
@@ -68,7 +70,7 @@ pub(crate) fn span_source(
         .unwrap_or(service_name)
         .to_owned();
     let recorder = process.pipeline.recorder(resource);
-    let source = SpanSource::new(recorder, process.sampler, process.limits, &name);
+    let source = SpanSource::new(recorder, process.sampler, process.limits, &name, agent_id);
     Ok((source, warnings))
 }
 

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use crate::otel::{Api, Parent};
 use crate::source::SpanSource;
 use crate::span::{OnException, Span, SpanStart, put_links};
+use crate::stamp::Stamp;
 use crate::value;
 
 /// One instrumentation scope.
@@ -30,8 +31,8 @@ impl NativeTracer {
     }
 
     /// Starts a span under `parent`, a span of the API or None. It belongs to the source of a native parent, else to
-    /// `source`; without either it is not recorded.
-    #[pyo3(signature = (source, name, parent, kind, attributes, links, start_time, record_exception, set_status, /))]
+    /// `source`; without either it is not recorded. It is about whom `stamp` says, else about whom a native parent is.
+    #[pyo3(signature = (source, name, parent, kind, attributes, links, start_time, record_exception, set_status, stamp, /))]
     #[expect(
         clippy::too_many_arguments,
         reason = "the parameters of OTel's start_span"
@@ -48,11 +49,18 @@ impl NativeTracer {
         start_time: Option<u64>,
         record_exception: bool,
         set_status: bool,
+        stamp: Option<&Bound<'_, Stamp>>,
     ) -> PyResult<Span> {
-        let (parent, inherited) = read_parent(parent)?;
-        let source = inherited
-            .or_else(|| source.map(|source| source.get().clone()))
-            .filter(SpanSource::is_of_this_process);
+        let native = parent.and_then(|parent| parent.cast_exact::<Span>().ok());
+        let native = native.map(Bound::get);
+        let parent = read_parent(parent)?;
+        // The parent of a forked child's span may have been made before the fork.
+        let inherited = native.and_then(Span::source);
+        let source = [inherited, source.map(Bound::get)]
+            .into_iter()
+            .flatten()
+            .find(|source| source.is_of_this_process())
+            .cloned();
         let Some(source) = source else {
             return Ok(passing(parent));
         };
@@ -92,25 +100,26 @@ impl NativeTracer {
                 set_status,
             },
             preset: None,
+            stamp: match stamp {
+                Some(stamp) => Some(stamp.get().clone()),
+                None => native.and_then(Span::stamp).cloned(),
+            },
             detail,
         };
         Ok(Span::started(source, context, start))
     }
 }
 
-/// A span of the API, native or not, as a parent; and the source of a native one.
-pub(crate) fn read_parent(
-    parent: Option<&Bound<'_, PyAny>>,
-) -> PyResult<(Option<Parent>, Option<SpanSource>)> {
+/// A span of the API, native or not, as a parent.
+pub(crate) fn read_parent(parent: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Parent>> {
     let Some(parent) = parent else {
-        return Ok((None, None));
+        return Ok(None);
     };
     if let Ok(span) = parent.cast_exact::<Span>() {
-        let span = span.get();
-        return Ok((span.as_parent(), span.source().cloned()));
+        return Ok(span.get().as_parent());
     }
     let context = parent.call_method0("get_span_context")?;
-    Ok((Api::read_span_context(&context)?, None))
+    Api::read_span_context(&context)
 }
 
 /// Nobody records: the parent's context is handed on as it is.

@@ -29,7 +29,7 @@ STREAMS = """
 topics = ["test.>"]
 """
 """Settings of the server: topics below ``test`` are kept."""
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Seconds after which what did not happen will not happen."""
 
 

@@ -57,13 +57,13 @@ def test_a_provider_of_the_user_s_own_is_used_and_never_replaced(run_script: Run
     done = run_script(FOREIGN)
     assert done.code == 0, done.err
     assert sorted(done.out.splitlines()) == sorted([
-        "root INTERNAL None UNSET None",
+        "root INTERNAL None UNSET mine-b",
         "agent.on_event CONSUMER None UNSET mine-b",
-        "inner INTERNAL agent.on_event UNSET None",
+        "inner INTERNAL agent.on_event UNSET mine-b",
         "agent.on_action SERVER None UNSET mine-b",
         "agent.emit PRODUCER None UNSET mine-a",
         "agent.on_event CONSUMER None ERROR mine-b",
-        "inner INTERNAL agent.on_event UNSET None",
+        "inner INTERNAL agent.on_event UNSET mine-b",
     ])  # fmt: skip
 
 

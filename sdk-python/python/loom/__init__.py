@@ -24,8 +24,8 @@ from loom._client import ConnectionChange
 from loom._native import Event
 from loom.agent import Agent
 from loom.blocking import BlockingContext
+from loom.carrying import aiter, carried  # noqa: A004 - the builtin's job, in a context
 from loom.config import Qos
-from loom.context import Context
 from loom.contract import Proposal, Proposals
 from loom.envelope import Envelope
 from loom.exceptions import (
@@ -46,9 +46,15 @@ from loom.exceptions import (
     ProviderGone,
     UnknownCapability,
 )
+from loom.handler import Context
+from loom.headers import from_environment, from_headers, to_environment, to_headers
+from loom.identity import Identity, context, get_current_context, set_current_context
+from loom.instrument import instrument
 from loom.join import Joined
+from loom.logs import install_log_context
 from loom.replies import FanOut, Replies
 from loom.signals import Reject, Retry
+from loom.stamping import IdentitySpanProcessor
 from loom.telemetry import (
     TelemetryReport,
     TracerProvider,
@@ -57,6 +63,8 @@ from loom.telemetry import (
     shutdown_telemetry,
     telemetry_stats,
 )
+from loom.traced import tool, traced
+from loom.workflow import workflow
 
 __all__ = [
     "Agent",
@@ -73,6 +81,8 @@ __all__ = [
     "EventTooLarge",
     "FanOut",
     "HandlerFailed",
+    "Identity",
+    "IdentitySpanProcessor",
     "InvalidAgent",
     "InvalidEvent",
     "Joined",
@@ -92,9 +102,23 @@ __all__ = [
     "TracerProvider",
     "UnknownCapability",
     "__version__",
+    "aiter",
+    "carried",
+    "context",
+    "from_environment",
+    "from_headers",
+    "get_current_context",
     "init_telemetry",
+    "install_log_context",
+    "instrument",
+    "set_current_context",
     "shutdown_telemetry",
     "telemetry_stats",
+    "to_environment",
+    "to_headers",
+    "tool",
+    "traced",
+    "workflow",
 ]
 
 __version__ = _native.__version__

@@ -14,7 +14,7 @@ from loom.exceptions import DeadlineExceeded, InvalidAgent
 from loom.signals import Reject, Retry
 
 if TYPE_CHECKING:
-    from loom.context import Context
+    from loom.handler import Context
 
 __all__ = ["HANDLER_TIMEOUT", "Deadlines", "Running", "check_seconds"]
 

@@ -19,6 +19,7 @@ __all__ = [
     "NativeTracer",
     "Span",
     "SpanSource",
+    "Stamp",
     "__version__",
     "after_fork_in_child",
     "error_codes",
@@ -41,7 +42,12 @@ __all__ = [
 __version__: str
 
 def span_source(
-    service_name: str, instance_id: str, attributes: Sequence[tuple[str, str]], overrides: Mapping[str, str], /
+    service_name: str,
+    instance_id: str,
+    agent_id: str | None,
+    attributes: Sequence[tuple[str, str]],
+    overrides: Mapping[str, str],
+    /,
 ) -> tuple[SpanSource, list[str]]: ...
 def flush_spans(seconds: float, /) -> _Report | None: ...
 def shutdown_spans(seconds: float, /) -> _Report | None: ...
@@ -59,9 +65,7 @@ def is_valid_agent_id(agent_id: str) -> bool: ...
 def is_valid_capability(name: str) -> bool: ...
 def parse_traceparent(traceparent: str) -> tuple[str, str, str] | None: ...
 
-_Extra = tuple[
-    str | None, str | None, str | None, int | None, dict[str, str] | None, str | None, str | None, str | None
-]
+_Extra = tuple[str | None, str | None, str | None, int | None, dict[str, str] | None, str | None, str | None]
 
 _Share = tuple[str, int, int, int, int, int | None, int | None]
 _Subscription = tuple[int, str, int, int, _Share | None]
@@ -98,6 +102,7 @@ class Client:
         content_type: str,
         span: Span | None,
         cause: Event | None,
+        stamp: Stamp | None,
         extra: _Extra | None,
         confirm: Literal[False] = False,
         /,
@@ -111,14 +116,17 @@ class Client:
         content_type: str,
         span: Span | None,
         cause: Event | None,
+        stamp: Stamp | None,
         extra: _Extra | None,
         confirm: bool,
         /,
     ) -> str | tuple[str, int] | None: ...
-    def begin(self, event: Event) -> Span: ...
+    def begin(self, event: Event, stamp: Stamp | None = None, /) -> Span: ...
     def finish(self, span: Span | None, event: Event, failure: _Failure | None = None, /) -> None: ...
     def is_withdrawn(self, event: Event) -> bool: ...
-    def begin_call(self, capability: str, caller: str, headers: dict[str, str]) -> Span: ...
+    def begin_call(
+        self, capability: str, caller: str, headers: dict[str, str], stamp: Stamp | None = None, /
+    ) -> Span: ...
     def release(self, deliveries: int) -> None: ...
     def confirm_all(self) -> int | None: ...
     def call(
@@ -172,6 +180,8 @@ class Event:
     @property
     def baggage(self) -> str: ...
     @property
+    def carried(self) -> tuple[str, str, str] | None: ...
+    @property
     def attempt(self) -> int: ...
     @property
     def offset(self) -> int | None: ...
@@ -179,6 +189,17 @@ class Event:
     def subscription(self) -> int: ...
     def text(self) -> str: ...
     def json(self) -> Any: ...
+
+@final
+class Stamp:
+    def __new__(
+        cls,
+        entries: dict[str, object],
+        baggage: str,
+        thread_id: str | None = None,
+        correlation_id: str | None = None,
+        /,
+    ) -> Stamp: ...
 
 @final
 class SpanSource:
@@ -190,6 +211,7 @@ class SpanSource:
     def stats(self) -> tuple[int, int]: ...
     @property
     def is_usable(self) -> bool: ...
+    def of_nobody(self) -> SpanSource: ...
 
 @final
 class NativeTracer:
@@ -205,6 +227,7 @@ class NativeTracer:
         start_time: int | None,
         record_exception: bool,
         set_status: bool,
+        stamp: Stamp | None,
         /,
     ) -> Span: ...
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
-from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 
 from loom import _native
@@ -22,15 +21,13 @@ if TYPE_CHECKING:
 
     from opentelemetry.util.types import AttributeValue
 
-__all__ = ["SPAN_KEY", "SpanEvent", "baggage_header", "context_of", "current_source", "get_current", "set_current"]
+__all__ = ["BAGGAGE_KEY", "SPAN_KEY", "SpanEvent", "current_source", "get_current", "own_tracer", "set_current"]
 
 # Whoever checks with isinstance, trace.get_current_span() among them, accepts native spans.
 trace.Span.register(_native.Span)
 
 SPAN_KEY: str = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
 BAGGAGE_KEY: str = next(iter(baggage.set_baggage("key", "value", Context())))
-
-_BAGGAGE = W3CBaggagePropagator()
 
 current_source: ContextVar[_native.SpanSource | None] = ContextVar("loom_span_source", default=None)
 """Whose the spans of new traces are that user code starts: the agent that was started in this context."""
@@ -55,17 +52,13 @@ _current = _variable()
 get_current: Callable[[], Context] = otel_context.get_current if _current is None else _current.get
 set_current: Callable[[Context], object] = otel_context.attach if _current is None else _current.set
 
-
-def context_of(span: object, baggage_text: str) -> Context:
-    """Make the context in which a handler runs: its span, and the baggage of the event."""
-    context = Context({SPAN_KEY: span})
-    return _BAGGAGE.extract({"baggage": baggage_text}, context) if baggage_text else context
+_tracer: tuple[trace.TracerProvider, trace.Tracer] | None = None
 
 
-def baggage_header(context: Context) -> str | None:
-    """Return the baggage of a context as W3C header; None where there is none."""
-    if BAGGAGE_KEY not in context:
-        return None
-    carrier: dict[str, str] = {}
-    _BAGGAGE.inject(carrier, context)
-    return carrier.get("baggage")
+def own_tracer() -> trace.Tracer:
+    """Return the tracer ``loom`` of the provider that is installed now."""
+    global _tracer  # noqa: PLW0603 - asked for at each span, and made once
+    provider = trace.get_tracer_provider()
+    if _tracer is None or _tracer[0] is not provider:
+        _tracer = provider, provider.get_tracer("loom", _native.__version__)
+    return _tracer[1]

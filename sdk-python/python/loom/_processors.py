@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from loom import _native
+from loom.faults import fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 __all__ = ["Processors", "Resource", "SpanProcessor", "resource_of"]
-
-_log = logging.getLogger("loom")
 
 
 class SpanProcessor(Protocol):
@@ -125,11 +123,10 @@ class Processors:
 
     @staticmethod
     def _guard(call: Any, *arguments: Any) -> None:
-        """Telemetry never changes behaviour: a processor that fails costs a log line."""
         try:
             call(*arguments)
-        except Exception:  # noqa: BLE001 - logged, whatever it is
-            _log.exception("a span processor failed")
+        except Exception as error:  # noqa: BLE001 - counted, whatever it is
+            fault("span processor", error)
 
 
 def _readable(span: _native.Span) -> Any:

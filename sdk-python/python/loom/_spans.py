@@ -5,23 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, cast
 
 from opentelemetry import trace
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.context import Context
 
 from loom import _native
-from loom._otel import SPAN_KEY, context_of
-from loom.semconv import attribute, span
+from loom._baggage import Baggage, handled
+from loom._otel import BAGGAGE_KEY, SPAN_KEY
+from loom.headers import W3C
+from loom.semconv import attribute, header, span
+from loom.stamping import stamp_spans_of
 from loom.telemetry import TracerProvider, provider_for_agents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from opentelemetry.context import Context
-
     from loom._outcome import Failure
 
 __all__ = ["ForeignSpans", "NativeSpans", "Spans", "spans_for"]
-
-_PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class Spans(Protocol):
@@ -35,7 +34,7 @@ class Spans(Protocol):
         """Use the client of a started agent."""
         ...
 
-    def begin(self, event: _native.Event) -> trace.Span:
+    def begin(self, event: _native.Event, stamp: _native.Stamp, /) -> trace.Span:
         """Start ``agent.on_event``."""
         ...
 
@@ -43,7 +42,9 @@ class Spans(Protocol):
         """End it; the event was handled, unless there is a failure."""
         ...
 
-    def begin_call(self, capability: str, caller: str, headers: Mapping[str, str]) -> trace.Span:
+    def begin_call(
+        self, capability: str, caller: str, headers: Mapping[str, str], stamp: _native.Stamp, /
+    ) -> trace.Span:
         """Start ``agent.on_action``."""
         ...
 
@@ -89,9 +90,10 @@ class ForeignSpans:
         """Use the client of a started agent."""
         self._client = client
 
-    def begin(self, event: _native.Event) -> trace.Span:
+    def begin(self, event: _native.Event, stamp: _native.Stamp, /) -> trace.Span:  # noqa: ARG002 - for native spans
         """Start ``agent.on_event``."""
         envelope = event.envelope
+        carried = event.carried or ("", "", "")
         attributes: dict[str, str | int] = {
             attribute.AGENT: self._agent_id,
             attribute.EVENT: event.id,
@@ -114,7 +116,7 @@ class ForeignSpans:
             attributes[attribute.MESSAGING_DELIVERY_ATTEMPT] = event.attempt
         return self._tracer.start_span(
             span.ON_EVENT,
-            context=_remote(envelope.extract_trace_context()),
+            context=_remote(envelope.extract_trace_context(), handled(self._agent_id, *carried)),
             kind=trace.SpanKind.CONSUMER,
             attributes={key: value for key, value in attributes.items() if value},
         )
@@ -124,11 +126,19 @@ class ForeignSpans:
         self._client.finish(None, event, failure)
         span.end()
 
-    def begin_call(self, capability: str, caller: str, headers: Mapping[str, str]) -> trace.Span:
+    def begin_call(
+        self,
+        capability: str,
+        caller: str,
+        headers: Mapping[str, str],
+        stamp: _native.Stamp,  # noqa: ARG002 - for native spans
+        /,
+    ) -> trace.Span:
         """Start ``agent.on_action``."""
+        baggage = handled(self._agent_id, headers.get(header.BAGGAGE, ""))
         return self._tracer.start_span(
             span.ON_ACTION,
-            context=_PROPAGATOR.extract(headers, context_of(trace.INVALID_SPAN, "")),
+            context=W3C.extract(headers, _remote(None, baggage)),
             kind=trace.SpanKind.SERVER,
             attributes={
                 attribute.AGENT: self._agent_id,
@@ -164,18 +174,11 @@ def spans_for(agent_id: str, instance_id: str) -> Spans:
     if provider is None:
         return cast("Spans", NativeSpans(None))
     if isinstance(provider, TracerProvider):
-        return cast("Spans", NativeSpans(provider.source(f"agent-{agent_id}", instance_id)))
+        return cast("Spans", NativeSpans(provider.source(f"agent-{agent_id}", instance_id, agent_id)))
+    stamp_spans_of(provider)
     return ForeignSpans(agent_id, provider)
 
 
-def _remote(parent: trace.SpanContext | None) -> Context:
+def _remote(parent: trace.SpanContext | None, baggage: Baggage) -> Context:
     span = trace.NonRecordingSpan(parent) if parent is not None else trace.INVALID_SPAN
-    return context_of(span, "")
-
-
-def trace_headers(context: Context) -> dict[str, str]:
-    """Write traceparent and tracestate of a context's span, native or not."""
-    carrier: dict[str, str] = {}
-    if context.get(SPAN_KEY) is not None:
-        _PROPAGATOR.inject(carrier, context)
-    return carrier
+    return Context({SPAN_KEY: span, BAGGAGE_KEY: baggage})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from opentelemetry import trace
 from opentelemetry.context import Context
 
+from loom._baggage import stamp_of
 from loom._otel import SPAN_KEY, current_source, get_current, set_current
 
 if TYPE_CHECKING:
@@ -56,17 +57,21 @@ class Tracer(trace.Tracer):
         set_status_on_exception: bool = True,
     ) -> trace.Span:
         """Start a span that is not made current."""
-        parent = (get_current() if context is None else context).get(SPAN_KEY)
+        current = get_current() if context is None else context
+        source = current_source.get()
+        if source is None or not source.is_usable:
+            source = self._provider.default_source()
         span = self._start(
-            current_source.get() or self._provider.default_source(),
+            source,
             name,
-            parent,
+            current.get(SPAN_KEY),
             kind,
             attributes,
             links or None,
             start_time,
             record_exception,
             set_status_on_exception,
+            stamp_of(current),
         )
         if self._processors.added:
             self._processors.on_start(span, context)

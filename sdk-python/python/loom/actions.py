@@ -7,13 +7,16 @@ import logging
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from opentelemetry.context import Context as OtelContext
+
+from loom._baggage import handled
 from loom._deadlines import Running
-from loom._otel import context_of
+from loom._otel import BAGGAGE_KEY, SPAN_KEY
 from loom._payload import decode, encode_json, is_binary
-from loom.context import Context
 from loom.dispatch import Handler, Work, record_failure
 from loom.exceptions import LoomError
-from loom.semconv import attribute
+from loom.handler import Context
+from loom.semconv import attribute, header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
     from opentelemetry import trace
 
     from loom._spans import Spans
-    from loom.context import Emitter
     from loom.dispatch import Dispatcher
+    from loom.outgoing import Emitter
 
 __all__ = ["ActionServer", "Capability"]
 
@@ -46,8 +49,14 @@ class ActionServer:
     """Runs one task per call. All of it belongs to the event loop's thread."""
 
     def __init__(
-        self, capabilities: Mapping[str, Capability], dispatcher: Dispatcher, spans: Spans, emitter: Emitter
+        self,
+        agent_id: str,
+        capabilities: Mapping[str, Capability],
+        dispatcher: Dispatcher,
+        spans: Spans,
+        emitter: Emitter,
     ) -> None:
+        self._agent_id = agent_id
         self._capabilities = capabilities
         self._dispatcher = dispatcher
         self._spans = spans
@@ -111,10 +120,12 @@ class ActionServer:
         headers: Mapping[str, str],
         caller: str,
     ) -> None:
-        span = self._spans.begin_call(name, caller, headers)
-        running.context = Context(self._emitter, None, span, caller)
+        baggage = handled(self._agent_id, headers.get(header.BAGGAGE, ""))
+        span = self._spans.begin_call(name, caller, headers, baggage.stamp)
+        running.context = context = Context(self._emitter, None, span, caller)
+        otel = OtelContext({SPAN_KEY: span, BAGGAGE_KEY: baggage})
         try:
-            result, result_type = await self._run(name, args, content_type, headers, running.context)
+            result, result_type = await self._run(name, args, content_type, context, otel)
             running.check()
             self._client.answer(call_id, result, result_type)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises is the answer
@@ -146,7 +157,7 @@ class ActionServer:
         )
 
     async def _run(
-        self, name: str, args: bytes, content_type: str, headers: Mapping[str, str], context: Context
+        self, name: str, args: bytes, content_type: str, context: Context, otel: OtelContext
     ) -> tuple[bytes, str]:
         capability = self._capabilities.get(name)
         if capability is None:
@@ -155,7 +166,6 @@ class ActionServer:
             arguments = decode(args, content_type or "application/json")
         except ValueError as error:
             raise LoomError(f"the arguments are no JSON: {error}", code="invalid_event") from error
-        otel = context_of(context.span, headers.get("baggage", ""))
         result = await self._dispatcher.run(Work(capability.handler, (context, arguments), otel))
         if is_binary(result):
             return bytes(result), "application/octet-stream"

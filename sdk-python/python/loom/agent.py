@@ -11,18 +11,23 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loom import _native
+from loom._callbacks import guarded
 from loom._client import Connection
 from loom._deadlines import HANDLER_TIMEOUT, check_seconds
 from loom._otel import current_source
 from loom._running import until_signalled, within
 from loom._spans import spans_for
+from loom._stats import counted
 from loom.actions import ActionServer, Capability
 from loom.config import Qos, Settings
-from loom.context import DEFAULT_TIMEOUT, Emitter, Outgoing
 from loom.contract import Bidder, Contracts
-from loom.dispatch import Dispatcher, handler_of
+from loom.dispatch import Dispatcher, Handler, handler_of
 from loom.exceptions import InvalidAgent, LoomError
+from loom.identity import current_agent
+from loom.instrument import OPIK, prepare_process
 from loom.join import Join
+from loom.opik import in_opik_traces
+from loom.outgoing import DEFAULT_TIMEOUT, Emitter, Outgoing
 from loom.subscription import Subscription, acknowledged, check_pattern
 from loom.telemetry import forward_logs
 
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from loom._client import ConnectionChange
-    from loom.context import Context
+    from loom.handler import Context
     from loom.join import By
     from loom.subscription import Acknowledged, Start
 
@@ -60,6 +65,9 @@ class Agent(Outgoing):
 
     The agent says every ``heartbeat`` seconds that it lives, and the server takes it for lost after
     ``heartbeat_timeout`` seconds of silence; 0 leaves it to the server's settings, 5 s and 30 s.
+
+    ``instrument`` names the libraries whose calls are recorded (see ``loom.instrument``); without it these are the LLM
+    clients whose instrumentation is installed.
     """
 
     __slots__ = (
@@ -68,6 +76,7 @@ class Agent(Outgoing):
         "_connection",
         "_contracts",
         "_dispatcher",
+        "_is_in_opik",
         "_is_stopping",
         "_on_connection",
         "_on_error",
@@ -101,6 +110,7 @@ class Agent(Outgoing):
         heartbeat: float = 0.0,
         heartbeat_timeout: float = 0.0,
         capture_content: bool | None = None,
+        instrument: Iterable[str] | None = None,
         on_error: Callable[[LoomError], None] | None = None,
         on_connection: Callable[[ConnectionChange], None] | None = None,
     ) -> None:
@@ -135,6 +145,9 @@ class Agent(Outgoing):
         self._is_stopping = False
         self._contracts = Contracts(self.instance_id)
         self._spans = spans_for(agent_id, self.instance_id)
+        names = None if instrument is None else set(instrument)
+        self._is_in_opik = names is not None and OPIK in names
+        prepare_process(names, records=self._spans.source is not None or self._spans.makes_producers)
         patterns = [topics] if isinstance(topics, str) else list(topics)
         if patterns and on_event is None:
             raise InvalidAgent("topics were given without on_event: who shall handle their events?")
@@ -192,7 +205,7 @@ class Agent(Outgoing):
         )
 
         def register(function: H) -> H:
-            handler = handler_of(function, self._limit(timeout))
+            handler = self._handler(function, timeout)
             self._subscriptions.extend(Subscription(pattern, kind, capacity, share, handler) for pattern in patterns)
             return function
 
@@ -218,7 +231,7 @@ class Agent(Outgoing):
 
         def register(function: H) -> H:
             text = description or inspect.getdoc(function) or ""
-            self._capabilities[name] = Capability(name, handler_of(function, self._limit(timeout)), text, schema)
+            self._capabilities[name] = Capability(name, self._handler(function, timeout), text, schema)
             return function
 
         return register
@@ -276,6 +289,11 @@ class Agent(Outgoing):
                 self._contracts.award
             )
 
+    def _handler(self, function: Callable[..., Any], timeout: float) -> Handler:
+        if self._is_in_opik:
+            function = in_opik_traces(function)
+        return handler_of(function, self._limit(timeout))
+
     def _limit(self, timeout: float) -> float:
         return timeout or self._timeout or HANDLER_TIMEOUT
 
@@ -322,8 +340,8 @@ class Agent(Outgoing):
             loop,
             agent_id=self.agent_id,
             address=self._settings.address,
-            on_error=self._report_error,
-            on_connection=self._report_connection,
+            on_error=guarded(self._on_error, f"on_error of agent {self.agent_id}"),
+            on_connection=guarded(self._on_connection, f"on_connection of agent {self.agent_id}"),
         )
         emitter = Emitter(
             connection,
@@ -334,15 +352,24 @@ class Agent(Outgoing):
         )
         self._contracts.bind(emitter)
         handlers = {number: wanted.handler for number, wanted in enumerate(self._subscriptions, start=1)}
-        dispatcher = Dispatcher(connection, handlers, self._spans, emitter, max_in_flight=self._settings.max_in_flight)
+        dispatcher = Dispatcher(
+            connection,
+            handlers,
+            self._spans,
+            emitter,
+            agent_id=self.agent_id,
+            max_in_flight=self._settings.max_in_flight,
+        )
         emitter.parked = dispatcher.parked
-        actions = ActionServer(self._capabilities, dispatcher, self._spans, emitter)
+        actions = ActionServer(self.agent_id, self._capabilities, dispatcher, self._spans, emitter)
         connection.serve_calls(actions)
         self._connection, self._dispatcher, self._actions, self._emitter = connection, dispatcher, actions, emitter
         self._is_stopping = False
         recording = current_source.get()
         if recording is None or not recording.is_usable:
             current_source.set(self._spans.source)
+        if current_agent.get() is None:
+            current_agent.set(self.agent_id)
         dispatcher.start()
         client.start()
         try:
@@ -382,6 +409,9 @@ class Agent(Outgoing):
         connection.fail_all(LoomError("the agent has been stopped", code="unavailable"))
         dispatcher.close()
         self._connection = None
+        if current_agent.get() == self.agent_id:
+            current_agent.set(None)
+            current_source.set(None)
         if unconfirmed or unhandled:
             _log.warning(
                 "agent %s stopped with %d published events unconfirmed and %d received events unhandled",
@@ -438,17 +468,7 @@ class Agent(Outgoing):
 
     def stats(self) -> dict[str, int]:
         """Count what went through this agent since its start."""
-        connection = self._started()
-        _, dispatcher, _ = self._parts()
-        counted = dict(connection.client.stats())
-        counted["rejected"] = connection.rejected
-        counted["replies_dropped"] = connection.replies_dropped
-        counted["proposals_open"] = len(self._contracts)
-        counted["handled"] = dispatcher.handled
-        counted["failed"] = dispatcher.failed
-        counted["timed_out"] = dispatcher.deadlines.timed_out
-        counted["abandoned"] = dispatcher.abandoned
-        return counted
+        return counted(*self._parts()[:2], self._contracts)
 
     def __repr__(self) -> str:
         state = "connected" if self.is_connected else "not connected"
@@ -473,20 +493,6 @@ class Agent(Outgoing):
     def _check_not_started(self, what: str) -> None:
         if self._connection is not None:
             raise LoomError(f"agent {self.agent_id} is started already: {what} come before it", code="invalid_agent_id")
-
-    def _report_error(self, error: LoomError) -> None:
-        if self._on_error is not None:
-            try:
-                self._on_error(error)
-            except Exception:  # noqa: BLE001 - logged, whatever it is
-                _log.exception("on_error of agent %s failed", self.agent_id)
-
-    def _report_connection(self, change: ConnectionChange) -> None:
-        if self._on_connection is not None:
-            try:
-                self._on_connection(change)
-            except Exception:  # noqa: BLE001 - logged, whatever it is
-                _log.exception("on_connection of agent %s failed", self.agent_id)
 
 
 async def _all_rest(dispatcher: Dispatcher, actions: ActionServer) -> None:

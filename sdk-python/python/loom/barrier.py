@@ -12,7 +12,7 @@ from loom.exceptions import ConnectionLost, DeadlineExceeded
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from loom.context import Emitter
+    from loom.outgoing import Emitter
 
 __all__ = ["meet"]
 

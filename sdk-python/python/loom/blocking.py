@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from loom import _native
-    from loom.context import Context
     from loom.contract import Proposal, Proposals
+    from loom.handler import Context
     from loom.replies import FanOut, Replies
 
 __all__ = ["BlockingContext"]

@@ -7,7 +7,16 @@ import os
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["ADDRESS", "CAPTURE_CONTENT", "DEFAULT_ADDRESS", "TELEMETRY_AUTO", "TOKEN", "Qos", "Settings"]
+__all__ = [
+    "ADDRESS",
+    "CAPTURE_CONTENT",
+    "DEFAULT_ADDRESS",
+    "TELEMETRY_AUTO",
+    "TOKEN",
+    "Qos",
+    "Settings",
+    "captures_content",
+]
 
 ADDRESS = "LOOM_ADDRESS"
 """Address of the bridge, ``host:port``; default ``127.0.0.1:50051``."""
@@ -100,6 +109,11 @@ class Settings:
             # Rounded up: 0 would be the server's default.
             heartbeat_ms=(math.ceil(heartbeat * 1000), math.ceil(heartbeat_timeout * 1000)),
         )
+
+
+def captures_content() -> bool:
+    """Tell whether spans carry contents where no agent says so."""
+    return _is_true(CAPTURE_CONTENT)
 
 
 def _is_true(name: str) -> bool:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from loom import _native
-    from loom.context import Context, Emitter, Outgoing
+    from loom.handler import Context
+    from loom.outgoing import Emitter, Outgoing
     from loom.replies import Replies
 
 __all__ = ["CFP", "Bidder", "Contracts", "Proposal", "Proposals", "open_until"]

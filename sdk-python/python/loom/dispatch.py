@@ -23,16 +23,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from time import monotonic
-from types import coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from opentelemetry.context import Context as OtelContext
 from opentelemetry.trace import StatusCode
 
+from loom._baggage import handled
 from loom._deadlines import Deadlines, Running
-from loom._otel import SPAN_KEY, context_of, set_current
+from loom._driving import drive, resume
+from loom._otel import BAGGAGE_KEY, SPAN_KEY, set_current
 from loom._outcome import UNDECIDED, failure_of
-from loom.context import Context as HandlerContext
+from loom.handler import Context as HandlerContext
 from loom.semconv import attribute
 from loom.signals import Retry
 from loom.telemetry import forward_logs
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from loom._client import Connection
     from loom._outcome import Failure
     from loom._spans import Spans
-    from loom.context import Emitter
+    from loom.outgoing import Emitter
 
 __all__ = ["Dispatcher", "Handler", "Work", "handler_of"]
 
@@ -98,8 +99,11 @@ class Dispatcher:
         spans: Spans,
         emitter: Emitter,
         *,
+        agent_id: str,
         max_in_flight: int,
     ) -> None:
+        self._agent_id = agent_id
+        self._baggage = handled(agent_id)
         self._connection = connection
         self._client = connection.client
         self._handlers = handlers
@@ -232,9 +236,10 @@ class Dispatcher:
 
     def _handle(self, event: _native.Event) -> Coroutine[Any, Any, None] | None:
         """Run a handler until it suspends, and return what is left of it."""
-        span = self._spans.begin(event)
-        text = event.baggage
-        otel = context_of(span, text) if text else OtelContext({SPAN_KEY: span})
+        carried = event.carried
+        baggage = self._baggage if carried is None else handled(self._agent_id, *carried)
+        span = self._spans.begin(event, baggage.stamp)
+        otel = OtelContext({SPAN_KEY: span, BAGGAGE_KEY: baggage})
         handler = self._handlers[event.subscription]
         run = copy_context().run
         context = HandlerContext(self._emitter, event, span)
@@ -255,7 +260,7 @@ class Dispatcher:
             self.handled += 1
             self._spans.finish(span, event)
             return None
-        return self._rest_of(event, span, _resume(run, *suspended), Running(handler.timeout, context))
+        return self._rest_of(event, span, resume(run, *suspended), Running(handler.timeout, context))
 
     async def _rest_of(self, event: _native.Event, span: trace.Span, rest: Awaitable[object], running: Running) -> None:
         task = running.task = cast("asyncio.Task[None]", asyncio.current_task())
@@ -404,32 +409,7 @@ async def _resume_from_start(run: Callable[..., Any], work: Work) -> Any:
         set_current(work.otel)
         return cast("Coroutine[Any, Any, Any]", work.handler.function(*work.arguments))
 
-    running = run(start)
-    try:
-        awaited = run(running.send, None)
-    except StopIteration as result:
-        return result.value
-    return await _resume(run, running, awaited)
-
-
-@coroutine
-def _resume(run: Callable[..., Any], running: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, Any, Any]:
-    """Drive a suspended handler to its end, each step in the handler's own context."""
-    while True:
-        try:
-            sent = yield awaited
-        except GeneratorExit:
-            run(running.close)
-            raise
-        except BaseException as error:  # noqa: BLE001 - cancellation is the handler's to see
-            step: Callable[[Any], Any] = running.throw
-            value: Any = error
-        else:
-            step, value = running.send, sent
-        try:
-            awaited = run(step, value)
-        except StopIteration as result:
-            return result.value
+    return await drive(run, run(start))
 
 
 def _call(work: Work) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from loom import _native
-    from loom.context import Context
+    from loom.handler import Context
 
     By = Literal["correlation_id", "thread_id"]
 

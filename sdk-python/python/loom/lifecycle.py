@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 
-from loom import _native
+from loom._otel import own_tracer
 from loom.semconv import attribute, event
 from loom.semconv import span as span_name
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span
 
-__all__ = ["Tool", "tell_thought"]
+__all__ = ["MAX_CONTENT", "Tool", "tell_thought"]
 
-_MAX_CONTENT = 4096
+MAX_CONTENT = 4096
 """Characters of a captured content; what is longer is cut."""
 
 
@@ -35,7 +35,7 @@ def tell_thought(handler: Span, text: str | None, *, capture_content: bool) -> N
     if text is not None:
         attributes[attribute.THOUGHT_SIZE] = len(text)
         if capture_content:
-            attributes[attribute.THOUGHT] = text[:_MAX_CONTENT]
+            attributes[attribute.THOUGHT] = text[:MAX_CONTENT]
     handler.add_event(event.AGENT_THINKING, attributes)
 
 
@@ -58,9 +58,8 @@ class Tool:
         if self._arguments is not None:
             # What JSON does not know is shown as Python shows it.
             content = json.dumps(self._arguments, default=repr, ensure_ascii=False)
-            attributes[attribute.GEN_AI_TOOL_ARGUMENTS] = content[:_MAX_CONTENT]
-        tracer = trace.get_tracer("loom", _native.__version__)
-        self._current: AbstractContextManager[Span] = tracer.start_as_current_span(
+            attributes[attribute.GEN_AI_TOOL_ARGUMENTS] = content[:MAX_CONTENT]
+        self._current: AbstractContextManager[Span] = own_tracer().start_as_current_span(
             f"{span_name.EXECUTE_TOOL} {self.name}", attributes=attributes
         )
         self.span = self._current.__enter__()

@@ -43,6 +43,8 @@ class attribute:
     GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
     GEN_AI_WORKFLOW_NAME: Final = "gen_ai.workflow.name"
     GEN_AI_TOOL_NAME: Final = "gen_ai.tool.name"
+    GEN_AI_TOOL_TYPE: Final = "gen_ai.tool.type"
+    GEN_AI_TOOL_DESCRIPTION: Final = "gen_ai.tool.description"
     GEN_AI_TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
     GEN_AI_PROVIDER_NAME: Final = "gen_ai.provider.name"
     GEN_AI_SYSTEM: Final = "gen_ai.system"

@@ -13,7 +13,7 @@ import os
 import uuid
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import trace
 
@@ -21,6 +21,7 @@ from loom import _native
 from loom._processors import Processors, resource_of
 from loom._tracer import Tracer
 from loom.config import TELEMETRY_AUTO
+from loom.faults import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,17 @@ class TelemetryReport:
     dropped: Mapping[str, int] = field(default_factory=dict[str, int])
     """Spans lost, by reason."""
     waiting: int = 0
+    faults: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Failures of telemetry itself, by place; none of them has reached the program."""
+
+
+class Inheritance(NamedTuple):
+    """What a child process needs to record as its parent does."""
+
+    service_name: str
+    agent_id: str | None
+    overrides: Mapping[str, str]
+    attributes: Mapping[str, str]
 
 
 class TracerProvider(trace.TracerProvider):
@@ -65,6 +77,7 @@ class TracerProvider(trace.TracerProvider):
         self._overrides = dict(overrides or {})
         self._attributes = dict(attributes or {})
         self._default: _native.SpanSource | None = None
+        self._agent: str | None = None
         self._lock = Lock()
         self._processors = Processors()
         self._is_shut_down = False
@@ -80,24 +93,37 @@ class TracerProvider(trace.TracerProvider):
         scope = _native.NativeTracer(instrumenting_module_name, instrumenting_library_version or "")
         return Tracer(self, scope)
 
-    def source(self, service_name: str, instance_id: str) -> _native.SpanSource:
-        """Make the source of an agent. The first one also records the spans that belong to no agent."""
+    def source(self, service_name: str, instance_id: str, agent_id: str | None = None) -> _native.SpanSource:
+        """Make the source of an agent. The first one also records the spans of which nobody knows whose they are.
+
+        In a process with a single agent they are that agent's, else nobody's.
+        """
         source, warnings = _native.span_source(
-            service_name, instance_id, list(self._attributes.items()), self._overrides
+            service_name, instance_id, agent_id, list(self._attributes.items()), self._overrides
         )
         for warning in warnings:
             _log.warning("%s", warning)
         with self._lock:
             if self._default is None or not self._default.is_usable:
-                self._default = source
+                self._default, self._agent = source, agent_id
+            elif agent_id != self._agent:
+                self._default = self._default.of_nobody()
         return source
 
     def default_source(self) -> _native.SpanSource | None:
-        """Whose the spans are that belong to no agent."""
+        """Whose the spans are that belong to no agent. A forked child goes on under its parent's name."""
         source = self._default
         if source is not None and source.is_usable:
             return source
-        return None if self._is_shut_down else self.source(_UNNAMED, uuid.uuid4().hex)
+        if self._is_shut_down:
+            return None
+        service_name = _UNNAMED if source is None else source.service_name
+        return self.source(service_name, uuid.uuid4().hex, self._agent)
+
+    def inheritance(self) -> Inheritance:
+        """Tell what a child process needs to record as this one does."""
+        service_name = _UNNAMED if self._default is None else self._default.service_name
+        return Inheritance(service_name, self._agent, self._overrides, self._attributes)
 
     @property
     def processors(self) -> Processors:
@@ -135,6 +161,17 @@ class TracerProvider(trace.TracerProvider):
 _installed: TracerProvider | None = None
 
 
+def installed() -> TracerProvider | None:
+    """Return Loom's provider, where it is the one that agents use."""
+    return _installed
+
+
+def resume_telemetry(of_parent: Inheritance) -> None:
+    """Record as the parent process does, whose child has been started anew."""
+    provider = _installed or _install(of_parent.overrides, of_parent.attributes)
+    provider.source(of_parent.service_name, uuid.uuid4().hex, of_parent.agent_id)
+
+
 def init_telemetry(
     service_name: str | None = None,
     *,
@@ -148,7 +185,6 @@ def init_telemetry(
     The provider becomes the global one unless the program has its own already: then it is returned, and agents use the
     program's. Called again, it returns the provider that exists; its arguments are ignored with a warning.
     """
-    global _installed  # noqa: PLW0603 - OpenTelemetry's own provider is one per process, too
     given = {
         _SERVICE_NAME: service_name,
         _ENDPOINT: endpoint,
@@ -160,6 +196,11 @@ def init_telemetry(
         if overrides or attributes:
             _log.warning("telemetry is set up already: call init_telemetry() once, before the first Agent")
         return _installed
+    return _install(overrides, attributes)
+
+
+def _install(overrides: Mapping[str, str], attributes: Mapping[str, str] | None) -> TracerProvider:
+    global _installed  # noqa: PLW0603 - OpenTelemetry's own provider is one per process, too
     _installed = TracerProvider(overrides, attributes)
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         trace.set_tracer_provider(_installed)
@@ -198,6 +239,6 @@ def forward_logs() -> None:
 
 def _report(report: tuple[bool, int, int, dict[str, int], int, str] | None) -> TelemetryReport:
     if report is None:
-        return TelemetryReport(is_complete=True, recorded=0, exported=0)
+        return TelemetryReport(is_complete=True, recorded=0, exported=0, faults=counted())
     is_complete, recorded, exported, dropped, waiting, _ = report
-    return TelemetryReport(is_complete, recorded, exported, dropped, waiting)
+    return TelemetryReport(is_complete, recorded, exported, dropped, waiting, counted())

@@ -14,11 +14,12 @@ use pyo3::prelude::*;
 use super::{Client, Event, Span};
 use crate::otel::Parent;
 use crate::span::{OnException, Preset, SpanStart};
+use crate::stamp::Stamp;
 
 impl Client {
     /// The span under which a handler runs: child of the delivery's context. Not recorded, but still the current context,
     /// where the trace is not sampled or nobody records.
-    pub(super) fn event_span(&self, handled: &Bound<'_, Event>) -> Span {
+    pub(super) fn event_span(&self, handled: &Bound<'_, Event>, stamp: Option<&Stamp>) -> Span {
         let event = handled.get();
         let layout = &event.delivery.layout;
         let tracestate = || {
@@ -58,6 +59,7 @@ impl Client {
             start_unix_nano: ids::now_unix_nano(),
             on_exception: OnException::default(),
             preset: Some(preset),
+            stamp: stamp.cloned(),
             detail: Box::new(detail),
         };
         Span::started(source.clone(), context, start)
@@ -69,6 +71,7 @@ impl Client {
         capability: &str,
         caller: &str,
         headers: &HashMap<String, String>,
+        stamp: Option<&Stamp>,
     ) -> Span {
         let header = |name| headers.get(name).map(String::as_str).unwrap_or_default();
         let context = TraceContext::parse(header(header::TRACEPARENT).as_bytes());
@@ -108,6 +111,7 @@ impl Client {
             start_unix_nano: ids::now_unix_nano(),
             on_exception: OnException::default(),
             preset: None,
+            stamp: stamp.cloned(),
             detail: Box::new(FreeDetail {
                 name: span::ON_ACTION.into(),
                 attributes,

@@ -10,20 +10,19 @@ use loom_proto::{EventId, TraceContext};
 use loom_telemetry::record::FreeDetail;
 use loom_telemetry::{SpanDetail, SpanKind, SpanRecord, SpanStatus, Value, ids};
 
-use super::{Client, Code, Event, PyResult, PyString, Python, Span, raise};
+use super::{Client, Code, Event, PyResult, PyString, Python, Span, Stamp, raise};
 use crate::outbox::Publish;
 use crate::value;
 use pyo3::prelude::*;
 
 /// What few events have: thread id, correlation id, reply topic, ttl, user's headers, and the trace context of a span
-/// that is not native (traceparent, tracestate), and baggage.
+/// that is not native (traceparent, tracestate).
 pub(super) type Extra = (
     Option<String>,
     Option<String>,
     Option<String>,
     Option<u32>,
     Option<HashMap<String, String>>,
-    Option<String>,
     Option<String>,
     Option<String>,
 );
@@ -46,6 +45,7 @@ pub(super) struct Emit<'a> {
     pub(super) content_type: &'a str,
     pub(super) span: Option<&'a Span>,
     pub(super) cause: Option<&'a Event>,
+    pub(super) stamp: Option<&'a Stamp>,
     pub(super) extra: Option<Extra>,
     pub(super) confirm: bool,
 }
@@ -96,6 +96,11 @@ impl Client {
             envelope.thread_id = cause.thread_id();
             envelope.ttl = cause.delivery.layout.ttl;
             envelope.hop = cause.delivery.layout.hop.saturating_add(further);
+        }
+        if let Some(stamp) = emit.stamp {
+            envelope.baggage = stamp.baggage();
+            envelope.thread_id = stamp.thread_id().unwrap_or(envelope.thread_id);
+            envelope.correlation_id = stamp.correlation_id().unwrap_or_default();
         }
         let mut metadata = Vec::new();
         if let Some(extra) = &emit.extra {
@@ -178,6 +183,11 @@ impl Client {
         if !thread_id.is_empty() {
             attributes.push((key::THREAD_ID.into(), thread_id.to_owned().into()));
         }
+        for (name, value) in emit.stamp.map(Stamp::attributes).unwrap_or_default() {
+            if ![key::AGENT, key::THREAD_ID].contains(&name.as_str().unwrap_or_default()) {
+                attributes.push((name.clone(), value.clone()));
+            }
+        }
         SpanRecord {
             context,
             parent_span_id: SpanId::default(),
@@ -200,15 +210,13 @@ fn put_extra<'a>(
     envelope: &mut EnvelopeHead<'a>,
     metadata: &mut Vec<(&'a str, &'a str)>,
 ) {
-    let (thread_id, correlation_id, reply_to, ttl, headers, traceparent, tracestate, baggage) =
-        extra;
+    let (thread_id, correlation_id, reply_to, ttl, headers, traceparent, tracestate) = extra;
     for (field, value) in [
         (&mut envelope.thread_id, thread_id),
         (&mut envelope.correlation_id, correlation_id),
         (&mut envelope.reply_to, reply_to),
         (&mut envelope.traceparent, traceparent),
         (&mut envelope.tracestate, tracestate),
-        (&mut envelope.baggage, baggage),
     ] {
         if let Some(value) = value {
             *field = value;

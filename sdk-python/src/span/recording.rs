@@ -10,7 +10,7 @@ use super::Preset;
 use crate::error::warn;
 use crate::otel::Parent;
 use crate::source::SpanSource;
-use crate::value;
+use crate::stamp::Stamp;
 
 /// See the module.
 pub(super) struct Recording {
@@ -20,6 +20,7 @@ pub(super) struct Recording {
     pub(super) start_unix_nano: u64,
     pub(super) on_exception: OnException,
     preset: Option<Preset>,
+    pub(super) stamp: Option<Stamp>,
     body: Mutex<Body>,
 }
 
@@ -45,6 +46,7 @@ pub(crate) struct SpanStart {
     pub(crate) start_unix_nano: u64,
     pub(crate) on_exception: OnException,
     pub(crate) preset: Option<Preset>,
+    pub(crate) stamp: Option<Stamp>,
     pub(crate) detail: Box<FreeDetail>,
 }
 
@@ -81,6 +83,7 @@ impl Recording {
             start_unix_nano: start.start_unix_nano,
             on_exception: start.on_exception,
             preset: start.preset,
+            stamp: start.stamp,
             body: Mutex::new(Body {
                 detail: start.detail,
                 status: SpanStatus::Unset,
@@ -142,23 +145,19 @@ impl Recording {
         true
     }
 
-    /// All of the attributes: the preset ones, and those that were set.
+    /// All of the attributes. What was set on the span itself goes before what it was begun with, and that before the
+    /// identity of its context; a key is there once.
     pub(super) fn attributes(&self, detail: &FreeDetail) -> Vec<(Value, Value)> {
-        let Some(preset) = &self.preset else {
-            return detail.attributes.clone();
-        };
-        let mut all = preset.attributes();
-        for (key, value) in &detail.attributes {
-            let mut none_is_dropped = 0;
-            let text = key.as_str().unwrap_or_default();
-            value::set(
-                &mut all,
-                &mut none_is_dropped,
-                usize::MAX,
-                text,
-                value.clone(),
-            );
+        let preset = self.preset.as_ref().map(Preset::attributes);
+        let mut all = preset.unwrap_or_default();
+        if let Some(stamp) = &self.stamp {
+            add_missing(&mut all, stamp.attributes());
         }
+        if let Some(agent) = self.source.agent() {
+            add_missing(&mut all, std::slice::from_ref(agent));
+        }
+        all.retain(|(key, _)| !has(&detail.attributes, key));
+        all.extend_from_slice(&detail.attributes);
         all
     }
 
@@ -176,4 +175,20 @@ impl Recording {
             ..*detail
         }
     }
+}
+
+fn add_missing(all: &mut Vec<(Value, Value)>, others: &[(Value, Value)]) {
+    let first = all.len();
+    for (key, value) in others {
+        if !has(&all[..first], key) {
+            all.push((key.clone(), value.clone()));
+        }
+    }
+}
+
+/// Compares keys as texts: a constant and a `String` may spell the same one.
+fn has(attributes: &[(Value, Value)], key: &Value) -> bool {
+    attributes
+        .iter()
+        .any(|(other, _)| other.as_str() == key.as_str())
 }

@@ -232,7 +232,9 @@ impl<'c> Around<'c> {
              AND attributes ->> '$.{}' = ?4 ORDER BY start_ns LIMIT 1",
             attribute::EVENT_ID
         );
-        let above = "SELECT span_id FROM spans WHERE trace = ?1 AND agent_id = ?2 AND start_ns < ?3
+        // Named, or the order would be taken from the index of the agent's spans, of which there may be millions.
+        let above = "SELECT span_id FROM spans INDEXED BY spans_by_trace
+                     WHERE trace = ?1 AND agent_id = ?2 AND start_ns < ?3
                      AND name NOT IN (?4, ?5) ORDER BY start_ns DESC LIMIT 1";
         let again = format!(
             "SELECT 1 FROM spans WHERE trace = ?1 AND parent_span_id = ?2 AND name = ?3 AND start_ns > ?4

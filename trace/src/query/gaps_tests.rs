@@ -274,3 +274,34 @@ fn agents_are_listed_by_the_times_of_their_spans() {
     assert_eq!(during(0..u64::MAX), ["output", PROCESSOR, "sensor"]);
     assert_eq!(during(0..BASE + 2 * MS), ["sensor"]);
 }
+
+/// An agent may have millions of spans: what is asked about one of them must not walk through the others.
+#[test]
+fn questions_about_one_trace_read_that_trace_only() {
+    let (_dir, conn) = database(&chain());
+    let around = Around::new(&conn, PROCESSOR).expect("prepared");
+    let statements = [
+        &around.about,
+        &around.is_there,
+        &around.handler,
+        &around.publish,
+        &around.above,
+        &around.again,
+        &around.handled,
+    ];
+    for statement in statements {
+        let sql = statement.expanded_sql().expect("its text");
+        let mut plan = conn
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .expect("explained");
+        let steps = plan
+            .query_map([], |row| row.get::<_, String>(3))
+            .expect("steps");
+        let steps: Vec<String> = steps.collect::<Result<_, _>>().expect("steps");
+        let of_spans: Vec<_> = steps.iter().filter(|step| step.contains("spans")).collect();
+        assert!(
+            !of_spans.is_empty() && of_spans.iter().all(|step| step.contains("spans_by_trace")),
+            "{sql}: {steps:?}"
+        );
+    }
+}

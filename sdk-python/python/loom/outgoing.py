@@ -1,4 +1,4 @@
-"""What a handler is given, and what an agent can do outside of handlers: emit, request, fan out, reply, invoke."""
+"""What an agent can do, inside and outside of handlers: emit, request, fan out, invoke."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import uuid
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import Span, use_span
+from opentelemetry.trace import use_span
 
 from loom import _native
+from loom._baggage import Baggage, baggage_of
 from loom._joining import link
-from loom._otel import SPAN_KEY, baggage_header, get_current
+from loom._otel import BAGGAGE_KEY, SPAN_KEY, get_current
 from loom._payload import decode, encode, encode_json, is_binary
-from loom._spans import trace_headers
 from loom.barrier import meet
-from loom.blocking import BlockingContext
 from loom.contract import CFP, Proposals, open_until
-from loom.exceptions import DeadlineExceeded, InvalidEvent, LoomError
-from loom.lifecycle import Tool, tell_thought
+from loom.exceptions import DeadlineExceeded, LoomError
+from loom.headers import trace_headers
 from loom.replies import FanOut
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from loom._client import Connection
     from loom._spans import Spans
 
-__all__ = ["Context", "Emitter"]
+__all__ = ["DEFAULT_TIMEOUT", "Emitter", "Outgoing"]
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds that a request or a call waits for its answer, unless told otherwise."""
@@ -67,7 +66,7 @@ class Emitter:
 
 
 class Outgoing:
-    """Emit, request and invoke; shared by ``Context`` and ``Agent``."""
+    """Emit, request, fan out and invoke; shared by ``Context`` and ``Agent``."""
 
     __slots__ = ("_emitter", "_event")
 
@@ -105,10 +104,10 @@ class Outgoing:
             payload, content_type = encode(payload)
         current = get_current()
         span: Any = current.get(SPAN_KEY)
+        baggage: Any = current.get(BAGGAGE_KEY)
         if (
             (span.__class__ is _NativeSpan or (span is None and not self._emitter.makes_producer_spans))
-            # One entry is the span; a second one may be baggage.
-            and len(current) <= 1
+            and (baggage is None or baggage.__class__ is Baggage)
             and thread_id is None
             and correlation_id is None
             and reply_to is None
@@ -116,7 +115,8 @@ class Outgoing:
             and metadata is None
             and not confirm
         ):
-            event_id = self._emitter.publish(topic, type, payload, content_type, span, self._event, None)
+            stamp = None if baggage is None else baggage.stamp
+            event_id = self._emitter.publish(topic, type, payload, content_type, span, self._event, stamp, None)
             if event_id is not None:
                 return event_id
         extra = (thread_id, correlation_id, reply_to, ttl, dict(metadata) if metadata else None)
@@ -141,11 +141,11 @@ class Outgoing:
             producer = span = emitter.spans.producer(topic)
         try:
             native, traceparent, tracestate = _trace_of(span, current)
-            extra = (*fields, traceparent, tracestate, baggage_header(current))
-            cause = self._event
+            extra = (*fields, traceparent, tracestate)
+            cause, stamp = self._event, baggage_of(current).stamp
 
             def publish() -> str | tuple[str, int] | None:
-                return emitter.publish(topic, type, payload, content_type, native, cause, extra, confirm)
+                return emitter.publish(topic, type, payload, content_type, native, cause, stamp, extra, confirm)
 
             limit = emitter.emit_timeout if timeout is None else timeout
             try:
@@ -317,7 +317,7 @@ class Outgoing:
             content, content_type = encode_json(args), "application/json"
         current = get_current()
         headers = trace_headers(current)
-        if (baggage := baggage_header(current)) is not None:
+        if baggage := baggage_of(current).header:
             headers["baggage"] = baggage
         call_id = next(emitter.call_ids)
         answer = connection.calls.open(call_id, emitter.loop)
@@ -340,111 +340,6 @@ class Outgoing:
             connection.calls.close(call_id)
             if is_sent:
                 emitter.client.cancel_call(call_id)
-
-
-class Context(Outgoing):
-    """What a handler is given: the agent's way out, the handled event, and its span."""
-
-    __slots__ = ("_is_given_up", "caller", "span")
-
-    _is_given_up: bool
-    span: Span
-    """The span of this handler; the current one while it runs."""
-    caller: str
-    """Agent id of a call's caller; empty in handlers of events."""
-
-    def __init__(self, emitter: Emitter, event: _native.Event | None, span: Any, caller: str = "") -> None:
-        self._emitter = emitter
-        self._event = event
-        self.span = span
-        self.caller = caller
-
-    @property
-    def event(self) -> _native.Event:
-        """The handled event."""
-        if self._event is None:
-            raise LoomError("a call has no event: its arguments are the handler's second parameter")
-        return self._event
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Nobody waits for this handler any more: its time is up, or its caller has gone.
-
-        An ``async`` handler is cancelled then. A plain function runs in a thread, which cannot be stopped from outside:
-        a long one looks here now and then, and returns.
-        """
-        # Not set at the start: few handlers ask.
-        return getattr(self, "_is_given_up", False)
-
-    def thinking(self, text: str | None = None) -> None:
-        """Tell that the handler thinks: ``agent_thinking`` on its span, with the text only if the agent captures it."""
-        tell_thought(self.span, text, capture_content=self._emitter.capture_content)
-
-    def tool(self, name: str, /, **arguments: Any) -> Tool:
-        """Use a tool: ``with ctx.tool("search", query=text):``, or ``async with``.
-
-        The block is a span ``execute_tool NAME`` and the current one, between ``tool_executing`` and
-        ``tool_completed`` on the handler's span. The arguments are recorded only if the agent captures contents; the
-        tool itself is the caller's to call.
-        """
-        return Tool(self.span, name, arguments, capture_content=self._emitter.capture_content)
-
-    def give_up(self) -> None:
-        """Tell the handler that nobody waits for it. For the agent."""
-        self._is_given_up = True
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop of the agent."""
-        return self._emitter.loop
-
-    def parked(self) -> AbstractContextManager[None]:
-        """Give this handler's place among ``max_in_flight`` to another one while it waits for further events."""
-        # Calls have no place among them.
-        return nullcontext() if self._event is None else self._emitter.parked()
-
-    async def barrier(self, name: str, parties: int, *, timeout: float = DEFAULT_TIMEOUT) -> int:
-        """See ``Agent.barrier``. While this handler waits, another one may run in its place."""
-        with self.parked():
-            return await super().barrier(name, parties, timeout=timeout)
-
-    @property
-    def blocking(self) -> BlockingContext:
-        """The same for handlers that are plain functions, which run in a thread."""
-        return BlockingContext(self)
-
-    @property
-    def _joining_span(self) -> Any:
-        return self.span
-
-    async def reply(
-        self,
-        payload: Any = b"",
-        *,
-        to: _native.Event | None = None,
-        type: str = "",
-        metadata: Mapping[str, str] | None = None,
-    ) -> str:
-        """Answer the handled event, or ``to``, where its producer awaits an answer.
-
-        Raises:
-            InvalidEvent: The event's producer awaits none.
-
-        """
-        event = self.event if to is None else to
-        if not event.reply_to:
-            raise InvalidEvent(
-                f"nobody awaits a reply to the event {event.id} on {event.topic}: it was emitted, not requested",
-                field="event.envelope.reply_to",
-            )
-        return await self.emit(
-            event.reply_to,
-            type=type,
-            payload=payload,
-            correlation_id=event.correlation_id or None,
-            thread_id=event.thread_id or None,
-            metadata=metadata,
-        )
 
 
 def _is_valid(span: Any) -> bool:

@@ -1,8 +1,4 @@
-"""For tests of agents: the real server, as a process of its own, on free ports.
-
-with LoomServer() as server:
-    agent = Agent("greeter", address=server.bridge)
-"""
+"""The real server, as a process of its own, on free ports."""
 
 from __future__ import annotations
 
@@ -21,10 +17,16 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import IO
 
-__all__ = ["LoomServer"]
+__all__ = ["LoomServer", "find_binary"]
 
 BINARY = "LOOM_BIN"
 """Path of the server's binary; without it, ``loom`` is looked up in PATH."""
+NO_BINARY = f"no loom binary: put it into PATH, or name it with {BINARY}"
+
+
+def find_binary() -> str | None:
+    """Return the path of the server's binary; None where there is none."""
+    return os.environ.get(BINARY) or shutil.which("loom")
 
 
 class LoomServer:
@@ -44,9 +46,9 @@ class LoomServer:
         environment: Mapping[str, str] | None = None,
         start_timeout: float = 30.0,
     ) -> None:
-        binary = os.environ.get(BINARY) or shutil.which("loom")
+        binary = find_binary()
         if binary is None:
-            raise FileNotFoundError(f"no loom binary: put it into PATH, or name it with {BINARY}")
+            raise FileNotFoundError(NO_BINARY)
         fixed = dict(ports or {})
         command = [binary, "up", "--json"]
         command += ["--ephemeral"] if data_dir is None else ["--data-dir", os.fspath(data_dir)]
@@ -88,7 +90,11 @@ class LoomServer:
     @property
     def environment(self) -> dict[str, str]:
         """Variables that point a process at this server."""
-        return {"LOOM_ADDRESS": self.bridge, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{self.otlp_grpc}"}
+        return {
+            "LOOM_ADDRESS": self.bridge,
+            "LOOM_HTTP": self.http,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{self.otlp_grpc}",
+        }
 
     @property
     def pid(self) -> int:
