@@ -148,11 +148,19 @@ async fn what_has_run_is_listed_counted_and_shown() {
         (&shown["state"], &shown["metadata"]["topic"]),
         (&"FAILED".into(), &"work.bad".into())
     );
+    let timing = &shown["timing"];
+    assert!(
+        timing["total_ms"].is_f64() && timing["queue_wait_ms"].is_f64(),
+        "{timing}"
+    );
+    assert_eq!(timing["llm_ms"], 0.0);
     let said = run(&["executions", "show", id], Some(&server));
     assert!(
         said.out.contains("metadata.error.type") && said.out.contains("ValueError"),
         "{said:?}"
     );
+
+    assert!(said.out.contains("timing.queue_wait_ms"), "{said:?}");
 
     let said = run(&["executions", "ls", "--state", "failed"], Some(&server));
     assert!(

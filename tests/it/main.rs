@@ -7,6 +7,7 @@ mod commands;
 mod crash;
 mod dlq;
 mod documents;
+mod enrichment;
 mod executions;
 mod golden_tree;
 mod groups;

@@ -10,6 +10,7 @@
 //! | `GET /api/v1/traces?service=&agent=&…` | one line per trace that matches |
 //! | `GET /api/v1/traces/{id}/check` | what is wrong with a trace |
 //! | `GET /api/v1/traces/{id}/waterfall?width=&color=` | one trace as text for a terminal |
+//! | `GET /api/v1/observability/agents/{id}/metrics?time_range=` | what an agent has cost, `workflows/{id}` the same |
 //! | `GET /api/v1/stats` | counters |
 //! | `GET /trace/{id}` | the trace as a page |
 //! | `GET /livez`, `/readyz`, `/metrics` | probes, Prometheus |
@@ -21,6 +22,7 @@ mod error;
 mod host;
 mod jaeger;
 mod metrics;
+mod observability;
 mod page;
 mod params;
 mod v1;
@@ -89,6 +91,14 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
         .route("/api/v1/traces", get(v1::traces))
         .route("/api/v1/traces/{id}/check", get(v1::check))
         .route("/api/v1/traces/{id}/waterfall", get(v1::waterfall))
+        .route(
+            "/api/v1/observability/agents/{id}/metrics",
+            get(observability::agent),
+        )
+        .route(
+            "/api/v1/observability/workflows/{id}/metrics",
+            get(observability::workflow),
+        )
         .route("/api/v1/stats", get(v1::stats))
         .route("/trace/{id}", get(page::trace))
         .route("/assets/trace.css", get(page::style))

@@ -2,7 +2,9 @@
 
 pub mod executions;
 pub mod gaps;
+pub mod metrics;
 pub mod search;
+pub mod timing;
 
 use std::ops::Range;
 
@@ -13,7 +15,9 @@ use crate::store::row::{SELECT, SpanReader};
 
 pub use executions::{ExecutionSearch, Place, StoredExecution};
 pub use gaps::{End, Gap, Gaps, Lost, Shown};
+pub use metrics::{Metrics, Whose};
 pub use search::{Found, Search, Summary};
+pub use timing::Timing;
 
 /// Answers questions. Cheap to clone.
 #[derive(Debug, Clone)]

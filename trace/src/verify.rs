@@ -4,6 +4,7 @@
 //! memory, and knows besides how the hops of an event follow on each other, and which events the bus has accepted
 //! ([`Books`]). A trace that still grows is not judged; it is counted as unsettled.
 
+pub mod enrichment;
 mod hops;
 mod scan;
 pub mod self_test;
@@ -21,6 +22,7 @@ use crate::error::QueryError;
 use crate::model::{SpanId, TraceId};
 use crate::query::Query;
 use crate::trace_store::TraceStore;
+use enrichment::{Counted, Enrichment};
 
 /// Traces that are read at once.
 const STEP: u32 = 5_000;
@@ -77,7 +79,7 @@ pub struct Report {
     pub unsettled: u64,
     /// Accepted events whose spans were looked for.
     pub accepted: u64,
-    /// Spans without an agent, and without a workflow.
+    /// Whom the spans are about.
     pub enrichment: Enrichment,
     /// Agents that were handed events and tell no spans at all: their handlers cannot be looked for.
     pub silent_agents: Vec<String>,
@@ -85,17 +87,6 @@ pub struct Report {
     pub faults: BTreeMap<FindingKind, u64>,
     /// The first of them.
     pub findings: Vec<InTrace>,
-}
-
-/// Who the spans of agents are about.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Enrichment {
-    /// Spans without an agent, those of the bus itself not counted.
-    pub without_agent: u64,
-    /// Spans without a workflow, those of the bus itself not counted.
-    pub without_workflow: u64,
-    /// Names of the spans without an agent, and how often they came: the first hundred names.
-    pub names: BTreeMap<String, u64>,
 }
 
 /// A fault, and the trace that has it.
@@ -168,10 +159,13 @@ pub async fn verify(
     let mut verdict = Verdict {
         options: Arc::new(options.clone()),
         report: Report::default(),
+        enrichment: Counted::default(),
         deliveries: Deliveries::default(),
     };
     let query = store.query();
     verdict.stored(&query).await?;
+    let counted = std::mem::take(&mut verdict.enrichment);
+    verdict.report.enrichment = query.read(move |conn| counted.named(conn)).await?;
     if let Some(books) = books {
         verdict.accepted(&query, books).await?;
     }
@@ -185,6 +179,7 @@ pub async fn verify(
 struct Verdict {
     options: Arc<Options>,
     report: Report,
+    enrichment: Counted,
     deliveries: Deliveries,
 }
 
@@ -216,6 +211,7 @@ impl Verdict {
         let Self {
             options,
             report,
+            enrichment,
             deliveries,
         } = self;
         if spans.iter().any(|span| span.end_ns > options.until_ns) {
@@ -234,7 +230,7 @@ impl Verdict {
         }
         for span in spans {
             report.stand_ins += u64::from(span.is_stand_in);
-            report.enrichment.look_at(span);
+            enrichment.look_at(trace_id, span);
             if let Some(agent) = hops::told_by(span) {
                 deliveries.told(agent);
             }
@@ -269,6 +265,7 @@ impl Verdict {
         let Self {
             options,
             mut report,
+            enrichment: _,
             deliveries: Deliveries { telling, unhandled },
         } = self;
         for (agent, (count, samples)) in unhandled {
@@ -296,25 +293,6 @@ impl Deliveries {
         *count += 1;
         if kept.len() < samples {
             kept.push(fault);
-        }
-    }
-}
-
-impl Enrichment {
-    fn look_at(&mut self, span: &scan::Row) {
-        const NAMES: usize = 100;
-        if hops::is_of_the_server(span) {
-            return;
-        }
-        self.without_workflow += u64::from(!span.has_workflow);
-        if span.agent.is_some() {
-            return;
-        }
-        self.without_agent += 1;
-        if let Some(count) = self.names.get_mut(&*span.name) {
-            *count += 1;
-        } else if self.names.len() < NAMES {
-            self.names.insert(span.name.to_string(), 1);
         }
     }
 }

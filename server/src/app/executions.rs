@@ -120,8 +120,11 @@ async fn show(
         .parse()
         .map_err(|error| Problem::bad_request(format!("execution id {id:?}: {error}")))?;
     if let Some(ended) = parts.store.query().execution(id).await? {
+        let query = parts.store.query();
+        let timing = query.timing(ended.trace_id, ended.span_id).await?;
         let mut item = of_stored(&ended);
         item["metadata"] = json!(ended.attributes);
+        item["timing"] = json!(timing);
         return Ok(Json(item));
     }
     let everything = (Wanted(Vec::new()), ExecutionSearch::default());

@@ -14,6 +14,9 @@ use crate::config::Period;
 use crate::env::Environment;
 use crate::percent::encode;
 
+/// Objects in an execution: their fields are shown by their paths.
+const INNER: [&str; 2] = ["timing", "metadata"];
+
 /// Arguments of `loom executions`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -190,11 +193,14 @@ async fn show(args: &Show, client: &HttpClient, terminal: &Terminal) -> Result<E
         return Ok(Exit::Ok);
     }
     let fields = execution.as_object().into_iter().flatten();
-    let metadata = execution["metadata"].as_object().into_iter().flatten();
+    let inner = INNER.into_iter().flat_map(|of| {
+        let fields = execution[of].as_object().into_iter().flatten();
+        fields.map(move |(key, value)| (format!("{of}.{key}"), value))
+    });
     let rows: Vec<_> = fields
-        .filter(|(key, value)| *key != "metadata" && !value.is_null())
+        .filter(|(key, value)| !INNER.contains(&key.as_str()) && !value.is_null())
         .map(|(key, value)| (key.clone(), value))
-        .chain(metadata.map(|(key, value)| (format!("metadata.{key}"), value)))
+        .chain(inner)
         .map(|(key, value)| {
             let text = value
                 .as_str()

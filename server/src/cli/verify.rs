@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
   loom verify                        the last hour: is every trace whole, and is everything there that the bus has accepted?
   loom verify --since 7d --json      a week, for a script; exit code 5 if anything is wrong
   loom verify --trace 4bf92f3577b34da6a3ce929d0e0e4736
-  loom verify --enrichment           also: does every span say which agent it is about?
+  loom verify --enrichment           also: does every span say which agent and workflow it is about?
   loom verify --self-test            plant each kind of fault in a scratch store, and find exactly those")]
 pub struct Args {
     /// Only this trace
@@ -37,7 +37,7 @@ pub struct Args {
     /// By how much a child may start before its parent, where clocks differ
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     clock_tolerance: Period,
-    /// Count spans without an agent as faults too, and name them
+    /// Spans without an agent or a workflow are faults too: count them, and name where they are from
     #[arg(long)]
     enrichment: bool,
     /// How many findings to show; all are counted
@@ -67,7 +67,7 @@ pub(super) fn execute(
         let value: Value = client.get_json(&path(args)).await?;
         let report = serde_json::from_value::<Report>(value.clone());
         let report = report.map_err(|error| Failure::new(error.to_string()))?;
-        let is_enriched = !args.enrichment || report.enrichment.without_agent == 0;
+        let is_enriched = !args.enrichment || report.enrichment.is_complete();
         let is_good = report.is_clean() && is_enriched;
         if args.json {
             let mut value = value;
@@ -191,21 +191,39 @@ fn told(report: &Report, enrichment: bool, terminal: &Terminal) -> String {
 
 fn told_enrichment(report: &Report, terminal: &Terminal) -> Vec<String> {
     let of = &report.enrichment;
-    if of.without_agent == 0 {
-        return vec![format!(
-            "  every span says which agent it is about; {} say no workflow",
-            of.without_workflow
-        )];
-    }
-    let bad = terminal.paint(
-        &format!("{} spans without an agent", of.without_agent),
-        Style::new().red().bold(),
-    );
     let mut lines = vec![format!(
-        "  {bad}, {} without a workflow",
-        of.without_workflow
+        "{} spans of agents' processes: {} have an agent, {} a workflow",
+        of.spans, of.with_agent, of.with_workflow
     )];
-    let names = of.names.iter();
-    lines.extend(names.map(|(name, count)| format!("    {count:>8}  {}", clean(name))));
+    lines.extend(of.samples.iter().map(|sample| {
+        format!(
+            "  {}: agent {}, workflow {} (trace {} span {})",
+            clean(&sample.name),
+            clean(&sample.agent_id),
+            clean(&sample.workflow_id),
+            sample.trace_id,
+            sample.span_id
+        )
+    }));
+    if of.is_complete() {
+        return lines;
+    }
+    let bad = terminal.paint("spans without", Style::new().red().bold());
+    lines.push(format!("{bad} an agent or a workflow:"));
+    let rows: Vec<_> = of
+        .without
+        .iter()
+        .map(|kind| {
+            [
+                clean(&kind.service),
+                clean(&kind.scope),
+                clean(&kind.name),
+                kind.without_agent.to_string(),
+                kind.without_workflow.to_string(),
+            ]
+        })
+        .collect();
+    let columns = ["SERVICE", "SCOPE", "SPAN", "NO AGENT", "NO WORKFLOW"];
+    lines.push(terminal.table(columns, &rows));
     lines
 }

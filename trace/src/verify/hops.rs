@@ -56,7 +56,7 @@ pub(super) fn told_by(span: &Row) -> Option<&Arc<str>> {
     span.agent.as_ref().filter(|_| is_told)
 }
 
-/// Whether it is a span of the bus, the bridge or the broker.
+/// Whether it is a span of the server: of the bus, the bridge or the broker, or of its own life, which begins with `loom.`.
 pub(super) fn is_of_the_server(span: &Row) -> bool {
     let names = [
         name::BRIDGE_PUBLISH,
@@ -64,7 +64,7 @@ pub(super) fn is_of_the_server(span: &Row) -> bool {
         name::BRIDGE_FORWARD,
         name::BROKER_INVOKE,
     ];
-    names.contains(&&*span.name)
+    names.contains(&&*span.name) || span.name.starts_with("loom.")
 }
 
 /// Why a span cannot be right below this one; `None` where it can.

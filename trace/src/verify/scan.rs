@@ -24,7 +24,11 @@ pub(super) struct Row {
     pub(super) is_error: bool,
     pub(super) is_stand_in: bool,
     pub(super) agent: Option<Arc<str>>,
-    pub(super) has_workflow: bool,
+    pub(super) workflow: Option<Arc<str>>,
+    /// `services.id`
+    pub(super) service: i64,
+    /// `scopes.id`
+    pub(super) scope: i64,
     /// Id of the event that a hop is about.
     pub(super) event: Option<String>,
 }
@@ -66,8 +70,9 @@ pub(super) fn traces(
     numbers: Range<i64>,
 ) -> Result<Vec<(TraceId, Vec<Row>)>, StoreError> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT trace_id, span_id, parent_span_id, name, start_ns, end_ns, status, agent_id, workflow_id IS NOT NULL,
-                coalesce(attributes ->> '$.{}', attributes ->> '$.\"{}\"'), attributes ->> '$.\"{}\"'
+        "SELECT trace_id, span_id, parent_span_id, name, start_ns, end_ns, status, agent_id, workflow_id,
+                coalesce(attributes ->> '$.{}', attributes ->> '$.\"{}\"'), attributes ->> '$.\"{}\"',
+                service_id, scope_id
          FROM spans INDEXED BY spans_by_trace WHERE trace >= ?1 AND trace < ?2 ORDER BY trace, span_id",
         attribute::EVENT_ID,
         attribute::EVENT,
@@ -93,9 +98,11 @@ pub(super) fn traces(
             end_ns: row.get::<_, i64>(5)?.cast_unsigned(),
             is_error: row.get::<_, u8>(6)? == StatusCode::Error as u8,
             agent: text(7)?.map(|agent| known.text(agent)),
-            has_workflow: row.get(8)?,
+            workflow: text(8)?.map(|workflow| known.text(workflow)),
             event: row.get(9)?,
             is_stand_in: row.get::<_, Option<bool>>(10)?.unwrap_or(false),
+            service: row.get(11)?,
+            scope: row.get(12)?,
         };
         match traces.last_mut() {
             Some((last, spans)) if *last == trace_id => spans.push(span),

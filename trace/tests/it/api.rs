@@ -259,3 +259,97 @@ async fn another_host_name_is_refused() {
     let head = format!("GET /api/services HTTP/1.1\r\nHost: localhost:{port}\r\n");
     assert_eq!(exchange(server.http, &head, b"").await.status, 200);
 }
+
+#[tokio::test]
+async fn metrics_of_agents_and_workflows() {
+    let server = Server::start().await;
+    let now_ns = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_nanos() as u64;
+    let mut handler = span(1, 1, 0);
+    handler.name = "agent.on_event".into();
+    handler.start_time_unix_nano = now_ns - 3_600_000_000_000;
+    handler.end_time_unix_nano = handler.start_time_unix_nano + 250_000_000;
+    handler.attributes = vec![
+        string("agent.id", "a/1"),
+        string("workflow.id", "analysis"),
+        attribute(
+            "loom.phase.llm_processing_ms",
+            OtlpValue::DoubleValue(200.5),
+        ),
+    ];
+    // As OpenLLMetry names it; nothing but its trace says which workflow it belongs to.
+    let mut call = span(1, 2, 1);
+    call.start_time_unix_nano = handler.start_time_unix_nano;
+    call.end_time_unix_nano = call.start_time_unix_nano + 200_000_000;
+    call.attributes = vec![
+        string("agent.id", "a/1"),
+        string("gen_ai.system", "openai"),
+        string("llm.request.type", "chat"),
+        string("gen_ai.request.model", "gpt-4o-mini"),
+        attribute("gen_ai.usage.prompt_tokens", OtlpValue::IntValue(1_000)),
+        attribute("gen_ai.usage.completion_tokens", OtlpValue::IntValue(500)),
+    ];
+    for span in [call, handler] {
+        let request = encode(&request("agents", vec![span]));
+        server.store.ingest().append(request).expect("taken");
+    }
+    server.flush().await;
+
+    let base = "/api/v1/observability";
+    let same = |ms: f64| json!({ "p50": ms, "p95": ms, "p99": ms });
+    for (path, key, id) in [
+        ("agents/a%2F1", "agent_id", "a/1"),
+        ("workflows/analysis", "workflow_id", "analysis"),
+    ] {
+        let (status, answer) = server
+            .get(&format!("{base}/{path}/metrics?time_range=24h"))
+            .await;
+        assert_eq!((status, &answer[key]), (200, &json!(id)));
+        assert_eq!(answer["time_range"], "24h");
+        let executions =
+            json!({ "count": 1, "errors": 0, "error_rate": 0.0, "duration_ms": same(250.0) });
+        assert_eq!(answer["executions"], executions, "{path}");
+        assert_eq!(answer["phases"], json!({ "llm_processing_ms": 200.5 }));
+        let calls = json!({
+            "count": 1, "errors": 0, "error_rate": 0.0, "duration_ms": same(200.0), "ttft_ms": null,
+            "prompt_tokens": 1_000, "completion_tokens": 500, "total_tokens": 1_500,
+            "cost_usd": 0.00045, "without_cost": 0,
+        });
+        assert_eq!(answer["model_calls"], calls, "{path}");
+    }
+
+    let (_, short) = server
+        .get(&format!("{base}/agents/a%2F1/metrics?time_range=30m"))
+        .await;
+    assert_eq!(short["executions"]["count"], 0, "it began before");
+    let (status, nobody) = server.get(&format!("{base}/workflows/none/metrics")).await;
+    let nothing = json!({ "count": 0, "errors": 0, "error_rate": null, "duration_ms": null });
+    assert_eq!((status, &nobody["executions"]), (200, &nothing));
+    assert_eq!(
+        (&nobody["time_range"], &nobody["model_calls"]["cost_usd"]),
+        (&json!("24h"), &Value::Null)
+    );
+
+    for range in [
+        "0h",
+        "24",
+        "-1h",
+        "1y",
+        "1h30m",
+        "367d",
+        "9999999999999999999999d",
+    ] {
+        let (status, problem) = server
+            .get(&format!("{base}/agents/a/metrics?time_range={range}"))
+            .await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (400, &json!("bad_request")),
+            "{range}"
+        );
+        let detail = problem["detail"].as_str().expect("a text");
+        assert!(detail.starts_with("time_range: "), "{detail}");
+    }
+}
