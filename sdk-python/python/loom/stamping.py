@@ -55,7 +55,7 @@ class IdentitySpanProcessor:
 
 
 def _put(span: Any, identity: Mapping[str, str]) -> None:
-    own = getattr(span, "_attributes", None)
+    own: Any = getattr(span, "_attributes", None)
     # Of a span of the SDK that starts now nobody else knows yet, and the identity needs no check any more: what the SDK
     # does for each attribute takes longer than all of the rest. Where it has limits, or is another one, it shall.
     if own.__class__ is BoundedAttributes and own.max_value_len is None:
