@@ -98,16 +98,24 @@ def _instrument_quietly(name: str) -> None:
 
 def _instrument(names: Iterable[str], *, is_wanted: bool) -> tuple[str, ...]:
     disabled = {name.strip() for name in os.environ.get(DISABLED, "").split(",")}
-    with _lock:
-        for name in names:
-            if name in _switched_on or not disabled.isdisjoint((name, "*")):
-                continue
+    for name in names:
+        if disabled.isdisjoint((name, "*")) and _claim(name):
+            is_on = False
             try:
-                if _switch_on(name, is_wanted=is_wanted):
-                    _switched_on.add(name)
+                is_on = _switch_on(name, is_wanted=is_wanted)
             except Exception as error:  # noqa: BLE001 - counted, whatever a foreign package raises
                 fault(f"instrumentation of {name}", error)
-        return tuple(sorted(_switched_on))
+            if not is_on:
+                _switched_on.discard(name)
+    return tuple(sorted(_switched_on))
+
+
+def _claim(name: str) -> bool:
+    """Say who switches it on. No lock is held meanwhile: that imports, and imports come here (see ``_hook``)."""
+    with _lock:
+        is_free = name not in _switched_on
+        _switched_on.add(name)
+        return is_free
 
 
 def _switch_on(name: str, *, is_wanted: bool) -> bool:
