@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
@@ -163,6 +165,27 @@ async def test_a_request_is_one_tree_and_the_plan_is_linked_to_all_analyses(desk
     linked = {by_id[link.span_id].attributes[attribute.TOPIC] for link in plan.links}
     linked.add(by_id[str(plan.parent_id)].attributes[attribute.TOPIC])
     assert linked == {f"market.analysis.{kind}" for kind in TOOLS}
+
+    # What the SDK says of phases and model calls is what the store adds up.
+    for agent, phases in (
+        ("trend", {"tool_execution_ms", "llm_processing_ms", "result_formatting_ms"}),
+        ("desk", set()),
+    ):
+        metrics = get(desk, f"agents/{agent}")
+        assert metrics["executions"]["count"] == 1
+        assert set(metrics["phases"] or {}) == phases
+        assert metrics["model_calls"]["count"] == len(phases and [agent])
+    metrics = get(desk, "workflows/market-analyst")
+    calls = metrics["model_calls"]
+    assert (calls["count"], calls["errors"], calls["without_cost"]) == (4, 0, 0)
+    assert calls["prompt_tokens"] + calls["completion_tokens"] == calls["total_tokens"]
+    assert min(calls["completion_tokens"], calls["cost_usd"], calls["ttft_ms"]["p50"]) > 0
+
+
+def get(desk: Desk, path: str) -> Any:
+    url = f"http://{desk.server.http}/api/v1/observability/{path}/metrics?time_range=1h"
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        return json.load(reply)
 
 
 async def test_an_analyst_that_fails_is_named_and_the_others_decide(desk: Desk) -> None:
