@@ -215,7 +215,7 @@ async def test_capabilities_are_tools_over_stdio(bus: Bus, spans: LoomSpans, ser
         listed = (await client.list_tools()).tools
         assert [tool.name for tool in listed] == [f"{prefix}.{name}" for name in ("add", "fail", "raw", "sleep", "who")]
         assert [tool.description for tool in listed] == ["adds", None, None, None, "Tell whom it is about."]
-        assert listed[0].input_schema["type"] == "object"
+        assert listed[0].input_schema == {"type": "object", "required": ["a", "b"]}
 
         added = await client.call_tool(f"{prefix}.add", {"a": 1, "b": 2})
         assert (added.is_error, added.content) == (False, [TextContent(type="text", text="3")])

@@ -192,7 +192,11 @@ pub(super) fn agent_json(entry: &AgentEntry) -> Value {
         humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_nanos(nanos)).to_string()
     };
     let subscription = |subscription: &loom_core::Subscription| json!({ "id": subscription.id, "pattern": subscription.pattern, "qos": subscription.qos.as_str() });
-    let capability = |capability: &loom_core::Capability| json!({ "name": capability.name, "description": capability.description });
+    let capability = |capability: &loom_core::Capability| {
+        // Text of the agent: what is no JSON is none.
+        let schema = serde_json::from_str::<Value>(&capability.input_schema).ok();
+        json!({ "name": capability.name, "description": capability.description, "input_schema": schema })
+    };
     json!({
         "agent_id": entry.agent_id,
         "instance_id": entry.instance_id,
