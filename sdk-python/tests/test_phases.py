@@ -321,10 +321,33 @@ def test_a_broken_baggage_or_processor_never_reaches_the_program(run_script: Run
             loom.to_headers()
         context.detach(token)
         print(loom.telemetry_stats().faults)
-        """
+        """,
+        # With a limit the processor sets attributes in the SDK's way.
+        OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT="100",
     )
     assert done.code == 0, done.err
     faults = eval(done.out)
     assert faults.pop("span processor") == 12
     assert set(faults) == {"context"}
     assert "failed to set telemetry context (span processor, 10 times so far)" in done.err
+
+
+@pytest.mark.parametrize("limit", ["", "4"])
+def test_stamps_keep_to_the_limits_of_the_sdk(run_script: RunScript, limit: str) -> None:
+    done = run_script(
+        """
+        import loom
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        own = TracerProvider()
+        trace.set_tracer_provider(own)
+        loom.Agent("agent")
+        with loom.context(workflow_id="workflow", user_id="user"):
+            span = trace.get_tracer("t").start_span("span", attributes={"user.id": "mine!"})
+        print(dict(span.attributes))
+        """,
+        **({"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": limit} if limit else {}),
+    )
+    assert done.code == 0, done.err
+    expected = {"user.id": "mine!", "workflow.id": "workflow"}
+    assert eval(done.out) == ({key: value[: int(limit)] for key, value in expected.items()} if limit else expected)
