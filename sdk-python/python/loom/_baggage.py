@@ -20,18 +20,18 @@ from loom.semconv import attribute
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["IDENTITY", "Baggage", "baggage_of", "handled", "parse", "stamp_of"]
+__all__ = ["IDENTITY", "Baggage", "baggage_of", "handled", "parse", "stamp_of", "text"]
 
-IDENTITY = (
-    attribute.AGENT,
-    attribute.WORKFLOW_ID,
-    attribute.SESSION_ID,
-    attribute.USER_ID,
-    attribute.TENANT_ID,
-    attribute.THREAD_ID,
-    attribute.CORRELATION_ID,
-)
-"""Entries that are attributes of every span."""
+IDENTITY = {
+    "agent_id": attribute.AGENT,
+    "workflow_id": attribute.WORKFLOW_ID,
+    "session_id": attribute.SESSION_ID,
+    "user_id": attribute.USER_ID,
+    "tenant_id": attribute.TENANT_ID,
+    "thread_id": attribute.THREAD_ID,
+    "correlation_id": attribute.CORRELATION_ID,
+}
+"""What is said of a piece of work, by its name in Python; the values are entries, and attributes of every span."""
 _OF_THE_ENVELOPE = (attribute.AGENT, attribute.THREAD_ID, attribute.CORRELATION_ID)
 """Those for which an event has fields of its own: its sender, and its conversation."""
 
@@ -59,7 +59,7 @@ class Baggage(dict[str, object]):
         self._header: str | None = None
         if header is None:
             header = _encode({key: value for key, value in entries.items() if key not in _OF_THE_ENVELOPE})
-        self.identity = {key: str(self[key]) for key in IDENTITY if self.get(key)}
+        self.identity = {key: str(self[key]) for key in IDENTITY.values() if self.get(key)}
         self.stamp = _native.Stamp(self, header, *conversation)
 
     @property
@@ -69,14 +69,19 @@ class Baggage(dict[str, object]):
             self._header = _encode(self)
         return self._header
 
+    @classmethod
+    def of(cls, entries: Mapping[str, object]) -> Baggage:
+        """Make it of entries that came from elsewhere: the conversation that they name goes on."""
+        return cls(entries, (text(entries.get(attribute.THREAD_ID)), text(entries.get(attribute.CORRELATION_ID))))
+
     def extended(self, entries: Mapping[str, object]) -> Baggage:
         """Return it with some entries set anew, or removed where they are empty."""
         merged = {key: value for key, value in (dict(self) | dict(entries)).items() if value not in (None, "")}
         thread_id, correlation_id = self.conversation
         if attribute.THREAD_ID in entries:
-            thread_id = _text(merged.get(attribute.THREAD_ID))
+            thread_id = text(merged.get(attribute.THREAD_ID))
         if attribute.CORRELATION_ID in entries:
-            correlation_id = _text(merged.get(attribute.CORRELATION_ID))
+            correlation_id = text(merged.get(attribute.CORRELATION_ID))
         return Baggage(merged, (thread_id, correlation_id))
 
 
@@ -92,7 +97,7 @@ def baggage_of(context: Context) -> Baggage:
         return _NOTHING
     entries = cast("dict[str, object]", found)
     try:
-        return Baggage(entries, (_text(entries.get(attribute.THREAD_ID)), _text(entries.get(attribute.CORRELATION_ID))))
+        return Baggage.of(entries)
     except Exception as error:  # noqa: BLE001 - whatever a stranger has put into its baggage
         fault("context", error)
         return _NOTHING
@@ -141,5 +146,6 @@ def _encode(entries: Mapping[str, object]) -> str:
     return carrier.get("baggage", "")
 
 
-def _text(value: object) -> str | None:
+def text(value: object) -> str | None:
+    """Return it as a text; None where there is none."""
     return str(value) if value else None

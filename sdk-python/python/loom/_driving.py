@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
-__all__ = ["drive", "resume"]
+__all__ = ["awaited", "drive", "resume"]
 
 
 async def drive(run: Callable[..., Any], running: Coroutine[Any, Any, Any]) -> Any:
@@ -38,3 +38,8 @@ def resume(run: Callable[..., Any], running: Coroutine[Any, Any, Any], awaited: 
             awaited = run(step, value)
         except StopIteration as result:
             return result.value
+
+
+async def awaited(step: Callable[..., Any], *arguments: Any) -> Any:
+    """Make a coroutine of a call that returns any awaitable; it is called in the first step."""
+    return await step(*arguments)

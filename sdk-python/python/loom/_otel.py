@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     from opentelemetry.util.types import AttributeValue
 
-__all__ = ["BAGGAGE_KEY", "SPAN_KEY", "SpanEvent", "current_source", "get_current", "own_tracer", "set_current"]
+__all__ = [
+    "BAGGAGE_KEY",
+    "SPAN_KEY",
+    "SpanEvent",
+    "current_source",
+    "get_current",
+    "own_tracer",
+    "set_current",
+    "with_span",
+]
 
 # Whoever checks with isinstance, trace.get_current_span() among them, accepts native spans.
 trace.Span.register(_native.Span)
@@ -51,6 +60,12 @@ _current = _variable()
 
 get_current: Callable[[], Context] = otel_context.get_current if _current is None else _current.get
 set_current: Callable[[Context], object] = otel_context.attach if _current is None else _current.set
+
+
+def with_span(context: Context, span: object) -> Context:
+    """Return a context with another span as the current one."""
+    return Context({**context, SPAN_KEY: span})
+
 
 _tracer: tuple[trace.TracerProvider, trace.Tracer] | None = None
 

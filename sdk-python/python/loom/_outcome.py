@@ -1,14 +1,23 @@
-"""What the end of a handler says about its delivery. The Python face of ``src/client/answering.rs``."""
+"""What the end of a handler says about its delivery, and on its span.
+
+The verdicts are the Python face of ``src/client/answering.rs``.
+"""
 
 from __future__ import annotations
 
 import math
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
+from opentelemetry.trace import StatusCode
+
+from loom.semconv import attribute
 from loom.signals import Reject, Retry
 
-__all__ = ["UNDECIDED", "Failure", "Verdict", "failure_of"]
+if TYPE_CHECKING:
+    from opentelemetry import trace
+
+__all__ = ["UNDECIDED", "Failure", "Verdict", "failure_of", "record_failure"]
 
 _MAX_UINT32 = 0xFFFF_FFFF
 
@@ -59,3 +68,12 @@ def _with_causes(error: BaseException) -> str:
 
 def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def record_failure(span: trace.Span, error: BaseException) -> None:
+    """Write an exception of a handler onto its span."""
+    if not span.is_recording():
+        return
+    span.record_exception(cast("Exception", error))
+    span.set_attribute(attribute.ERROR_TYPE, type(error).__qualname__)
+    span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")

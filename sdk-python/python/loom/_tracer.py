@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from opentelemetry import trace
-from opentelemetry.context import Context
 
 from loom._baggage import stamp_of
-from loom._otel import SPAN_KEY, current_source, get_current, set_current
+from loom._functions import in_block
+from loom._otel import SPAN_KEY, current_source, get_current, set_current, with_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
 
+    from opentelemetry.context import Context
     from opentelemetry.util.types import Attributes
 
     from loom import _native
@@ -109,9 +108,7 @@ class CurrentSpan:
         # Restored by value, not by token: a token can only be used in the Context that made it, and a generator may be
         # closed in another one.
         self._before = before = get_current()
-        entries = dict(before)
-        entries[SPAN_KEY] = span
-        set_current(Context(entries))
+        set_current(with_span(before, span))
         return span
 
     def __exit__(
@@ -130,22 +127,6 @@ class CurrentSpan:
 
     def __call__(self, function: F) -> F:
         """Run each call of a function, async or not, in a span of its own."""
-        again: Callable[[], CurrentSpan] = functools.partial(
-            CurrentSpan, self._tracer, self._arguments, end_on_exit=self._end_on_exit
+        return in_block(
+            function, lambda _args, _kwargs: CurrentSpan(self._tracer, self._arguments, end_on_exit=self._end_on_exit)
         )
-        call = cast("Callable[..., Any]", function)
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(call)
-            async def run_async(*args: object, **kwargs: object) -> object:
-                with again():
-                    return await call(*args, **kwargs)
-
-            return cast("F", run_async)
-
-        @functools.wraps(call)
-        def run(*args: object, **kwargs: object) -> object:
-            with again():
-                return call(*args, **kwargs)
-
-        return cast("F", run)

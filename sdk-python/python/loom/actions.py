@@ -12,8 +12,9 @@ from opentelemetry.context import Context as OtelContext
 from loom._baggage import handled
 from loom._deadlines import Running
 from loom._otel import BAGGAGE_KEY, SPAN_KEY
+from loom._outcome import record_failure
 from loom._payload import decode, encode_json, is_binary
-from loom.dispatch import Handler, Work, record_failure
+from loom.dispatch import Handler, Work
 from loom.exceptions import LoomError
 from loom.handler import Context
 from loom.semconv import attribute, header

@@ -7,12 +7,13 @@ the first Agent. ``carried`` and ``aiter`` are for what is left. docs/propagatio
 
 from __future__ import annotations
 
+import functools
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from opentelemetry.context import Context as OtelContext
 
-from loom._driving import drive
+from loom._driving import awaited, drive
 from loom._otel import set_current
 from loom.headers import Attached, to_headers
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from contextvars import Context
 
-__all__ = ["ContextIterator", "aiter", "carried"]
+__all__ = ["ContextIterator", "aiter", "carried", "of_submission"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -73,6 +74,16 @@ def carried(function: Callable[P, R]) -> Callable[P, R]:
     return Carried(function)
 
 
+def of_submission(method: Callable[..., R]) -> Callable[..., R]:
+    """Let a pool's method run the function that it is given in the context of its submission."""
+
+    @functools.wraps(method)
+    def submit(self: Any, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> R:
+        return method(self, carried(function), *args, **kwargs)
+
+    return submit
+
+
 class ContextIterator(Generic[T]):
     """See ``aiter``."""
 
@@ -86,14 +97,14 @@ class ContextIterator(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        item: T = await drive(self._context.run, _next(self._source))
+        item: T = await drive(self._context.run, awaited(self._source.__anext__))
         return item
 
     async def aclose(self) -> None:
         """Close the source, from any task."""
         close: Any = getattr(self._source, "aclose", None)
         if close is not None:
-            await drive(self._context.run, _awaited(close()))
+            await drive(self._context.run, awaited(close))
 
     async def __aenter__(self) -> ContextIterator[T]:
         return self
@@ -109,11 +120,3 @@ def aiter(source: AsyncIterator[T]) -> ContextIterator[T]:  # noqa: A001 - the b
     and closed by another task it ends them in a context that does not know them.
     """
     return ContextIterator(source, copy_context())
-
-
-async def _next(source: AsyncIterator[T]) -> T:
-    return await source.__anext__()
-
-
-async def _awaited(awaitable: Any) -> Any:
-    return await awaitable

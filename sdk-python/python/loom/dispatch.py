@@ -26,13 +26,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from opentelemetry.context import Context as OtelContext
-from opentelemetry.trace import StatusCode
 
 from loom._baggage import handled
 from loom._deadlines import Deadlines, Running
 from loom._driving import drive, resume
 from loom._otel import BAGGAGE_KEY, SPAN_KEY, set_current
-from loom._outcome import UNDECIDED, failure_of
+from loom._outcome import UNDECIDED, failure_of, record_failure
 from loom.handler import Context as HandlerContext
 from loom.semconv import attribute
 from loom.signals import Retry
@@ -379,15 +378,6 @@ class Dispatcher:
             extra={"trace_id": trace_id, "span_id": span_id},
         )
         return failure_of(error)
-
-
-def record_failure(span: trace.Span, error: BaseException) -> None:
-    """Write an exception of a handler onto its span."""
-    if not span.is_recording():
-        return
-    span.record_exception(cast("Exception", error))
-    span.set_attribute(attribute.ERROR_TYPE, type(error).__qualname__)
-    span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
 
 
 def _start(

@@ -11,9 +11,8 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Self
 
 from opentelemetry import trace
-from opentelemetry.context import Context
 
-from loom._otel import SPAN_KEY, get_current, own_tracer, set_current
+from loom._otel import SPAN_KEY, get_current, own_tracer, set_current, with_span
 from loom.headers import from_headers, to_headers
 from loom.identity import Identity, context, get_current_context
 from loom.telemetry import init_telemetry, shutdown_telemetry
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
     from types import TracebackType
 
+    from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
 
 __all__ = [
@@ -70,7 +70,7 @@ class UnifiedTraceContext:
         """Start a span below the one that is open, and return its id; ``end_span`` ends it."""
         span = own_tracer().start_span(operation, context=self._otel, attributes=attributes)
         self._open.append((self._otel, span))
-        self._otel = Context({**self._otel, SPAN_KEY: span})
+        self._otel = with_span(self._otel, span)
         return f"{span.get_span_context().span_id:016x}"
 
     def end_span(self, error: BaseException | None = None) -> None:

@@ -101,9 +101,4 @@ def context_of(headers: Mapping[str, str], before: Context) -> Context:
     agent = current_agent.get()
     if agent is not None:
         entries[attribute.AGENT] = agent
-    conversation = (_text(entries.get(attribute.THREAD_ID)), _text(entries.get(attribute.CORRELATION_ID)))
-    return Context({**context, BAGGAGE_KEY: Baggage(entries, conversation)})
-
-
-def _text(value: object) -> str | None:
-    return str(value) if value else None
+    return Context({**context, BAGGAGE_KEY: Baggage.of(entries)})

@@ -10,20 +10,20 @@ so keep secrets out of it: instrumented HTTP clients send it along.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry.context import Context
 
-from loom._baggage import IDENTITY, baggage_of
+from loom._baggage import IDENTITY, baggage_of, text
+from loom._functions import in_block
 from loom._otel import BAGGAGE_KEY, get_current, set_current
 from loom.semconv import attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
 
 __all__ = ["Identity", "context", "current_agent", "get_current_context", "set_current_context"]
@@ -53,14 +53,14 @@ def get_current_context() -> Identity:
     """Tell whom the current work is about."""
     entries = baggage_of(get_current())
     return Identity(
-        agent_id=_text(entries.get(attribute.AGENT)) or current_agent.get(),
-        workflow_id=_text(entries.get(attribute.WORKFLOW_ID)),
-        session_id=_text(entries.get(attribute.SESSION_ID)),
-        user_id=_text(entries.get(attribute.USER_ID)),
-        tenant_id=_text(entries.get(attribute.TENANT_ID)),
-        thread_id=_text(entries.get(attribute.THREAD_ID)),
-        correlation_id=_text(entries.get(attribute.CORRELATION_ID)),
-        baggage={key: str(value) for key, value in entries.items() if key not in IDENTITY},
+        agent_id=text(entries.get(attribute.AGENT)) or current_agent.get(),
+        workflow_id=text(entries.get(attribute.WORKFLOW_ID)),
+        session_id=text(entries.get(attribute.SESSION_ID)),
+        user_id=text(entries.get(attribute.USER_ID)),
+        tenant_id=text(entries.get(attribute.TENANT_ID)),
+        thread_id=text(entries.get(attribute.THREAD_ID)),
+        correlation_id=text(entries.get(attribute.CORRELATION_ID)),
+        baggage={key: str(value) for key, value in entries.items() if key not in IDENTITY.values()},
     )
 
 
@@ -128,37 +128,17 @@ class context:  # noqa: N801 - called like a function
 
     def __call__(self, function: F) -> F:
         """Run each call of a function in this context."""
-        call = cast("Callable[..., Any]", function)
-        entries, again = self._entries, self._of
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(call)
-            async def run_async(*args: object, **kwargs: object) -> object:
-                with again(entries):
-                    return await call(*args, **kwargs)
-
-            return cast("F", run_async)
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError("a generator would leave its context with its caller: decorate it with loom.traced instead")
-
-        @functools.wraps(call)
-        def run(*args: object, **kwargs: object) -> object:
-            with again(entries):
-                return call(*args, **kwargs)
-
-        return cast("F", run)
+        return in_block(function, lambda _args, _kwargs: self._of(self._entries))
 
 
 def _entries(given: tuple[object, ...], baggage: Mapping[str, object] | None) -> Mapping[str, str]:
     """``given`` stands in the order of IDENTITY."""
     entries = {key: str(value) for key, value in (baggage or {}).items()}
-    return entries | {key: str(value) for key, value in zip(IDENTITY, given, strict=True) if value is not None}
+    return entries | {key: str(value) for key, value in zip(IDENTITY.values(), given, strict=True) if value is not None}
 
 
 def _enter(entries: Mapping[str, str]) -> None:
     current = get_current()
     set_current(Context({**current, BAGGAGE_KEY: baggage_of(current).extended(entries)}))
-
-
-def _text(value: object) -> str | None:
-    return str(value) if value else None

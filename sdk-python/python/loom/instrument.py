@@ -88,12 +88,8 @@ def prepare_process(names: Iterable[str] | None, *, records: bool) -> None:
         register_post_import_hook(_hook(name), LLM_CLIENTS[name])
 
 
-def _hook(name: str) -> Callable[[object], None]:
-    return lambda _: _instrument_quietly(name)
-
-
-def _instrument_quietly(name: str) -> None:
-    _instrument((name,), is_wanted=False)
+def _hook(name: str) -> Callable[[object], object]:
+    return lambda _: _instrument((name,), is_wanted=False)
 
 
 def _instrument(names: Iterable[str], *, is_wanted: bool) -> tuple[str, ...]:

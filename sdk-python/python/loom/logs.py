@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import format_span_id, format_trace_id
 
+from loom._baggage import IDENTITY
 from loom._otel import SPAN_KEY, get_current
 from loom.faults import fault
-from loom.semconv import attribute
 from loom.stamping import identity_of
 
 if TYPE_CHECKING:
@@ -23,16 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELDS", "LoomContextFilter", "install_log_context", "structlog_processor"]
 
-_IDENTITY = {
-    "agent_id": attribute.AGENT,
-    "workflow_id": attribute.WORKFLOW_ID,
-    "session_id": attribute.SESSION_ID,
-    "user_id": attribute.USER_ID,
-    "tenant_id": attribute.TENANT_ID,
-    "thread_id": attribute.THREAD_ID,
-    "correlation_id": attribute.CORRELATION_ID,
-}
-FIELDS = ("trace_id", "span_id", *_IDENTITY)
+FIELDS = ("trace_id", "span_id", *IDENTITY)
 """What a record gets."""
 
 
@@ -95,4 +86,4 @@ def _read(fields: dict[str, str]) -> None:
         fields["span_id"] = format_span_id(context.span_id)
     identity = identity_of(current)
     if identity:
-        fields.update((name, identity[key]) for name, key in _IDENTITY.items() if key in identity)
+        fields.update((name, identity[key]) for name, key in IDENTITY.items() if key in identity)

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import functools
 import importlib
-import inspect
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 
-from loom.carrying import carried
+from loom._functions import in_block
+from loom.carrying import carried, of_submission
 from loom.faults import fault
 from loom.identity import get_current_context
 
@@ -70,21 +70,7 @@ def in_opik_traces(function: Callable[..., Any]) -> Callable[..., Any]:
     """Make each call of a handler an Opik trace of its name."""
     _carry_into_threads()
     name = getattr(function, "__name__", type(function).__name__)
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def run_async(*args: object, **kwargs: object) -> object:
-            with OpikTrace(name):
-                return await function(*args, **kwargs)
-
-        return run_async
-
-    @functools.wraps(function)
-    def run(*args: object, **kwargs: object) -> object:
-        with OpikTrace(name):
-            return function(*args, **kwargs)
-
-    return run
+    return in_block(function, lambda _args, _kwargs: OpikTrace(name))
 
 
 _lock = threading.Lock()
@@ -98,17 +84,12 @@ def _carry_into_threads() -> None:
         if _is_on:
             return
         _is_on = True
-    submit = cast("Callable[..., Any]", ThreadPoolExecutor.submit)
     start = threading.Thread.start
-
-    @functools.wraps(submit)
-    def submit_in_context(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        return submit(self, carried(fn), *args, **kwargs)
 
     @functools.wraps(start)
     def start_in_context(self: Any) -> None:
         self.run = carried(self.run)
         start(self)
 
-    ThreadPoolExecutor.submit = submit_in_context  # type: ignore[method-assign]
+    ThreadPoolExecutor.submit = of_submission(ThreadPoolExecutor.submit)  # type: ignore[method-assign]
     threading.Thread.start = start_in_context  # type: ignore[method-assign]

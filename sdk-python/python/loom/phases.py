@@ -8,10 +8,9 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from opentelemetry.context import Context
 from opentelemetry.trace import StatusCode
 
-from loom._otel import SPAN_KEY, get_current, own_tracer, set_current
+from loom._otel import get_current, own_tracer, set_current, with_span
 from loom.semconv import attribute
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class Phase:
         # Not by the tracer's own context manager, which costs as much as the span.
         self._before = before = get_current()
         self.span = span = own_tracer().start_span(self.name, attributes={attribute.PHASE: self.name})
-        set_current(Context({**before, SPAN_KEY: span}))
+        set_current(with_span(before, span))
         self._began = time.perf_counter_ns()
         return self
 

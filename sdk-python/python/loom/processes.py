@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from loom._otel import get_current, set_current
-from loom.carrying import carried
+from loom.carrying import of_submission
 from loom.faults import fault
 from loom.headers import context_of, to_headers
 from loom.telemetry import Inheritance, installed, resume_telemetry, shutdown_telemetry
@@ -61,9 +61,9 @@ def carry_into_processes() -> None:
             return
         _is_on = True
     BaseProcess.start = _start(BaseProcess.start)  # type: ignore[method-assign]
-    ProcessPoolExecutor.submit = _submit(ProcessPoolExecutor.submit)  # type: ignore[method-assign]
+    ProcessPoolExecutor.submit = of_submission(ProcessPoolExecutor.submit)  # type: ignore[method-assign]
     for method in ("apply_async", "_map_async", "imap", "imap_unordered"):
-        setattr(pool.Pool, method, _first_argument(getattr(pool.Pool, method)))
+        setattr(pool.Pool, method, of_submission(getattr(pool.Pool, method)))
     # The key of the registration must live as long as the process.
     util.register_after_fork(carry_into_processes, lambda _: _flush_at_the_end())
 
@@ -93,19 +93,3 @@ def _told_to_children() -> Start | None:
     except Exception as error:  # noqa: BLE001 - counted, whatever it is
         fault("a child process", error)
         return None
-
-
-def _submit(submit: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(submit)
-    def submit_in_context(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        return submit(self, carried(fn), *args, **kwargs)
-
-    return submit_in_context
-
-
-def _first_argument(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def in_context(self: Any, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        return method(self, carried(func), *args, **kwargs)
-
-    return in_context

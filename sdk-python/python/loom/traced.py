@@ -9,10 +9,11 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 from opentelemetry import trace
-from opentelemetry.context import Context
 
-from loom._driving import drive
-from loom._otel import SPAN_KEY, get_current, own_tracer, set_current
+from loom._driving import awaited, drive
+from loom._functions import in_block
+from loom._otel import get_current, own_tracer, set_current, with_span
+from loom._outcome import record_failure
 from loom.config import captures_content
 from loom.lifecycle import MAX_CONTENT
 from loom.semconv import attribute, event
@@ -21,6 +22,7 @@ from loom.semconv import span as span_name
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Mapping
     from contextvars import Context as Variables
+    from types import TracebackType
 
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
@@ -55,9 +57,7 @@ class _Call(NamedTuple):
             error = None
         # A tool that was cancelled has not done its work; of other functions that is the caller's affair.
         if error is not None and (self.is_tool or isinstance(error, Exception)):
-            span.set_attribute(attribute.ERROR_TYPE, type(error).__qualname__)
-            span.record_exception(cast("Exception", error))
-            span.set_status(trace.StatusCode.ERROR, f"{type(error).__name__}: {error}")
+            record_failure(span, error)
         span.end()
         if self.is_tool:
             failed = {attribute.ERROR_TYPE: type(error).__qualname__} if error is not None else {}
@@ -124,49 +124,27 @@ def _wrap(function: F, call: _Call) -> F:
         return cast("F", _async_generator(function, call))
     if inspect.isgeneratorfunction(function):
         return cast("F", _generator(function, call))
-    if inspect.iscoroutinefunction(function):
-        return cast("F", _async_function(function, call))
-    return cast("F", _function(function, call))
+    return in_block(function, lambda args, kwargs: _Current(call, call.start(args, kwargs, function)))
 
 
-def _function(function: Callable[..., Any], call: _Call) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        before, parent = get_current(), trace.get_current_span()
-        span = call.start(args, kwargs, function)
-        set_current(Context({**before, SPAN_KEY: span}))
-        try:
-            result = function(*args, **kwargs)
-        except BaseException as error:
-            call.end(span, parent, error)
-            raise
-        else:
-            call.end(span, parent)
-            return result
-        finally:
-            set_current(before)
+class _Current:
+    """The span of one call, current in a ``with`` block."""
 
-    return run
+    __slots__ = ("_before", "_call", "_parent", "_span")
 
+    def __init__(self, call: _Call, span: Span) -> None:
+        self._call = call
+        self._span = span
 
-def _async_function(function: Callable[..., Any], call: _Call) -> Callable[..., Any]:
-    @functools.wraps(function)
-    async def run(*args: Any, **kwargs: Any) -> Any:
-        before, parent = get_current(), trace.get_current_span()
-        span = call.start(args, kwargs, function)
-        set_current(Context({**before, SPAN_KEY: span}))
-        try:
-            result = await function(*args, **kwargs)
-        except BaseException as error:
-            call.end(span, parent, error)
-            raise
-        else:
-            call.end(span, parent)
-            return result
-        finally:
-            set_current(before)
+    def __enter__(self) -> None:
+        self._before, self._parent = get_current(), trace.get_current_span()
+        set_current(with_span(self._before, self._span))
 
-    return run
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._call.end(self._span, self._parent, error)
+        set_current(self._before)
 
 
 def _generator(function: Callable[..., Any], call: _Call) -> Callable[..., Any]:
@@ -210,7 +188,7 @@ def _async_generator(function: Callable[..., Any], call: _Call) -> Callable[...,
         try:
             while True:
                 try:
-                    item = await drive(inside, _awaited(step, value))
+                    item = await drive(inside, awaited(step, value))
                 except StopAsyncIteration:
                     call.end(span, parent)
                     return
@@ -218,7 +196,7 @@ def _async_generator(function: Callable[..., Any], call: _Call) -> Callable[...,
                     value = yield item
                     step = items.asend
                 except GeneratorExit:
-                    await drive(inside, _awaited(items.aclose))
+                    await drive(inside, awaited(items.aclose))
                     raise
                 except BaseException as error:  # noqa: BLE001 - the generator's to see
                     step, value = items.athrow, error
@@ -229,14 +207,10 @@ def _async_generator(function: Callable[..., Any], call: _Call) -> Callable[...,
     return run
 
 
-async def _awaited(step: Callable[..., Any], *arguments: object) -> Any:
-    return await step(*arguments)
-
-
 def _variables(span: Span) -> Variables:
     """Copy the current context, with this span as the current one."""
     variables = copy_context()
-    variables.run(set_current, Context({**get_current(), SPAN_KEY: span}))
+    variables.run(set_current, with_span(get_current(), span))
     return variables
 
 

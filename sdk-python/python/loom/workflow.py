@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from loom._functions import in_block
 from loom._otel import own_tracer
 from loom.identity import context
 from loom.semconv import attribute
 from loom.semconv import span as span_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -64,19 +62,4 @@ class workflow:  # noqa: N801 - called like a function
 
     def __call__(self, function: F) -> F:
         """Make each call of a function, async or not, a run."""
-        call = cast("Callable[..., Any]", function)
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(call)
-            async def run_async(*args: object, **kwargs: object) -> object:
-                with workflow(self._name, **self._identity):
-                    return await call(*args, **kwargs)
-
-            return cast("F", run_async)
-
-        @functools.wraps(call)
-        def run(*args: object, **kwargs: object) -> object:
-            with workflow(self._name, **self._identity):
-                return call(*args, **kwargs)
-
-        return cast("F", run)
+        return in_block(function, lambda _args, _kwargs: workflow(self._name, **self._identity))
