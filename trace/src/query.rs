@@ -4,6 +4,7 @@ pub mod executions;
 pub mod gaps;
 pub mod metrics;
 pub mod search;
+pub mod tail;
 pub mod timing;
 
 use std::ops::Range;
@@ -17,6 +18,7 @@ pub use executions::{ExecutionSearch, Place, StoredExecution};
 pub use gaps::{End, Gap, Gaps, Lost, Shown};
 pub use metrics::{Metrics, Whose};
 pub use search::{Found, Search, Summary};
+pub use tail::{Tail, TailPlace};
 pub use timing::Timing;
 
 /// Answers questions. Cheap to clone.
