@@ -40,38 +40,57 @@ pub struct PublishedEvent {
 }
 
 impl PublishedEvent {
+    /// Adds what only the span above it says, `bridge.publish`: who sent it, and how large it is.
+    #[must_use]
+    pub fn below(self, bridge: &Span) -> Self {
+        Self {
+            sender: text(
+                bridge,
+                [attribute::AGENT_ID, attribute::MESSAGING_CLIENT_ID],
+            )
+            .or(self.sender),
+            size: number(bridge, attribute::MESSAGING_BODY_SIZE).or(self.size),
+            ..self
+        }
+    }
+
     /// Reads a span; `None` of any that is no `EventBus.publish`, or does not name its event.
     pub fn of(span: &Span) -> Option<Self> {
         if span.name != span::BUS_PUBLISH {
             return None;
         }
-        let text = |keys: [&str; 2]| {
-            keys.into_iter()
-                .find_map(|key| match span.attributes.get(key)? {
-                    Value::String(text) if !text.is_empty() => Some(text.clone()),
-                    _ => None,
-                })
-        };
-        let number = |key| match span.attributes.get(key)? {
-            Value::Int(number) => Some(*number),
-            _ => None,
-        };
         Some(Self {
-            event_id: text([attribute::EVENT_ID, attribute::MESSAGING_MESSAGE_ID])?,
-            topic: text([attribute::TOPIC, attribute::MESSAGING_DESTINATION])?,
-            sender: text([attribute::AGENT_ID, attribute::MESSAGING_CLIENT_ID]),
+            event_id: text(span, [attribute::EVENT_ID, attribute::MESSAGING_MESSAGE_ID])?,
+            topic: text(span, [attribute::TOPIC, attribute::MESSAGING_DESTINATION])?,
+            sender: text(span, [attribute::AGENT_ID, attribute::MESSAGING_CLIENT_ID]),
             time: rfc3339(span.start_ns),
             time_ns: span.start_ns.to_string(),
             trace_id: span.trace_id,
             span_id: span.span_id,
-            size: number(attribute::MESSAGING_BODY_SIZE),
-            matched: number(attribute::BUS_MATCHED),
-            event_type: text([attribute::EVENT_TYPE; 2]),
-            correlation_id: text([attribute::CORRELATION_ID; 2]),
+            size: number(span, attribute::MESSAGING_BODY_SIZE),
+            matched: number(span, attribute::BUS_MATCHED),
+            event_type: text(span, [attribute::EVENT_TYPE; 2]),
+            correlation_id: text(span, [attribute::CORRELATION_ID; 2]),
             thread_id: span.identity.thread.clone(),
             workflow_id: span.identity.workflow.clone(),
             status: if span.is_error() { "error" } else { "ok" },
         })
+    }
+}
+
+/// The first of these attributes that is a text, and not empty.
+fn text(span: &Span, keys: [&str; 2]) -> Option<String> {
+    keys.into_iter()
+        .find_map(|key| match span.attributes.get(key)? {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            _ => None,
+        })
+}
+
+fn number(span: &Span, key: &str) -> Option<i64> {
+    match span.attributes.get(key)? {
+        Value::Int(number) => Some(*number),
+        _ => None,
     }
 }
 
@@ -110,6 +129,20 @@ mod tests {
             status: "ok",
         };
         assert_eq!(PublishedEvent::of(&publish), Some(expected));
+        let mut bridge = span(1, 0, span::BRIDGE_PUBLISH, 0, 1);
+        bridge.attributes = [
+            (attribute::AGENT_ID, Value::from("sensor")),
+            (attribute::MESSAGING_BODY_SIZE, Value::Int(5)),
+        ]
+        .into_iter()
+        .collect();
+        let whole = PublishedEvent::of(&publish)
+            .expect("an event")
+            .below(&bridge);
+        assert_eq!(
+            (whole.sender.as_deref(), whole.size),
+            (Some("sensor"), Some(5))
+        );
         publish.name = "mine".to_owned();
         assert_eq!(PublishedEvent::of(&publish), None, "another span");
     }
