@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/migrations/0003_common.sql"),
     include_str!("store/migrations/0004_measures.sql"),
     include_str!("store/migrations/0005_created_at.sql"),
+    include_str!("store/migrations/0006_links.sql"),
 ];
 
 /// A writer waits for another connection's lock this long. Only a checkpoint or a foreign tool can hold it.
@@ -101,3 +102,7 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
 #[cfg(test)]
 #[path = "store/store_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "store/migrations_tests.rs"]
+mod migrations_tests;

@@ -26,6 +26,10 @@ const INSERT_MEASURES: &str = "INSERT INTO measures (
     model, ttft_ms, prompt_tokens, completion_tokens, total_tokens, cost_usd, phases
 ) VALUES (last_insert_rowid(), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 
+/// Inserts the way back from a link; parameters as [`insert_links`] sets them.
+const INSERT_LINK: &str =
+    "INSERT OR IGNORE INTO links (target_trace, target_span, span) VALUES (?1, ?2, ?3)";
+
 /// Selects the columns that [`SpanReader::span`] reads; a caller adds the WHERE.
 pub const SELECT: &str = "SELECT
     trace_id, span_id, parent_span_id, resource_id, scope_id, kind, start_ns, end_ns, status, flags, name,
@@ -125,6 +129,19 @@ pub fn insert_measures(
         measures.cost_usd,
         measures.phases,
     ])?;
+    Ok(())
+}
+
+/// Stores the way back from the links of span `id`.
+pub fn insert_links(conn: &rusqlite::Connection, span: &Span, id: i64) -> rusqlite::Result<()> {
+    if span.links.is_empty() {
+        return Ok(());
+    }
+    let mut insert = conn.prepare_cached(INSERT_LINK)?;
+    for link in &span.links {
+        let (trace, target) = (link.trace_id.as_bytes(), link.span_id.as_bytes());
+        insert.execute((&trace[..], &target[..], id))?;
+    }
     Ok(())
 }
 

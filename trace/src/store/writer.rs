@@ -204,11 +204,13 @@ impl<'w> Batch<'w> {
         } else {
             self.written.stored += 1;
         }
-        // Before anything else is inserted: it has the id of the span.
+        // Before anything else is inserted: it is the id of the span. Measures have the same, and links have none.
+        let id = self.conn.last_insert_rowid();
         if let Some(measures) = measure(span, self.prices) {
             row::insert_measures(self.conn, span, &who, refs.trace, &measures)?;
             self.written.unpriced += u64::from(measures.is_unpriced());
         }
+        row::insert_links(self.conn, span, id)?;
         self.memory.note_common(self.conn, span)?;
         self.memory.note_operation(self.conn, span)
     }
