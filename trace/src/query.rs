@@ -2,9 +2,13 @@
 
 pub mod executions;
 pub mod gaps;
+pub mod links;
 pub mod metrics;
+pub mod outline;
 pub mod search;
+pub mod span;
 pub mod timing;
+pub mod words;
 
 use std::ops::Range;
 
@@ -15,9 +19,12 @@ use crate::store::row::{SELECT, SpanReader};
 
 pub use executions::{ExecutionSearch, Place, StoredExecution};
 pub use gaps::{End, Gap, Gaps, Lost, Shown};
+pub use links::LinkedFrom;
 pub use metrics::{Metrics, Whose};
 pub use search::{Found, Search, Summary};
+pub use span::{Matches, Performance, WholeSpan};
 pub use timing::Timing;
+pub use words::Words;
 
 /// Answers questions. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use axum::extract::Query;
 use axum::http::Uri;
 
 use super::error::Problem;
-use crate::query::Search;
+use crate::query::{Search, Words};
 
 const DAY_NS: u64 = 24 * 3600 * 1_000_000_000;
 /// Traces of one answer at most, whatever was asked for.
@@ -40,13 +40,30 @@ impl Params {
             .map(|(_, v)| v.as_str())
     }
 
+    /// `limit=`: how many are wanted, from 1 to `max`.
+    pub(super) fn limit(&self, default: usize, max: usize) -> Result<usize, Problem> {
+        let limit = self.parse("limit", |text| match text.parse() {
+            Ok(limit) if (1..=max).contains(&limit) => Ok(limit),
+            _ => Err(format!("must be a number from 1 to {max}, got {text:?}")),
+        })?;
+        Ok(limit.unwrap_or(default))
+    }
+
+    /// The words of a text; `None` where there is none.
+    pub(super) fn words(&self, name: &str) -> Result<Option<Words>, Problem> {
+        let words = self.parse(name, |text| {
+            Words::of(text).map_err(|error| error.to_string())
+        })?;
+        Ok(words.flatten())
+    }
+
     fn parse<T>(
         &self,
         name: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Problem> {
         self.text(name)
-            .map(|text| parse(&text).map_err(|why| Problem::bad_request(format!("{name}: {why}"))))
+            .map(|text| parse(&text).map_err(|why| Problem::parameter(name, why)))
             .transpose()
     }
 
@@ -62,9 +79,8 @@ impl Params {
         if let (Some(min), Some(max)) = (min_duration_ns, max_duration_ns)
             && max < min
         {
-            return Err(Problem::bad_request(
-                "maxDuration is shorter than minDuration",
-            ));
+            let why = "it is shorter than minDuration";
+            return Err(Problem::parameter("maxDuration", why));
         }
         let limit = match self.parse("limit", number::<usize>)? {
             None | Some(0) => 100,
@@ -89,13 +105,13 @@ impl Params {
         let mut tags = Vec::new();
         for json in self.all("tags").filter(|json| !json.is_empty()) {
             let map: BTreeMap<String, String> = serde_json::from_str(json).map_err(|error| {
-                Problem::bad_request(format!("tags: must be a JSON map of texts: {error}"))
+                Problem::parameter("tags", format!("must be a JSON map of texts: {error}"))
             })?;
             tags.extend(map);
         }
         for pair in self.all("tag") {
             let (key, value) = pair.split_once(':').ok_or_else(|| {
-                Problem::bad_request(format!("tag: must be key:value, got {pair:?}"))
+                Problem::parameter("tag", format!("must be key:value, got {pair:?}"))
             })?;
             tags.push((key.to_owned(), value.to_owned()));
         }

@@ -1,5 +1,9 @@
 //! Loom's own routes.
 
+mod columns;
+mod span;
+pub(super) mod trace;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::Uri;
@@ -81,9 +85,7 @@ pub(super) async fn check(
     State(api): State<Api>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, LoomProblem> {
-    let id: TraceId = id
-        .parse()
-        .map_err(|error| Problem::bad_request(format!("trace id {id:?}: {error}")))?;
+    let id = trace::trace_id(&id)?;
     let trace = api.store.query().trace(id, api.config.max_spans).await?;
     let trace = trace.ok_or_else(|| Problem::not_found("trace not found"))?;
     let report = off_thread(move || {
@@ -106,12 +108,10 @@ pub(super) async fn waterfall(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<String, LoomProblem> {
-    let id: TraceId = id
-        .parse()
-        .map_err(|error| Problem::bad_request(format!("trace id {id:?}: {error}")))?;
+    let id = trace::trace_id(&id)?;
     let params = Params::of(&uri)?;
     let width = params.text("width").map(|text| text.parse()).transpose();
-    let width = width.map_err(|_| Problem::bad_request("width is a number of columns"))?;
+    let width = width.map_err(|_| Problem::parameter("width", "is a number of columns"))?;
     let options = Options {
         width: width.unwrap_or(120).min(MAX_WIDTH),
         color: params.text("color").is_some_and(|text| text == "true"),

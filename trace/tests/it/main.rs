@@ -5,3 +5,4 @@ mod crash;
 mod doors;
 mod recovery;
 mod support;
+mod trace_api;
