@@ -7,7 +7,7 @@
 //! | `GET /api/operations?service=` | the same with their kinds |
 //! | `GET /api/traces?service=&…` | traces that match |
 //! | `GET /api/traces/{id}` | one trace |
-//! | `GET /api/v1/traces?service=&agent=&…` | one line per trace that matches |
+//! | `GET /api/v1/traces?service=&agent=&q=&…` | one line per trace that matches |
 //! | `GET /api/v1/traces/{id}` | one trace without the bodies of its spans, in columns |
 //! | `GET /api/v1/traces/{id}/spans/{span_id}` | one span with everything |
 //! | `GET /api/v1/traces/{id}/find?q=` | spans of a trace that hold some words |
@@ -22,6 +22,7 @@
 //! Routes under `/api/v1` answer errors as RFC 9457 says, the other ones under `/api` as Jaeger does. What else stands on
 //! the same listener comes in as an [`Extension`].
 
+mod cursor;
 mod error;
 mod host;
 mod jaeger;
@@ -29,6 +30,7 @@ mod metrics;
 mod observability;
 mod page;
 mod params;
+mod period;
 mod v1;
 
 use std::fmt;
@@ -92,7 +94,7 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
         .route("/api/operations", get(jaeger::handlers::operations))
         .route("/api/traces", get(jaeger::handlers::search))
         .route("/api/traces/{id}", get(jaeger::handlers::trace))
-        .route("/api/v1/traces", get(v1::traces))
+        .route("/api/v1/traces", get(v1::traces::list))
         .route("/api/v1/traces/{id}", get(v1::trace::trace))
         .route("/api/v1/traces/{id}/spans/{span_id}", get(v1::trace::span))
         .route("/api/v1/traces/{id}/find", get(v1::trace::find))
