@@ -8,36 +8,9 @@ use pyo3::types::PyDict;
 
 use crate::value::{cut, read};
 
-/// Attributes that hold contents, and all below them: `llm.prompts` is also `llm.prompts.0.content`. They are those of
-/// OpenTelemetry's GenAI conventions, of `OpenLLMetry`, of `OpenInference`, and Loom's own.
-const KEYS: [&str; 24] = [
-    "gen_ai.input.messages",
-    "gen_ai.output.messages",
-    "gen_ai.system_instructions",
-    "gen_ai.tool.call.arguments",
-    "gen_ai.tool.call.result",
-    "gen_ai.retrieval.documents",
-    "gen_ai.retrieval.query.text",
-    "gen_ai.evaluation.explanation",
-    "gen_ai.event.content",
-    "gen_ai.prompt",
-    "gen_ai.completion",
-    "input.value",
-    "llm.completions",
-    "llm.input_messages",
-    "llm.output_messages",
-    "llm.prompt_template.variables",
-    "llm.prompts",
-    "loom.thought.text",
-    "output.value",
-    "retrieval.documents",
-    "tool.parameters",
-    "tool_call.function.arguments",
-    "traceloop.entity.input",
-    "traceloop.entity.output",
-];
-/// Attributes below them that say what something is called, and nothing of what was said.
-const NAMES: [&str; 2] = ["gen_ai.prompt.name", "gen_ai.prompt.version"];
+mod keys;
+
+pub(crate) use keys::is_content;
 
 /// `loom.contents.admit`.
 static RULE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -62,21 +35,6 @@ pub(crate) fn content_keys(attributes: &Bound<'_, PyDict>) -> PyResult<Vec<Strin
         }
     }
     Ok(found)
-}
-
-/// Whether an attribute holds contents.
-pub(crate) fn is_content(key: &str) -> bool {
-    // Most keys are told apart by their first letter.
-    matches!(
-        key.as_bytes().first(),
-        Some(b'g' | b'i' | b'l' | b'o' | b'r' | b't')
-    ) && KEYS.iter().any(|content| is_below(key, content))
-        && !NAMES.contains(&key)
-}
-
-fn is_below(key: &str, above: &str) -> bool {
-    key.strip_prefix(above)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// What is recorded of a content; `None` when the rule says nothing. Texts have at most `length` characters.
@@ -115,47 +73,5 @@ fn for_each_text(value: &mut Value, work: &mut impl FnMut(&mut String)) {
             .iter_mut()
             .for_each(|(_, value)| for_each_text(value, work)),
         _ => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{KEYS, is_content};
-
-    #[test]
-    fn every_key_is_documented() {
-        let page = include_str!("../../docs/contents.md");
-        for key in KEYS {
-            assert!(page.contains(&format!("`{key}`")), "{key} is missing");
-        }
-    }
-
-    #[test]
-    fn contents_are_told_from_what_is_said_about_them() {
-        for key in [
-            "gen_ai.input.messages",
-            "gen_ai.prompt",
-            "gen_ai.prompt.0.content",
-            "gen_ai.completion.3.tool_calls.0.arguments",
-            "llm.input_messages.0.message.content",
-            "input.value",
-            "traceloop.entity.output",
-            "loom.thought.text",
-        ] {
-            assert!(is_content(key), "{key}");
-        }
-        for key in [
-            "",
-            "gen_ai.prompt.name",
-            "gen_ai.prompts",
-            "gen_ai.usage.input_tokens",
-            "gen_ai.request.model",
-            "input.mime_type",
-            "llm.token_count.prompt",
-            "loom.thought.size",
-            "user.id",
-        ] {
-            assert!(!is_content(key), "{key}");
-        }
     }
 }

@@ -52,7 +52,7 @@ mod _native {
     #[pymodule_export]
     use crate::source::SpanSource;
     #[pymodule_export]
-    use crate::span::{Span, link_event};
+    use crate::span::{Span, add_to_attribute, link_event};
     #[pymodule_export]
     use crate::stamp::Stamp;
     #[pymodule_export]

@@ -24,6 +24,7 @@ mod joining;
 mod lists;
 mod preset;
 mod recording;
+mod sums;
 mod view;
 
 pub(crate) use hooks::{run_end_hook, run_start_hook, set_hooks};
@@ -33,6 +34,7 @@ use lists::{push_bounded, read_link};
 pub(crate) use preset::Preset;
 use recording::{Body, Recording};
 pub(crate) use recording::{OnException, SpanStart};
+pub(crate) use sums::add_to_attribute;
 
 /// See the module.
 #[pyclass(frozen, weakref, module = "loom._native")]

@@ -64,9 +64,19 @@ def holds(version: str, python: Path) -> bool:
     there = environment / "bin" / "python"
     if not there.exists():
         subprocess.run([uv, "venv", "--quiet", "--python", python, environment], check=True)
-    requirements = ["--requirement", SDK / "pyproject.toml", "--constraint", SDK / "requirements-dev.txt", *TOOLS]
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", there, *requirements], check=True)
-    command = [there, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", SDK / "pyproject.toml", TABLE]
+    requirements = ["--requirement", str(SDK / "pyproject.toml"), "--constraint", str(SDK / "requirements-dev.txt")]
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", there, *requirements, *TOOLS], check=True)
+    command = [
+        str(there),
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        str(SDK / "pyproject.toml"),
+        str(TABLE),
+    ]
     # The environment of make is that of another Python.
     variables = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     return subprocess.run(command, env=variables | {"PYTHONPATH": str(SDK / "python")}, check=False).returncode == 0

@@ -9,6 +9,7 @@ pub mod predicate;
 pub mod search;
 pub mod span;
 pub mod summary;
+pub mod tail;
 pub mod timing;
 pub mod words;
 
@@ -27,6 +28,7 @@ pub use predicate::{Field, Predicate};
 pub use search::{Found, FoundTraces, Search, Sort};
 pub use span::{Matches, Performance, WholeSpan};
 pub use summary::Summary;
+pub use tail::{Tail, TailPlace};
 pub use timing::Timing;
 pub use words::Words;
 

@@ -1,7 +1,7 @@
 """Contents: what was said to a model, what it said, what tools were given, what a handler thought.
 
 Nothing of it is recorded unless somebody asks for it, and then by one rule, whichever instrumentation writes it: it is
-redacted first, and cut then. The native part finds contents by their keys (``sdk-python/src/content.rs``).
+redacted first, and cut then. The native part finds contents by their keys (``sdk-python/src/content/keys.rs``).
 """
 
 from __future__ import annotations
