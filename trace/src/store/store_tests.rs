@@ -334,7 +334,7 @@ fn more_resources_than_are_remembered() {
 fn a_full_disk_loses_nothing_and_is_left_behind() {
     let (dir, mut writer) = writer();
     insert(&mut writer, &[span(1, 0, "before", 0, 1)], 0, 1);
-    let (conn, _) = writer.parts();
+    let (conn, ..) = writer.parts();
     // SQLite then fails as it does on a full disk.
     let pages: i64 = conn
         .query_row("PRAGMA page_count", [], |row| row.get(0))
@@ -371,7 +371,7 @@ fn a_full_disk_loses_nothing_and_is_left_behind() {
     assert_eq!(writer.position().expect("stored").offset, 1);
     assert_eq!(read(&dir).len(), 1);
 
-    let (conn, _) = writer.parts();
+    let (conn, ..) = writer.parts();
     conn.query_row("PRAGMA max_page_count = 1000000", [], |_| Ok(()))
         .expect("set");
     assert_eq!(store(&mut writer).expect("room again").0.stored, 1_990);
