@@ -29,7 +29,7 @@ fn read(conn: &Connection, id: TraceId, max_spans: usize) -> Result<Option<Outli
         return Ok(None);
     };
     let count: i64 = conn
-        .prepare_cached("SELECT count(*) FROM spans WHERE trace = ?1")?
+        .prepare_cached("SELECT count(*) FROM span_rows WHERE trace = ?1")?
         .query_row([number], |row| row.get(0))?;
     let max = signed(max_spans as u64);
     let truncated = count > max;
@@ -38,7 +38,7 @@ fn read(conn: &Connection, id: TraceId, max_spans: usize) -> Result<Option<Outli
     if truncated {
         latest = conn
             .prepare_cached(
-                "SELECT start_ns FROM spans WHERE trace = ?1 ORDER BY start_ns LIMIT 1 OFFSET ?2",
+                "SELECT start_ns FROM span_rows WHERE trace = ?1 ORDER BY start_ns LIMIT 1 OFFSET ?2",
             )?
             .query_row([number, max], |row| row.get(0))?;
     }
@@ -66,8 +66,8 @@ pub(super) fn number(conn: &Connection, id: TraceId) -> Result<Option<i64>, Stor
 /// Its calls of models.
 fn model_calls(conn: &Connection, trace: i64) -> Result<HashSet<SpanId>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT span_id FROM spans JOIN measures ON measures.id = spans.id
-         WHERE spans.trace = ?1 AND measures.kind = ?2",
+        "SELECT span_id FROM span_rows JOIN measures ON measures.id = span_rows.id
+         WHERE span_rows.trace = ?1 AND measures.kind = ?2",
     )?;
     let ids = statement.query_map((trace, Kind::ModelCall as u8), |row| {
         row.get::<_, [u8; 8]>(0)

@@ -66,22 +66,22 @@ impl Field {
     fn column(self) -> Option<&'static str> {
         match self {
             Self::Service => Some("service_id"),
-            Self::Agent => Some("agent_id"),
-            Self::Workflow => Some("workflow_id"),
-            Self::Session => Some("session_id"),
-            Self::User => Some("user_id"),
-            Self::Tenant => Some("tenant_id"),
-            Self::Thread => Some("thread_id"),
+            Self::Agent => Some("agent"),
+            Self::Workflow => Some("workflow"),
+            Self::Session => Some("session"),
+            Self::User => Some("user"),
+            Self::Tenant => Some("tenant"),
+            Self::Thread => Some("thread"),
             Self::Operation => Some("name"),
             Self::Topic => None,
         }
     }
 
-    /// What its column is compared with.
+    /// What its column is compared with: the number of a text.
     fn value(self) -> &'static str {
         match self {
             Self::Service => "(SELECT id FROM services WHERE name = ?)",
-            _ => "?",
+            _ => "(SELECT id FROM names WHERE text = ?)",
         }
     }
 
@@ -177,7 +177,7 @@ impl Predicate {
         }
     }
 
-    /// The same as SQL over the columns of `spans`, as far as they say it. No index is used for it: which one is used is
+    /// The same as SQL over the columns of `span_rows`, as far as they say it. No index is used for it: which one is used is
     /// decided by whoever walks.
     pub(super) fn sql(&self) -> Sql {
         let number = |ns: &u64| vec![SqlValue::from(signed(*ns))];
@@ -202,8 +202,8 @@ impl Predicate {
             Self::Attribute(..) | Self::Holds(_) => Sql::nothing(),
             Self::Status(status) => Sql::exact(format!("+status = {}", *status as u8), Vec::new()),
             // Never negative, as the model has it.
-            Self::AtLeast(ns) => Sql::exact("max(end_ns - start_ns, 0) >= ?", number(ns)),
-            Self::AtMost(ns) => Sql::exact("max(end_ns - start_ns, 0) <= ?", number(ns)),
+            Self::AtLeast(ns) => Sql::exact("max(took_ns, 0) >= ?", number(ns)),
+            Self::AtMost(ns) => Sql::exact("max(took_ns, 0) <= ?", number(ns)),
             Self::From(ns) => Sql::exact("+start_ns >= ?", number(ns)),
             Self::To(ns) => Sql::exact("+start_ns <= ?", number(ns)),
         }

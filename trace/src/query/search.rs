@@ -204,14 +204,15 @@ fn is_wanted(conn: &Connection, search: &Search, trace: i64) -> Result<bool, Sto
     }
     let error = StatusCode::Error as u8;
     let failed: Option<i64> = conn
-        .prepare_cached("SELECT 1 FROM spans WHERE trace = ?1 AND +status = ?2 LIMIT 1")?
+        .prepare_cached("SELECT 1 FROM span_rows WHERE trace = ?1 AND +status = ?2 LIMIT 1")?
         .query_row((trace, error), |row| row.get(0))
         .optional()?;
     Ok(failed.is_none())
 }
 
 fn duration_ns(conn: &Connection, trace: i64) -> Result<i64, StoreError> {
-    let sql = "SELECT max(max(end_ns, start_ns)) - min(start_ns) FROM spans WHERE trace = ?1";
+    let sql =
+        "SELECT max(start_ns + max(took_ns, 0)) - min(start_ns) FROM span_rows WHERE trace = ?1";
     let duration = conn
         .prepare_cached(sql)?
         .query_row([trace], |row| row.get(0));

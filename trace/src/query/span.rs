@@ -95,7 +95,7 @@ fn whole(conn: &Connection, trace: TraceId, id: SpanId) -> Result<Option<WholeSp
     let performance = conn
         .prepare_cached(
             "SELECT ttft_ms, prompt_tokens, completion_tokens, total_tokens, cost_usd, model, provider, phases
-             FROM measures WHERE id = (SELECT id FROM spans WHERE trace = ?1 AND span_id = ?2)",
+             FROM measures WHERE id = (SELECT id FROM span_rows WHERE trace = ?1 AND span_id = ?2)",
         )?
         .query_row(key, |row| {
             let performance = Performance {

@@ -128,7 +128,10 @@ fn the_index_with_the_fewest_spans_is_walked() {
     let indexed = both.indexed();
     assert_eq!(indexed.len(), 3);
     let driver = fewest(&conn, indexed, 0, i64::MAX).expect("an answer");
-    assert_eq!(driver.map(|sql| sql.text), Some("thread_id = ?".to_owned()));
+    assert_eq!(
+        driver.map(|sql| sql.text),
+        Some("thread = (SELECT id FROM names WHERE text = ?)".to_owned())
+    );
     // What stands below a choice or a negation narrows nothing.
     let choice = Predicate::Any(vec![both.clone(), Predicate::Not(Box::new(both))]);
     assert_eq!(choice.indexed(), []);

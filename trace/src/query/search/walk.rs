@@ -103,7 +103,7 @@ impl<'a> Walk<'a> {
             values.extend([SqlValue::from(start), SqlValue::from(id)]);
         }
         let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT start_ns, id, trace, trace_id, {} FROM spans
+            "SELECT start_ns, id, trace, (SELECT trace_id FROM traces WHERE traces.id = trace), {} FROM span_rows
              WHERE {driver} AND start_ns >= ? AND start_ns <= ? {place} ORDER BY start_ns DESC, id DESC",
             self.condition.text
         ))?;
@@ -164,7 +164,7 @@ impl<'a> Walk<'a> {
         ];
         values.extend(self.condition.values.clone());
         let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT id FROM spans WHERE trace = ? AND (start_ns, id) >= (?, ?) AND +start_ns <= ? AND {}",
+            "SELECT id FROM span_rows WHERE trace = ? AND (start_ns, id) >= (?, ?) AND +start_ns <= ? AND {}",
             self.condition.text
         ))?;
         let mut rows = statement.query(params_from_iter(values))?;
@@ -194,7 +194,7 @@ pub(super) fn fewest(
         values.extend([SqlValue::from(from), to.into(), PROBED.into()]);
         let count: i64 = conn
             .prepare_cached(&format!(
-                "SELECT count(*) FROM (SELECT 1 FROM spans WHERE {} AND start_ns >= ? AND start_ns <= ? LIMIT ?)",
+                "SELECT count(*) FROM (SELECT 1 FROM span_rows WHERE {} AND start_ns >= ? AND start_ns <= ? LIMIT ?)",
                 driver.text
             ))?
             .query_row(params_from_iter(values), |row| row.get(0))?;
