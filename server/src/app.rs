@@ -7,6 +7,7 @@
 mod addresses;
 mod auth;
 mod books;
+mod dashboard;
 mod deliveries;
 mod executions;
 mod http;
@@ -18,6 +19,7 @@ mod metrics;
 mod origin;
 mod retelling;
 mod serve;
+mod session;
 mod shutdown;
 mod streams;
 mod verification;

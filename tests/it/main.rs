@@ -5,6 +5,7 @@ mod attempts;
 mod collector_away;
 mod commands;
 mod crash;
+mod dashboard;
 mod dlq;
 mod documents;
 mod enrichment;

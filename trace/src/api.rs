@@ -16,7 +16,6 @@
 //! | `GET /api/v1/traces/{id}/waterfall?width=&color=` | one trace as text for a terminal |
 //! | `GET /api/v1/observability/agents/{id}/metrics?time_range=` | what an agent has cost, `workflows/{id}` the same |
 //! | `GET /api/v1/stats` | counters |
-//! | `GET /trace/{id}` | the trace as a page |
 //! | `GET /livez`, `/readyz`, `/metrics` | probes, Prometheus |
 //!
 //! Routes under `/api/v1` answer errors as RFC 9457 says, the other ones under `/api` as Jaeger does. What else stands on
@@ -28,7 +27,6 @@ mod host;
 mod jaeger;
 mod metrics;
 mod observability;
-mod page;
 mod params;
 mod period;
 mod v1;
@@ -37,7 +35,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -65,6 +63,8 @@ pub struct Extension {
     pub routes: axum::Router,
     /// Further metrics in Prometheus' text format.
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+    /// What answers where there is no route, beside those for programs: the pages for people.
+    pub pages: Option<fn(&Method, &Uri, &HeaderMap) -> Response>,
     /// Further counters for `/api/v1/stats`, beside those of the store.
     pub stats: Option<Arc<dyn Fn() -> Map<String, Value> + Send + Sync>>,
 }
@@ -110,8 +110,6 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
             get(observability::workflow),
         )
         .route("/api/v1/stats", get(v1::stats))
-        .route("/trace/{id}", get(page::trace))
-        .route("/assets/trace.css", get(page::style))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::metrics))
@@ -139,8 +137,16 @@ async fn ready(State(api): State<Api>) -> Response {
     }
 }
 
-async fn not_found(uri: Uri) -> Response {
-    Problem::not_found("no such route").respond(Family::of(uri.path()))
+async fn not_found(
+    State(api): State<Api>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    match (Family::of(uri.path()), api.extension.pages) {
+        (Family::Plain, Some(pages)) => pages(&method, &uri, &headers),
+        (family, _) => Problem::not_found("no such route").respond(family),
+    }
 }
 
 /// Builds a large answer on a blocking thread: tens of thousands of spans take longer than an async thread has.
@@ -164,7 +170,7 @@ async fn secure(mut response: Response) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
         ),
         (header::REFERRER_POLICY, "no-referrer"),
     ];

@@ -1,8 +1,11 @@
 //! Whose page a request comes from. A browser sends cookies and opens sockets for any page; it says whose it is in `Origin`.
 
+use axum::extract::Request;
 use axum::http::uri::Uri;
 use axum::http::{HeaderMap, header};
-use loom_trace::api::Problem;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use loom_trace::api::{LoomProblem, Problem};
 
 /// Refuses a request that the page of another server has made. Programs that are no browsers say nothing, and pass.
 pub(super) fn check(headers: &HeaderMap) -> Result<(), Problem> {
@@ -23,6 +26,16 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), Problem> {
             "the page that asks comes from another server: only Loom's own pages may do this",
         )),
     }
+}
+
+/// Asks so of every request that changes something.
+pub(super) async fn guard(request: Request, next: Next) -> Response {
+    if !request.method().is_safe()
+        && let Err(problem) = check(request.headers())
+    {
+        return LoomProblem::from(problem).into_response();
+    }
+    next.run(request).await
 }
 
 #[cfg(test)]

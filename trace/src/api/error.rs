@@ -108,6 +108,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     }
 
+    /// Whoever asks must say who it is: 401.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
     /// Whoever asks may not: 403.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
@@ -218,10 +223,6 @@ pub(super) struct JaegerProblem(pub(super) Problem);
 #[derive(Debug)]
 pub struct LoomProblem(pub(super) Problem);
 
-/// A handler's error as text.
-#[derive(Debug)]
-pub(super) struct PlainProblem(pub(super) Problem);
-
 macro_rules! family {
     ($($name:ident => $family:ident,)*) => {$(
         impl<E: Into<Problem>> From<E> for $name {
@@ -241,5 +242,4 @@ macro_rules! family {
 family! {
     JaegerProblem => Jaeger,
     LoomProblem => Loom,
-    PlainProblem => Plain,
 }
