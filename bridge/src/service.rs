@@ -96,7 +96,7 @@ impl Bridge {
             .max_decoding_message_size(self.shared.config.max_frame_bytes())
     }
 
-    /// What operators ask of the streams.
+    /// What operators ask of the streams. To be made once: two that redrive at once would publish an event twice.
     pub fn streams(&self) -> Streams {
         Streams::new(self.clone())
     }

@@ -55,6 +55,64 @@ impl Streams {
         StreamsServer::new(self.clone())
     }
 
+    /// One page of open letters, the newest first. Whoever calls this and the next two has asked who wants it.
+    ///
+    /// # Errors
+    /// The filter is not valid, or the stream of dead letters cannot be read.
+    pub async fn list_letters(
+        &self,
+        request: v1::ListDeadLettersRequest,
+    ) -> Result<v1::ListDeadLettersResponse, Status> {
+        let filter = read_filter(request.filter)?;
+        let before = (request.before > 0).then_some(request.before);
+        let limit = page_size(request.limit);
+        let page = self
+            .asked(move |letters| letters.newest(&filter, before, limit, request.with_payload))
+            .await?;
+        Ok(v1::ListDeadLettersResponse {
+            letters: page.letters.into_iter().map(dead_letter).collect(),
+            before: page.next.unwrap_or_default(),
+            open: page.open,
+        })
+    }
+
+    /// Publishes the events of one page of letters once more, and closes those that are kept.
+    ///
+    /// # Errors
+    /// The server is about to end, the filter is not valid, or the stream of dead letters failed.
+    pub async fn redrive_letters(
+        &self,
+        request: v1::RedriveDeadLettersRequest,
+    ) -> Result<v1::RedriveDeadLettersResponse, Status> {
+        self.bridge.refuse_when_draining()?;
+        let streams = self.clone();
+        // Goes on to its end if the caller goes away: a span that has begun is ended, and what was published is closed.
+        let redriven = tokio::spawn(async move { streams.redrive(request).await }).await;
+        redriven.map_err(|error| status(&v1::Error::new(Code::Internal, error.to_string())))?
+    }
+
+    /// Closes one page of letters.
+    ///
+    /// # Errors
+    /// As of [`Streams::redrive_letters`].
+    pub async fn drop_letters(
+        &self,
+        request: v1::DropDeadLettersRequest,
+    ) -> Result<v1::DropDeadLettersResponse, Status> {
+        self.bridge.refuse_when_draining()?;
+        let _one_at_a_time = self.changing.lock().await;
+        let page = self.page(request.filter, request.from, request.until);
+        let (page, until) = page.await?;
+        let offsets = page.letters.iter().map(|letter| letter.offset);
+        self.close(offsets.collect()).await?;
+        let ids = page.letters.iter().map(|letter| bytes(letter.id()));
+        Ok(v1::DropDeadLettersResponse {
+            letter_ids: ids.collect(),
+            from: page.next.unwrap_or(until),
+            until,
+        })
+    }
+
     /// The disk is asked on a thread that may wait for it. Nothing and nowhere where no stream keeps dead letters.
     async fn asked<T: Default + Send + 'static>(
         &self,
@@ -214,18 +272,8 @@ impl StreamsRpc for Streams {
         request: Request<v1::ListDeadLettersRequest>,
     ) -> Result<Response<v1::ListDeadLettersResponse>, Status> {
         self.bridge.authorize(&request)?;
-        let request = request.into_inner();
-        let filter = read_filter(request.filter)?;
-        let before = (request.before > 0).then_some(request.before);
-        let limit = page_size(request.limit);
-        let page = self
-            .asked(move |letters| letters.newest(&filter, before, limit, request.with_payload))
-            .await?;
-        Ok(Response::new(v1::ListDeadLettersResponse {
-            letters: page.letters.into_iter().map(dead_letter).collect(),
-            before: page.next.unwrap_or_default(),
-            open: page.open,
-        }))
+        let page = self.list_letters(request.into_inner()).await?;
+        Ok(Response::new(page))
     }
 
     async fn redrive_dead_letters(
@@ -233,14 +281,8 @@ impl StreamsRpc for Streams {
         request: Request<v1::RedriveDeadLettersRequest>,
     ) -> Result<Response<v1::RedriveDeadLettersResponse>, Status> {
         self.bridge.authorize(&request)?;
-        self.bridge.refuse_when_draining()?;
-        let (streams, request) = (self.clone(), request.into_inner());
-        // Goes on to its end if the caller goes away: a span that has begun is ended, and what was published is closed.
-        let redriven = tokio::spawn(async move { streams.redrive(request).await }).await;
-        let failed = |error: tokio::task::JoinError| {
-            status(&v1::Error::new(Code::Internal, error.to_string()))
-        };
-        redriven.map_err(failed)?.map(Response::new)
+        let page = self.redrive_letters(request.into_inner()).await?;
+        Ok(Response::new(page))
     }
 
     async fn drop_dead_letters(
@@ -248,19 +290,8 @@ impl StreamsRpc for Streams {
         request: Request<v1::DropDeadLettersRequest>,
     ) -> Result<Response<v1::DropDeadLettersResponse>, Status> {
         self.bridge.authorize(&request)?;
-        self.bridge.refuse_when_draining()?;
-        let request = request.into_inner();
-        let _one_at_a_time = self.changing.lock().await;
-        let page = self.page(request.filter, request.from, request.until);
-        let (page, until) = page.await?;
-        let offsets = page.letters.iter().map(|letter| letter.offset);
-        self.close(offsets.collect()).await?;
-        let ids = page.letters.iter().map(|letter| bytes(letter.id()));
-        Ok(Response::new(v1::DropDeadLettersResponse {
-            letter_ids: ids.collect(),
-            from: page.next.unwrap_or(until),
-            until,
-        }))
+        let page = self.drop_letters(request.into_inner()).await?;
+        Ok(Response::new(page))
     }
 
     async fn list_groups(

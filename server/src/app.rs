@@ -12,6 +12,7 @@ mod deliveries;
 mod executions;
 mod http;
 mod http1;
+mod letters;
 mod listeners;
 mod live;
 mod mending;
@@ -67,6 +68,7 @@ pub struct App {
 #[derive(Clone)]
 struct Parts {
     bridge: Bridge,
+    streams: loom_bridge::Streams,
     bus: EventBus,
     broker: ActionBroker,
     directory: Directory,
@@ -186,6 +188,7 @@ impl App {
             blocking(move || LostDeliveries::read(&bus)).await
         };
         let parts = Parts {
+            streams: bridge.streams(),
             bridge,
             bus,
             broker,

@@ -16,5 +16,7 @@ pub mod client;
 pub mod config;
 pub mod env;
 pub mod launcher;
+mod letter;
 mod percent;
+mod shown;
 pub mod telemetry;

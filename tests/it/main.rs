@@ -13,6 +13,7 @@ mod executions;
 mod golden_tree;
 mod groups;
 mod kill_loop;
+mod letters_api;
 mod live;
 mod load;
 mod lost;

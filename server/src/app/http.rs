@@ -6,7 +6,7 @@ use axum::{Json, Router};
 use loom_core::Stream;
 use serde_json::{Value, json};
 
-use super::{Addresses, Parts, executions, metrics, verification};
+use super::{Addresses, Parts, executions, letters, metrics, verification};
 
 /// What the handlers get.
 #[derive(Clone)]
@@ -15,7 +15,7 @@ struct Server {
     addresses: Addresses,
 }
 
-/// `/api/v1/info`, `/api/v1/agents`, `/api/v1/verify`, and those of [`executions`].
+/// `/api/v1/info`, `/api/v1/agents`, `/api/v1/verify`, and those of [`executions`] and [`letters`].
 pub(super) fn routes(parts: Parts, addresses: Addresses) -> Router {
     Router::new()
         .route("/api/v1/info", get(info))
@@ -25,6 +25,7 @@ pub(super) fn routes(parts: Parts, addresses: Addresses) -> Router {
             addresses,
         })
         .merge(executions::routes(parts.clone()))
+        .merge(letters::routes(parts.streams.clone()))
         .merge(
             Router::new()
                 .route("/api/v1/verify", get(verification::route))

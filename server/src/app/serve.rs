@@ -110,7 +110,7 @@ pub(super) fn open(
 fn bridge_routes(parts: &Parts) -> Routes {
     let (reporter, health) = tonic_health::server::health_reporter();
     let mut routes = Routes::new(parts.bridge.service())
-        .add_service(parts.bridge.streams().service())
+        .add_service(parts.streams.service())
         .add_service(health);
     // Two versions of the protocol are in use; grpcurl speaks either.
     let reflection = || {

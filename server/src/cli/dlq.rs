@@ -11,6 +11,7 @@ use super::remote::{AnswerArgs, block_on};
 use super::{Exit, Failure, Terminal};
 use crate::client::BridgeClient;
 use crate::env::Environment;
+use crate::letter;
 
 /// Arguments of `loom dlq`.
 #[derive(Debug, clap::Args)]
@@ -151,7 +152,7 @@ async fn list(
     };
     let truncated = request.before > 0;
     if json {
-        let items: Vec<_> = letters.iter().map(view::as_json).collect();
+        let items: Vec<_> = letters.iter().map(letter::as_json).collect();
         let page =
             json!({ "items": items, "next_cursor": null, "truncated": truncated, "open": open });
         terminal.print(&page.to_string())?;
@@ -201,7 +202,7 @@ async fn show(
         }
     };
     if json {
-        terminal.print(&view::whole_json(&letter).to_string())?;
+        terminal.print(&letter::whole_json(&letter).to_string())?;
     } else {
         terminal.print(&view::page(&letter, terminal))?;
     }
@@ -259,7 +260,7 @@ async fn drop_letters(
     loop {
         let page = client.drop_dead_letters(request.clone()).await?;
         for id in &page.letter_ids {
-            let id = view::id(id);
+            let id = letter::id(id);
             let line = if json {
                 json!({ "letter_id": id }).to_string()
             } else {

@@ -2,8 +2,6 @@
 
 mod kept;
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use loom_proto::trace_context::TraceContext;
 use loom_proto::{EventId, v1};
 use owo_colors::Style;
@@ -16,6 +14,7 @@ use super::terminal::clean;
 use super::{Exit, Failure, Terminal};
 use crate::client::TailEvent;
 use crate::env::Environment;
+use crate::shown::{payload, time};
 
 /// Arguments of `loom tail`.
 #[derive(Debug, clap::Args)]
@@ -85,11 +84,6 @@ pub(super) fn execute(
     })
 }
 
-/// A moment as people and scripts read it.
-pub(super) fn time(unix_nano: u64) -> String {
-    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_nanos(unix_nano)).to_string()
-}
-
 fn line(tail: &TailEvent, terminal: &Terminal) -> String {
     let event = &tail.event;
     let envelope = event.envelope.clone().unwrap_or_default();
@@ -119,18 +113,6 @@ fn line(tail: &TailEvent, terminal: &Terminal) -> String {
     )
 }
 
-/// The payload is JSON where it is JSON, text where it is text, else hex; the key says which.
-pub(super) fn payload(bytes: &[u8]) -> (&'static str, Value) {
-    match (
-        serde_json::from_slice::<Value>(bytes),
-        std::str::from_utf8(bytes),
-    ) {
-        (Ok(json), _) => ("payload", json),
-        (_, Ok(text)) => ("payload_text", text.into()),
-        _ => ("payload_hex", hex(bytes).into()),
-    }
-}
-
 fn as_json(tail: &TailEvent) -> Value {
     let event = &tail.event;
     let envelope = event.envelope.clone().unwrap_or_default();
@@ -151,14 +133,6 @@ fn as_json(tail: &TailEvent) -> Value {
     });
     line[key] = payload;
     line
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |four: u8| char::from_digit(four.into(), 16).unwrap_or('?');
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)])
-        .collect()
 }
 
 #[cfg(test)]

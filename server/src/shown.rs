@@ -1,0 +1,30 @@
+//! Moments and payloads as people and scripts read them.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::Value;
+
+/// A moment as people and scripts read it.
+pub(crate) fn time(unix_nano: u64) -> String {
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_nanos(unix_nano)).to_string()
+}
+
+/// The payload is JSON where it is JSON, text where it is text, else hex; the key says which.
+pub(crate) fn payload(bytes: &[u8]) -> (&'static str, Value) {
+    match (
+        serde_json::from_slice::<Value>(bytes),
+        std::str::from_utf8(bytes),
+    ) {
+        (Ok(json), _) => ("payload", json),
+        (_, Ok(text)) => ("payload_text", text.into()),
+        _ => ("payload_hex", hex(bytes).into()),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |four: u8| char::from_digit(four.into(), 16).unwrap_or('?');
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)])
+        .collect()
+}
