@@ -72,9 +72,14 @@ pub(super) fn open(
         let mut api_config = loom_trace::ApiConfig::from(&config.api);
         api_config.allowed_hosts.extend(bound_host(addresses.http));
         let (counters, accounts) = (parts.clone(), parts.clone());
+        let directory = parts.directory.clone();
         let extension = Extension {
             routes: http::routes(parts.clone(), *addresses),
             metrics: Some(Arc::new(move || metrics::render(&counters))),
+            connected: Some(Arc::new(move || {
+                let agents = directory.list();
+                agents.iter().map(|agent| agent.agent_id.clone()).collect()
+            })),
             stats: Some(Arc::new(move || books::stats(&accounts))),
         };
         let router = guarded(

@@ -1,7 +1,9 @@
 //! Loom's own routes.
 
 mod columns;
+pub(super) mod names;
 mod span;
+pub(super) mod topology;
 pub(super) mod trace;
 pub(super) mod traces;
 
