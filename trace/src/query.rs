@@ -1,6 +1,7 @@
 //! Questions about what is stored. Knows no HTTP.
 
 pub mod dependencies;
+pub mod events;
 pub mod executions;
 pub mod gaps;
 pub mod links;
@@ -25,6 +26,7 @@ use crate::store::reader::ReaderPool;
 use crate::store::row::{SELECT, SpanReader};
 
 pub use dependencies::Dependency;
+pub use events::{EventSearch, EventStory, Events};
 pub use executions::{ExecutionSearch, Place, StoredExecution};
 pub use gaps::{End, Gap, Gaps, Lost, Shown};
 pub use links::LinkedFrom;

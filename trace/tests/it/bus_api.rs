@@ -211,3 +211,98 @@ async fn names_to_choose_from() {
         assert_eq!((status, pointer), (400, &json!("/query/field")), "{query}");
     }
 }
+
+#[tokio::test]
+async fn events_and_what_became_of_one() {
+    let server = filled().await;
+    let get = async |query: &str| {
+        let (status, list) = server.get(&format!("/api/v1/events?{query}")).await;
+        assert_eq!(status, 200, "{query}: {list}");
+        list
+    };
+    for (query, count) in [
+        ("", 1),
+        ("topic=sensor.data&sender=sensor&workflow=analysis", 1),
+        (&format!("event_id={EVENT}"), 1),
+        (&format!("event_id={}", EVENT.to_uppercase()), 0),
+        ("event_id=%27%20OR%201", 0),
+        ("topic=other", 0),
+        ("sender=processor", 0),
+        ("workflow=none", 0),
+        ("to=now-1h", 0),
+        ("time_range=1h&limit=1&unknown=1", 1),
+    ] {
+        let list = get(query).await;
+        let items = list["items"].as_array().expect("a list");
+        assert_eq!(items.len(), count, "{query}");
+        assert_eq!(
+            (&list["next_cursor"], &list["truncated"]),
+            (&Value::Null, &json!(false))
+        );
+    }
+    let list = get("").await;
+    let event = &list["items"][0];
+    for (key, expected) in [
+        ("event_id", json!(EVENT)),
+        ("topic", json!("sensor.data")),
+        ("sender", json!("sensor")),
+        ("span_id", json!("0000000000000002")),
+        ("size", json!(42)),
+        ("matched", json!(1)),
+        ("workflow_id", json!("analysis")),
+        ("event_type", Value::Null),
+        ("status", json!("ok")),
+    ] {
+        assert_eq!(event[key], expected, "{key}");
+    }
+
+    let (status, story) = server.get(&format!("/api/v1/events/{EVENT}")).await;
+    assert_eq!(
+        (status, &story["time_ns"]),
+        (200, &event["time_ns"]),
+        "{story}"
+    );
+    let delivery = |attempt: u64, span: &str, state: &str, wait_ms: f64, ms: f64, error: Value| {
+        json!({
+            "subscriber": "processor", "subscription": "sensor.*", "group": "workers",
+            "attempt": attempt, "span_id": span, "state": state, "wait_ms": wait_ms,
+            "duration_ms": ms, "error_message": error,
+        })
+    };
+    let expected = [
+        delivery(
+            1,
+            "0000000000000003",
+            "FAILED",
+            40.0,
+            50.0,
+            json!("bad reading"),
+        ),
+        delivery(2, "0000000000000005", "COMPLETED", 190.0, 30.0, Value::Null),
+    ];
+    assert_eq!(story["deliveries"], json!(expected));
+
+    for id in ["0190d0c2-5b6a-7c52-9d61-0f3b2a4f5e6e", "x", "%27"] {
+        let (status, problem) = server.get(&format!("/api/v1/events/{id}")).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (404, &json!("not_found")),
+            "{id}"
+        );
+    }
+    for (query, name) in [
+        ("limit=501", "limit"),
+        ("limit=x", "limit"),
+        ("cursor=1-2", "cursor"),
+        ("from=soon", "from"),
+        ("time_range=1", "time_range"),
+    ] {
+        let (status, problem) = server.get(&format!("/api/v1/events?{query}")).await;
+        let pointer = format!("/query/{name}");
+        assert_eq!(
+            (status, &problem["errors"][0]["pointer"]),
+            (400, &json!(pointer)),
+            "{query}"
+        );
+    }
+}
