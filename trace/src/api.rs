@@ -7,6 +7,7 @@
 //! | `GET /api/operations?service=` | the same with their kinds |
 //! | `GET /api/traces?service=&…` | traces that match |
 //! | `GET /api/traces/{id}` | one trace |
+//! | `GET /api/dependencies?endTs=&lookback=` | which service calls which |
 //! | `GET /api/v1/traces?service=&agent=&q=&…` | one line per trace that matches |
 //! | `GET /api/v1/traces/{id}` | one trace without the bodies of its spans, in columns |
 //! | `GET /api/v1/traces/{id}/spans/{span_id}` | one span with everything |
@@ -15,6 +16,9 @@
 //! | `GET /api/v1/traces/{id}/check` | what is wrong with a trace |
 //! | `GET /api/v1/traces/{id}/waterfall?width=&color=` | one trace as text for a terminal |
 //! | `GET /api/v1/observability/agents/{id}/metrics?time_range=` | what an agent has cost, `workflows/{id}` the same |
+//! | `GET /api/v1/events?topic=&sender=&…`, `/events/{id}` | events, and what became of one |
+//! | `GET /api/v1/topology?window=&workflow=` | agents, topics and what goes between them |
+//! | `GET /api/v1/services`, `/suggest?field=&prefix=` | names to choose from |
 //! | `GET /api/v1/stats` | counters |
 //! | `GET /livez`, `/readyz`, `/metrics` | probes, Prometheus |
 //!
@@ -65,6 +69,8 @@ pub struct Extension {
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
     /// What answers where there is no route, beside those for programs: the pages for people.
     pub pages: Option<fn(&Method, &Uri, &HeaderMap) -> Response>,
+    /// Ids of the agents that are connected; without it nobody knows.
+    pub connected: Option<Arc<dyn Fn() -> Vec<String> + Send + Sync>>,
     /// Further counters for `/api/v1/stats`, beside those of the store.
     pub stats: Option<Arc<dyn Fn() -> Map<String, Value> + Send + Sync>>,
 }
@@ -94,6 +100,7 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
         .route("/api/operations", get(jaeger::handlers::operations))
         .route("/api/traces", get(jaeger::handlers::search))
         .route("/api/traces/{id}", get(jaeger::handlers::trace))
+        .route("/api/dependencies", get(jaeger::handlers::dependencies))
         .route("/api/v1/traces", get(v1::traces::list))
         .route("/api/v1/traces/{id}", get(v1::trace::trace))
         .route("/api/v1/traces/{id}/spans/{span_id}", get(v1::trace::span))
@@ -109,6 +116,11 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
             "/api/v1/observability/workflows/{id}/metrics",
             get(observability::workflow),
         )
+        .route("/api/v1/events", get(v1::events::list))
+        .route("/api/v1/events/{id}", get(v1::events::show))
+        .route("/api/v1/topology", get(v1::topology::topology))
+        .route("/api/v1/services", get(v1::names::services))
+        .route("/api/v1/suggest", get(v1::names::suggest))
         .route("/api/v1/stats", get(v1::stats))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

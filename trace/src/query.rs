@@ -1,16 +1,21 @@
 //! Questions about what is stored. Knows no HTTP.
 
+pub mod dependencies;
+pub mod events;
 pub mod executions;
 pub mod gaps;
 pub mod links;
 pub mod metrics;
+pub mod names;
 pub mod outline;
 pub mod predicate;
+mod rank;
 pub mod search;
 pub mod span;
 pub mod summary;
 pub mod tail;
 pub mod timing;
+pub mod topology;
 pub mod words;
 
 use std::ops::Range;
@@ -20,16 +25,20 @@ use crate::model::{SpanId, SpanKind, Trace, TraceId};
 use crate::store::reader::ReaderPool;
 use crate::store::row::{SELECT, SpanReader};
 
+pub use dependencies::Dependency;
+pub use events::{EventSearch, EventStory, Events};
 pub use executions::{ExecutionSearch, Place, StoredExecution};
 pub use gaps::{End, Gap, Gaps, Lost, Shown};
 pub use links::LinkedFrom;
 pub use metrics::{Metrics, Whose};
+pub use names::{Service, Suggest};
 pub use predicate::{Field, Predicate};
 pub use search::{Found, FoundTraces, Search, Sort};
 pub use span::{Matches, Performance, WholeSpan};
 pub use summary::Summary;
 pub use tail::{Tail, TailPlace};
 pub use timing::Timing;
+pub use topology::Topology;
 pub use words::Words;
 
 /// Answers questions. Cheap to clone.

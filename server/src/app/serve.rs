@@ -77,12 +77,17 @@ pub(super) fn open(
         let (counters, accounts) = (parts.clone(), parts.clone());
         let (live_routes, producer) = live::open(parts.clone(), others.clone());
         tasks.spawn(producer);
+        let directory = parts.directory.clone();
         let extension = Extension {
             routes: http::routes(parts.clone(), *addresses)
                 .merge(live_routes)
                 .merge(session::routes(token.cloned())),
             pages: Some(dashboard::serve),
             metrics: Some(Arc::new(move || metrics::render(&counters))),
+            connected: Some(Arc::new(move || {
+                let agents = directory.list();
+                agents.iter().map(|agent| agent.agent_id.clone()).collect()
+            })),
             stats: Some(Arc::new(move || books::stats(&accounts))),
         };
         let router = guarded(

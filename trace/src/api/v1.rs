@@ -1,7 +1,10 @@
 //! Loom's own routes.
 
 mod columns;
+pub(super) mod events;
+pub(super) mod names;
 mod span;
+pub(super) mod topology;
 pub(super) mod trace;
 pub(super) mod traces;
 

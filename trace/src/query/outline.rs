@@ -6,6 +6,7 @@ use loom_proto::semconv::{attribute, span as name};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Query;
+use super::topology::topic;
 use crate::error::{QueryError, StoreError};
 use crate::measure::Kind;
 use crate::model::{Attributes, Span, SpanId, TraceId, Value};
@@ -208,14 +209,6 @@ fn step(span: &str) -> Step {
         name::ON_ACTION => Step::Action,
         _ => Step::Other,
     }
-}
-
-fn topic(said: &Attributes) -> Option<&str> {
-    let keys = [attribute::TOPIC, attribute::MESSAGING_DESTINATION];
-    keys.into_iter().find_map(|key| match said.get(key) {
-        Some(Value::String(topic)) if !topic.is_empty() => Some(topic.as_str()),
-        _ => None,
-    })
 }
 
 fn is_tool(said: &Attributes) -> bool {

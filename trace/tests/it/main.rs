@@ -1,6 +1,7 @@
 //! The trace store from its doors to its answers, over real sockets and real files.
 
 mod api;
+mod bus_api;
 mod crash;
 mod doors;
 mod recovery;

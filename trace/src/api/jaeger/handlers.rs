@@ -137,6 +137,49 @@ pub(in super::super) async fn trace(
     Ok(answer(vec![trace], Vec::new()).await?)
 }
 
+/// An edge of Jaeger's graph of services.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in super::super) struct ServiceEdge {
+    parent: String,
+    child: String,
+    call_count: u64,
+}
+
+/// `endTs` and `lookback` in milliseconds: the day until now where nothing is said.
+pub(in super::super) async fn dependencies(
+    State(api): State<Api>,
+    uri: Uri,
+) -> Answer<Vec<ServiceEdge>> {
+    const DAY_MS: u64 = 24 * 3600 * 1_000;
+    let params = Params::of(&uri)?;
+    let ms = |name| {
+        params.parse(name, |text| {
+            let ms: Result<u64, _> = text.parse();
+            ms.map_err(|error| format!("{error}, got {text:?}"))
+        })
+    };
+    let end_ms = ms("endTs")?.unwrap_or_else(now_ms);
+    let from_ms = end_ms.saturating_sub(ms("lookback")?.unwrap_or(DAY_MS));
+    let ns = |ms: u64| ms.saturating_mul(1_000_000);
+    let service = params.text("service");
+    let found = api.store.query();
+    let found = found.dependencies(ns(from_ms), ns(end_ms)).await?;
+    let edges: Vec<_> = found
+        .into_iter()
+        .filter(|edge| {
+            let wanted = |service: &String| *service == edge.parent || *service == edge.child;
+            service.as_ref().is_none_or(wanted)
+        })
+        .map(|edge| ServiceEdge {
+            parent: edge.parent,
+            child: edge.child,
+            call_count: edge.calls,
+        })
+        .collect();
+    Ok(Json(Envelope::new(edges, 0)))
+}
+
 async fn answer(traces: Vec<Trace>, errors: Vec<ErrorItem>) -> Result<Response, Problem> {
     let body = off_thread(move || {
         let traces: Vec<_> = traces.iter().map(JaegerTrace::from).collect();
