@@ -4,6 +4,7 @@
 
 mod agents;
 mod completion;
+mod db;
 mod dlq;
 mod doctor;
 mod executions;
@@ -76,6 +77,8 @@ pub enum Command {
     Groups(groups::Args),
     /// Call a capability of an agent
     Invoke(invoke::Args),
+    /// Look after the trace store: its size, its bounds, its soundness, its schema
+    Db(db::Args),
     /// Find out what is wrong with a set-up, and how to mend it
     Doctor(doctor::Args),
     /// Print the completion script of a shell
@@ -99,6 +102,7 @@ pub fn execute(cli: Cli, environment: &dyn Environment) -> Exit {
         Command::Dlq(args) => dlq::execute(&args, environment, &terminal),
         Command::Groups(args) => groups::execute(&args, environment, &terminal),
         Command::Invoke(args) => invoke::execute(args, environment, &terminal),
+        Command::Db(args) => db::execute(&args, environment, &terminal),
         Command::Doctor(args) => doctor::execute(&args, environment, &terminal),
         Command::Completion(args) => completion::execute(&args, &terminal),
     };

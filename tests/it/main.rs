@@ -5,6 +5,7 @@ mod attempts;
 mod collector_away;
 mod commands;
 mod crash;
+mod db;
 mod dlq;
 mod documents;
 mod enrichment;
