@@ -1,8 +1,9 @@
 """Loom's figures beside those of its installed peers: `make bench`.
 
-Six parts: `bus` (Rust, inside one process), `python` (real agents around a real server, and the same work for the
+Seven parts: `bus` (Rust, inside one process), `python` (real agents around a real server, and the same work for the
 peers), `context` (what spans, phases and identity cost a Python process), `journal` (one durable publish at a time,
-recovery of a long journal), `verify` (is every trace of a million events whole?) and `server` (start and memory).
+recovery of a long journal), `store` (spans into the trace store, and questions beside them), `verify` (is every trace
+of a million events whole?) and `server` (start and memory).
 Prints a Markdown table and keeps it, with the raw lines, under bench/results.
 """
 
@@ -27,6 +28,7 @@ from peers.machine import describe, rss_mib
 from peers.measure import FAN_OUT, Plan
 from peers.systems import SYSTEMS
 from report import Figure, Report, spread
+from store import store
 
 STARTS = 10
 """Starts of the server that are timed."""
@@ -190,7 +192,15 @@ def server(report: Report, options: argparse.Namespace) -> None:
     report.figures("Server", figures)
 
 
-PARTS = {"bus": bus, "python": python, "context": costs, "journal": journal, "verify": verify, "server": server}
+PARTS = {
+    "bus": bus,
+    "python": python,
+    "context": costs,
+    "journal": journal,
+    "store": store,
+    "verify": verify,
+    "server": server,
+}
 
 
 def commit() -> str:
@@ -211,6 +221,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quiet", type=float, default=QUIET_CORES, help="cores that others may use during a run")
     parser.add_argument("--gib", type=int, nargs="+", default=[1, 10], help="sizes of the journals that are recovered")
     parser.add_argument("--directory", help="where journals stand (default: the system's place for temporary files)")
+    parser.add_argument("--large", action="store_true", help="the store with 10 million spans too: 5 GB, 15 minutes")
     parser.add_argument("--quick", action="store_true", help="one run of a tenth of the events: does everything work?")
     options = parser.parse_args()
     if options.quick:

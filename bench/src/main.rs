@@ -1,12 +1,15 @@
-//! `loom-bench`: what bus and journal do inside one process. Prints one JSON object a line, which `run.py` makes a table of.
+//! `loom-bench`: what bus and journal do inside one process, and spans for a server. Prints one JSON object a line, which `run.py` makes a table of.
 //!
 //! The allocator is the server's, and so is the code: a bus as `loom up` has it, between two tasks.
 
 mod bus;
 mod figure;
+#[path = "../../trace/benches/ingest/hop.rs"]
+mod hop;
 mod journal;
 mod relay;
 mod routing;
+mod spans;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,6 +20,7 @@ use tokio::runtime::Runtime;
 
 use crate::bus::{Load, Recording};
 use crate::figure::Figure;
+use crate::hop::Names;
 use crate::journal::Durable;
 use crate::relay::Relay;
 use crate::routing::Routing;
@@ -25,7 +29,9 @@ use crate::routing::Routing;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
-#[command(about = "Measures Loom's bus and journal inside one process")]
+#[command(
+    about = "Measures Loom's bus and journal inside one process, and loads a server with spans"
+)]
 enum Part {
     /// The bus alone.
     Bus {
@@ -54,6 +60,26 @@ enum Part {
         #[arg(value_parser = clap::value_parser!(u64).range(1..1024))]
         gib: u64,
     },
+    /// Send spans to a server, as Loom and its agents make them.
+    Spans {
+        /// Its receiver of OTLP over HTTP.
+        address: String,
+        /// How many; whole traces of twelve.
+        #[arg(value_parser = clap::value_parser!(u64).range(12..))]
+        spans: u64,
+        /// Number of the first trace: others have others.
+        #[arg(long, default_value_t = 0)]
+        first: u64,
+        /// So many a second at most.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        rate: Option<u64>,
+        /// They begin in the hours before now.
+        #[arg(long, default_value_t = 24)]
+        hours: u64,
+        /// The spans of the bus do not say whom they are about: the store completes them.
+        #[arg(long)]
+        completed: bool,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -77,6 +103,23 @@ fn main() -> anyhow::Result<()> {
             },
         ),
         Part::Fill { directory, gib } => return journal::fill(&directory, gib << 30),
+        Part::Spans {
+            address,
+            spans,
+            first,
+            rate,
+            hours,
+            completed,
+        } => {
+            let load = spans::Sending {
+                address,
+                traces: first..first + spans / hop::SPANS,
+                rate,
+                hours,
+                names: if completed { Names::Agents } else { Names::All },
+            };
+            return runtime.block_on(load.run());
+        }
     };
     let mut out = std::io::stdout().lock();
     for figure in figures {

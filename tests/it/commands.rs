@@ -9,7 +9,7 @@ use loom_tests::process::{Guarded, command, loom};
 use loom_tests::server::TestServer;
 use serde_json::Value;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "up",
     "run",
     "traces",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 15] = [
     "dlq",
     "groups",
     "invoke",
+    "db",
     "doctor",
     "completion",
 ];

@@ -6,6 +6,7 @@ mod collector_away;
 mod commands;
 mod crash;
 mod dashboard;
+mod db;
 mod dlq;
 mod documents;
 mod enrichment;
@@ -22,7 +23,6 @@ mod rules;
 mod run;
 mod security;
 mod shutdown;
-#[cfg(target_os = "linux")]
 mod soak;
 mod stats;
 mod streams;

@@ -86,6 +86,21 @@ pub enum StoreError {
         /// Ours.
         known: u32,
     },
+    /// Made by an older version, and not to be changed by the way.
+    #[error(
+        "database {path} has schema version {found}, this program reads {known}: bring it there with `loom db migrate`"
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// There is no database.
+    #[error("there is no trace store in {0}: name its directory by --data-dir")]
+    Missing(PathBuf),
     /// The file system refused.
     #[error("cannot {action} {path}: {source}")]
     Io {

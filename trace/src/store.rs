@@ -2,6 +2,8 @@
 //!
 //! `synchronous=NORMAL`: a transaction survives the death of the process, and a power cut may take the last ones
 //! without harming the rest, which is what the spool promises too. The store knows no protobuf.
+//!
+//! The directory of a store is used by one process at a time: [`lock`].
 
 mod common;
 mod interned;
@@ -10,8 +12,10 @@ pub mod retention;
 pub mod row;
 mod shape;
 mod shapes;
+pub mod upkeep;
 pub mod writer;
 
+use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,7 +38,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/migrations/0005_created_at.sql"),
     include_str!("store/migrations/0006_links.sql"),
     include_str!("store/migrations/0007_packed.sql"),
+    include_str!("store/migrations/0008_metrics.sql"),
 ];
+
+/// The newest schema.
+const NEWEST: u32 = MIGRATIONS.len() as u32;
 
 /// A writer waits for another connection's lock this long. Only a checkpoint or a foreign tool can hold it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,10 +73,39 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(conn)
 }
 
+/// Takes a data directory for as long as the file is held; creates it where it is not there.
+///
+/// # Errors
+/// `Locked` when another process has it.
+pub fn lock(dir: &Path) -> Result<File, StoreError> {
+    let error = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| StoreError::Io {
+            action,
+            path,
+            source,
+        }
+    };
+    fs::create_dir_all(dir).map_err(error("create", dir))?;
+    let path = dir.join("lock");
+    let file = File::create(&path).map_err(error("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(StoreError::Locked(dir.to_owned())),
+        Err(fs::TryLockError::Error(source)) => Err(error("lock", &path)(source)),
+    }
+}
+
 fn configure(conn: &Connection) -> Result<(), StoreError> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     Ok(())
+}
+
+/// The schema of a database: how many steps it has seen.
+fn version(conn: &Connection) -> Result<u32, StoreError> {
+    let sql = "SELECT coalesce(max(version), 0) FROM schema_version";
+    Ok(conn.query_row(sql, [], |row| row.get(0))?)
 }
 
 /// Runs the steps that this database has not seen, each in a transaction of its own.
@@ -79,12 +116,8 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
              applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
          ) STRICT",
     )?;
-    let found: u32 = conn.query_row(
-        "SELECT coalesce(max(version), 0) FROM schema_version",
-        [],
-        |row| row.get(0),
-    )?;
-    let known = MIGRATIONS.len() as u32;
+    let found = version(conn)?;
+    let known = NEWEST;
     if found > known {
         return Err(StoreError::Newer {
             path: path.to_owned(),

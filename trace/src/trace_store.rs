@@ -1,7 +1,7 @@
 //! The handle: everything that other crates do with traces begins here.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -66,7 +66,7 @@ impl TraceStore {
         let dir = ephemeral
             .as_ref()
             .map_or(config.data_dir.as_path(), |temp| temp.path());
-        let lock = lock(dir)?;
+        let lock = store::lock(dir)?;
         let database = dir.join(store::FILE);
         let prices = match &config.prices {
             Some(path) => Prices::read(path)?,
@@ -316,24 +316,5 @@ impl Ingest {
     /// Counts a request that was refused before it came here.
     pub(crate) fn count_malformed(&self) {
         Counters::add(&self.shared.counters.malformed_requests, 1);
-    }
-}
-
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let error = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| StoreError::Io {
-            action,
-            path,
-            source,
-        }
-    };
-    fs::create_dir_all(dir).map_err(error("create", dir))?;
-    let path = dir.join("lock");
-    let file = File::create(&path).map_err(error("create", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(StoreError::Locked(dir.to_owned())),
-        Err(fs::TryLockError::Error(source)) => Err(error("lock", &path)(source)),
     }
 }

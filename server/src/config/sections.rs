@@ -134,6 +134,8 @@ pub struct StoreSection {
     pub max_age: Period,
     /// Beyond this many spans the oldest are removed.
     pub max_spans: u64,
+    /// Beyond this size of the database the oldest are removed.
+    pub max_bytes: ByteSize,
     /// The log between the doors and the database; beyond it senders are asked to wait.
     pub spool: ByteSize,
     /// How long the indexer gathers spans for one transaction.

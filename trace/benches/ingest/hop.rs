@@ -332,7 +332,7 @@ fn spread(number: u64) -> u64 {
 }
 
 /// Id of a trace.
-fn trace_id(number: u64) -> [u8; 16] {
+pub(crate) fn trace_id(number: u64) -> [u8; 16] {
     let high = spread(number);
     let mut id = [0; 16];
     id[..8].copy_from_slice(&high.to_be_bytes());

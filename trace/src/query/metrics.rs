@@ -1,15 +1,18 @@
 //! Sums over model calls and handlers of a time: what an agent, or a workflow, has cost.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rusqlite::Connection;
-use serde::Serialize;
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 use super::Query;
 use crate::error::{QueryError, StoreError};
 use crate::measure::Kind;
 use crate::model::StatusCode;
-use crate::store::row::{from_json, signed};
+use crate::store::row::signed;
 
 /// Whose metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,15 +82,17 @@ impl Percentiles {
     /// `None` of nothing.
     fn of(mut values: Vec<f64>) -> Option<Self> {
         let most = values.len().checked_sub(1)?;
-        values.sort_unstable_by(f64::total_cmp);
-        let at = |percent: usize| {
-            values[((values.len() * percent).div_ceil(100)).clamp(1, most + 1) - 1]
-        };
-        Some(Self {
-            p50: at(50),
-            p95: at(95),
-            p99: at(99),
-        })
+        let count = values.len();
+        // The largest first, so that what lies below it alone is looked at for the next one.
+        let mut rest = values.as_mut_slice();
+        let [p99, p95, p50] = [99, 95, 50].map(|percent| {
+            let at = ((count * percent).div_ceil(100)).clamp(1, most + 1) - 1;
+            let (_, value, _) = rest.select_nth_unstable_by(at, f64::total_cmp);
+            let value = *value;
+            rest = &mut std::mem::take(&mut rest)[..=at];
+            value
+        });
+        Some(Self { p50, p95, p99 })
     }
 }
 
@@ -159,9 +164,9 @@ fn metrics(
         let duration_ns = row.get(2)?;
         if row.get::<_, u8>(0)? == Kind::Handler as u8 {
             handlers.add(is_error, duration_ns);
-            let phases: Option<String> = row.get(8)?;
-            for (name, ms) in from_json::<BTreeMap<String, f64>>("phases", phases.as_deref())? {
-                *metrics.phases.entry(name).or_default() += ms;
+            let phases = row.get_ref(8)?.as_str_or_null();
+            if let Some(phases) = phases.map_err(rusqlite::Error::from)? {
+                add_phases(phases, &mut metrics.phases)?;
             }
             continue;
         }
@@ -179,6 +184,37 @@ fn metrics(
     metrics.model_calls.counts = calls.counts();
     metrics.model_calls.ttft_ms = Percentiles::of(ttft_ms);
     Ok(metrics)
+}
+
+/// Adds the phases of one handler; no text is made for a name that is known.
+fn add_phases(json: &str, sums: &mut BTreeMap<String, f64>) -> Result<(), StoreError> {
+    #[derive(Deserialize)]
+    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+    struct Sums<'a>(&'a mut BTreeMap<String, f64>);
+    impl<'de> Visitor<'de> for Sums<'_> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("milliseconds by name")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            while let Some((Name(name), ms)) = map.next_entry::<Name<'de>, f64>()? {
+                match self.0.get_mut(&*name) {
+                    Some(sum) => *sum += ms,
+                    None => _ = self.0.insert(name.into_owned(), ms),
+                }
+            }
+            Ok(())
+        }
+    }
+    let corrupt = |source| StoreError::Corrupt {
+        what: "phases",
+        source,
+    };
+    serde_json::Deserializer::from_str(json)
+        .deserialize_map(Sums(sums))
+        .map_err(corrupt)
 }
 
 #[cfg(test)]

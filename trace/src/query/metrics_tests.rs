@@ -193,6 +193,7 @@ fn the_table_follows_the_spans() {
     let retention = Retention {
         max_age_s: 0,
         max_spans: 1,
+        max_bytes: 0,
     };
     assert_eq!(stored.writer.expire(&retention, 0).expect("deleted"), 2);
     assert!(stored.rows(sql).is_empty());

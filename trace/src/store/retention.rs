@@ -2,7 +2,7 @@
 //!
 //! Oldest arrivals go first, and a trace goes as a whole with its oldest span, so that what is left has no holes.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::Writer;
@@ -17,6 +17,9 @@ pub struct Retention {
     pub max_age_s: u64,
     /// Spans; 0 keeps all.
     pub max_spans: u64,
+    /// Bytes of the database that hold something; 0: any number. Its file can be larger by what was there before, which new
+    /// spans fill first.
+    pub max_bytes: u64,
 }
 
 impl Default for Retention {
@@ -24,12 +27,13 @@ impl Default for Retention {
         Self {
             max_age_s: 7 * 24 * 3600,
             max_spans: 5_000_000,
+            max_bytes: 0,
         }
     }
 }
 
-/// Oldest rows that one step looks at.
-const STEP_ROWS: i64 = 512;
+/// Oldest rows that one step looks at: as many as it may delete, or the indexer would not keep up where traces are short.
+const STEP_ROWS: i64 = 2_000;
 /// Rows that one step deletes at most; a longer trace takes several steps.
 pub(crate) const STEP_DELETES: u64 = 2_000;
 
@@ -60,6 +64,12 @@ impl Writer {
         let keep_from = match retention.max_spans {
             0 => first,
             max => last.saturating_sub(signed(max)).saturating_add(1),
+        };
+        let keep_from = if retention.max_bytes > 0 && used_bytes(conn)? > retention.max_bytes {
+            // How many that will be is seen when they are gone.
+            keep_from.max(first.saturating_add(STEP_ROWS))
+        } else {
+            keep_from
         };
         let oldest_ms = signed(oldest_ms);
         if first >= keep_from && first_ms >= oldest_ms {
@@ -122,4 +132,11 @@ impl Writer {
         }
         Ok(deleted)
     }
+}
+
+/// Bytes of the pages that hold something.
+pub(super) fn used_bytes(conn: &Connection) -> Result<u64, StoreError> {
+    let number = |pragma: &str| conn.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let pages = number("page_count")? - number("freelist_count")?;
+    Ok((pages * number("page_size")?).unsigned_abs())
 }

@@ -276,6 +276,7 @@ fn old_traces_go_as_a_whole() {
     let retention = Retention {
         max_age_s: 20,
         max_spans: 0,
+        max_bytes: 0,
     };
     assert_eq!(expire(&mut writer, &retention, 15_000), (0, 0));
     assert_eq!(expire(&mut writer, &retention, 60_000), (9, 1));
@@ -299,6 +300,7 @@ fn a_long_trace_goes_in_steps_and_what_nobody_uses_goes_with_it() {
     let retention = Retention {
         max_age_s: 0,
         max_spans: 1,
+        max_bytes: 0,
     };
     assert_eq!(expire(&mut writer, &retention, 0), (5_000, 3));
     assert_eq!(read(&dir), [last]);
@@ -415,6 +417,7 @@ fn the_way_back_from_a_link_goes_with_its_span() {
     let retention = Retention {
         max_age_s: 20,
         max_spans: 0,
+        max_bytes: 0,
     };
     assert_eq!(expire(&mut writer, &retention, 60_000), (1, 1));
     assert_eq!(links(&dir), [to(7, 2)]);

@@ -82,6 +82,7 @@ async fn retention_keeps_the_newest() {
         retention: Retention {
             max_spans: 100,
             max_age_s: 0,
+            max_bytes: 0,
         },
         ..config(dir.path())
     })
@@ -110,6 +111,58 @@ async fn retention_keeps_the_newest() {
     assert_eq!(spans_of(40).await, 0);
     assert_eq!(spans_of(41).await, 10);
     assert_eq!(spans_of(50).await, 10);
+}
+
+/// Both bounds at once, while a sender never waits: a trace is there as a whole or not at all, and the file stops growing.
+#[tokio::test]
+async fn retention_keeps_up_with_a_sender_that_never_waits() {
+    const TRACES: u64 = 6_000;
+    let dir = tempfile::tempdir().expect("a folder");
+    let retention = Retention {
+        max_age_s: 3600,
+        max_spans: 20_000,
+        max_bytes: 3 << 20,
+    };
+    let store = TraceStore::open(Config {
+        retention: retention.clone(),
+        linger_ms: 1,
+        ..config(dir.path())
+    })
+    .expect("opens");
+    let id = |trace: u64| [0x5a5a_u64.to_be_bytes(), trace.to_be_bytes()].concat();
+    for first in (1..=TRACES).step_by(50) {
+        let spans = (first..first + 50).flat_map(|trace| {
+            (1..=10).map(move |number| opentelemetry_proto::tonic::trace::v1::Span {
+                trace_id: id(trace),
+                name: format!("step {number} {}", "x".repeat(100)),
+                ..span(1, number, 0)
+            })
+        });
+        let spans = spans.collect();
+        store
+            .ingest()
+            .append(encode(&request("a", spans)))
+            .expect("taken");
+    }
+    store.flush(PATIENCE).await.expect("indexed");
+    store.close(PATIENCE).await.expect("indexed");
+    let counters = store.counters();
+    assert_eq!(counters.stored, 10 * TRACES);
+    let mut left = 0;
+    for trace in 1..=TRACES {
+        let id = loom_trace::model::TraceId::from_bytes(&id(trace)).expect("not zero");
+        let found = store.query().trace(id, 100).await.expect("answered");
+        let spans = found.map_or(0, |trace| trace.spans.len());
+        assert!(spans == 0 || spans == 10, "{spans} spans of trace {trace}");
+        left += spans as u64;
+    }
+    assert_eq!(left, counters.stored - counters.expired);
+    drop(store);
+    let stats = loom_trace::store::upkeep::stats(dir.path(), &retention, 0).expect("read");
+    assert_eq!(stats.spans, left);
+    assert!(left <= retention.max_spans && left > 0, "{left}");
+    assert!(stats.used_bytes <= retention.max_bytes, "{stats:?}");
+    assert_eq!(stats.due.spans, 0);
 }
 
 #[tokio::test]

@@ -82,6 +82,7 @@ impl StoreSection {
         };
         config.retention.max_age_s = self.max_age.0.as_secs();
         config.retention.max_spans = self.max_spans;
+        config.retention.max_bytes = self.max_bytes.0;
         config.spool.max_bytes = self.spool.0;
         if let Some(data_dir) = data_dir {
             config.data_dir = data_dir;

@@ -97,6 +97,7 @@ impl Default for StoreSection {
         Self {
             max_age: Period(Duration::from_secs(store.retention.max_age_s)),
             max_spans: store.retention.max_spans,
+            max_bytes: ByteSize(store.retention.max_bytes),
             spool: ByteSize(store.spool.max_bytes),
             linger: Period(Duration::from_millis(store.linger_ms)),
             readers: store.readers,
