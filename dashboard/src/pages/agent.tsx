@@ -33,7 +33,7 @@ export function AgentPage() {
   if (agent.isPending) return <Loading what="the agent" />;
   if (agent.isError) {
     return isMissing(agent.error) ? (
-      <Notice icon={SearchX} title="Nobody knows this agent">
+      <Notice page icon={SearchX} title="Nobody knows this agent">
         <p className="mono [overflow-wrap:anywhere]">{agentId}</p>
         <p>It is not connected, and no span of the last day names it.</p>
       </Notice>

@@ -54,7 +54,7 @@ function OneTrace({ id }: { id: string }) {
       void queries.resetQueries({ queryKey: ["traces", id] });
     };
     return (
-      <Notice icon={SearchX} title="This trace is not here" actions={<Button look="primary" onClick={again}>Wait for it again</Button>}>
+      <Notice page icon={SearchX} title="This trace is not here" actions={<Button look="primary" onClick={again}>Wait for it again</Button>}>
         <p className="mono [overflow-wrap:anywhere]">{id}</p>
         <p>No span of it has come in 30 seconds. It may have been left out by the sampler, be older than what the store keeps, or have gone to another collector.</p>
       </Notice>
@@ -69,7 +69,7 @@ function Waiting({ id, since }: { id: string; since: number }) {
   const now = useNow(250);
   const part = Math.min(1, (now - since) / WAIT_FOR_TRACE_MS);
   return (
-    <Notice icon={Hourglass} title="Waiting for the spans of this trace">
+    <Notice page icon={Hourglass} title="Waiting for the spans of this trace">
       <p className="mono [overflow-wrap:anywhere]">{id}</p>
       <p>0 of ? spans have come. Processes hand on their spans a moment after they have ended.</p>
       <div className="mx-auto h-1 w-56 overflow-hidden rounded-full bg-raised" role="progressbar" aria-label="Time that is waited" aria-valuenow={Math.round(part * 100)} aria-valuemin={0} aria-valuemax={100}>
