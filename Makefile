@@ -19,7 +19,7 @@ PY_CONFIG  := sdk-python/pyproject.toml
 RUST_TESTS := --workspace --all-features
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python check fmt fmt-check fuzz chaos model lint types docs deny audit build sdk gen lock bench peers \
+.PHONY: help demo test test-rust test-python test-pythons check fmt fmt-check fuzz chaos model lint types docs deny audit build sdk gen lock bench peers \
 	ui ui-test ui-e2e ui-screenshots
 
 help: ## This list
@@ -28,13 +28,16 @@ help: ## This list
 demo: sdk build ## Three agents, a few readings: prints the linked trace and proves that it is whole
 	python demo/run.py
 
-test: test-rust test-python ## Every test: Rust, whole product, Python
+test: test-rust test-python test-pythons ## Every test: Rust, whole product, Python
 
 test-rust: sdk build ## Unit, integration and whole-product tests in Rust, and the examples in the docs
 	$(if $(shell command -v cargo-nextest),cargo nextest run $(RUST_TESTS) && cargo test --doc $(RUST_TESTS),cargo test --no-fail-fast $(RUST_TESTS))
 
 test-python: sdk build ## The Python SDK against the real server
 	pytest -c $(PY_CONFIG) sdk-python/tests
+
+test-pythons: sdk build ## Propagation of contexts on every other Python of this machine, and the list of them
+	python sdk-python/tests/on_each_python.py
 
 # libFuzzer needs coverage counters, which a stable compiler gives too; a build of its own keeps them out of the rest.
 FUZZ_SECONDS ?= 10

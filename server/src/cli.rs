@@ -10,6 +10,7 @@ mod executions;
 mod exit;
 mod groups;
 mod invoke;
+mod mcp;
 mod position;
 mod publish;
 mod remote;
@@ -76,6 +77,8 @@ pub enum Command {
     Groups(groups::Args),
     /// Call a capability of an agent
     Invoke(invoke::Args),
+    /// Serve the capabilities of agents as tools of the Model Context Protocol
+    Mcp(mcp::Args),
     /// Find out what is wrong with a set-up, and how to mend it
     Doctor(doctor::Args),
     /// Print the completion script of a shell
@@ -99,6 +102,7 @@ pub fn execute(cli: Cli, environment: &dyn Environment) -> Exit {
         Command::Dlq(args) => dlq::execute(&args, environment, &terminal),
         Command::Groups(args) => groups::execute(&args, environment, &terminal),
         Command::Invoke(args) => invoke::execute(args, environment, &terminal),
+        Command::Mcp(args) => mcp::execute(args, environment),
         Command::Doctor(args) => doctor::execute(&args, environment, &terminal),
         Command::Completion(args) => completion::execute(&args, &terminal),
     };

@@ -12,6 +12,7 @@ mod executions;
 mod golden_tree;
 mod groups;
 mod kill_loop;
+mod live;
 mod load;
 mod lost;
 mod memory;

@@ -1,12 +1,16 @@
 //! What a span costs on its way: at the door, in the spool, in the decoder, in the database.
 //!
-//! Every span has ten attributes of mixed types; spans of nine make a trace, as in the demo. Where a trace belongs to a
-//! workflow, the last span alone says so: the other eight are completed after they were stored.
+//! The steps before the database are measured with spans of ten attributes of mixed types, the way into the database with
+//! those of `hop`.
+
+#[path = "ingest/hop.rs"]
+mod hop;
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use hop::{Load, Names};
 use loom_trace::otlp::{decode_each, scan};
 use loom_trace::spool::{Position, Spool, SpoolConfig};
 use loom_trace::{Config, DecodeError, TraceStore};
@@ -16,9 +20,11 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
+use tokio::runtime::Runtime;
 
 const SPANS_PER_REQUEST: u64 = 512;
 const SPANS_PER_TRACE: u64 = 9;
+const TRACES_PER_REQUEST: u64 = 40;
 /// Requests per measured run of the whole store.
 const REQUESTS: u64 = 200;
 
@@ -74,25 +80,7 @@ fn span(number: u64) -> Span {
     }
 }
 
-/// The same, and the last of each trace says who all of it is about.
-fn span_of_workflow(number: u64) -> Span {
-    let mut span = span(number);
-    if number % SPANS_PER_TRACE == SPANS_PER_TRACE - 1 {
-        let who = [
-            ("workflow.id", "analysis"),
-            ("session.id", "s-1"),
-            ("user.id", "u-1"),
-        ];
-        span.attributes
-            .extend(who.map(|(key, value)| text(key, value)));
-    }
-    span
-}
-
-/// Makes the span of a number.
-type MakeSpan = fn(u64) -> Span;
-
-fn request(first: u64, span: MakeSpan) -> Bytes {
+fn request(first: u64) -> Bytes {
     let request = ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
             resource: Some(Resource {
@@ -114,7 +102,7 @@ fn request(first: u64, span: MakeSpan) -> Bytes {
 
 fn door(c: &mut Criterion) {
     let mut group = c.benchmark_group("door");
-    let bytes = request(0, span);
+    let bytes = request(0);
     group.throughput(Throughput::Elements(SPANS_PER_REQUEST));
     group.bench_function("scan", |b| b.iter(|| scan(&bytes).expect("good")));
     group.bench_function("spool", |b| {
@@ -157,41 +145,52 @@ fn index(c: &mut Criterion) {
         .expect("a runtime");
     let mut group = c.benchmark_group("index");
     group.sample_size(10);
-    group.throughput(Throughput::Elements(REQUESTS * SPANS_PER_REQUEST));
-    let kinds: [(&str, MakeSpan); 2] = [
-        ("store", span),
-        ("store, with a workflow", span_of_workflow),
-    ];
-    for (name, span) in kinds {
+    group.throughput(Throughput::Elements(
+        REQUESTS * TRACES_PER_REQUEST * hop::SPANS,
+    ));
+    for (name, names) in [("all name", Names::All), ("agents name", Names::Agents)] {
+        let load = Load {
+            begin_ns: 1_767_225_600_000_000_000,
+            step_ns: 100_000,
+            names,
+        };
         group.bench_function(name, |b| {
             b.iter_custom(|rounds| {
-                let mut took = Duration::ZERO;
                 let store = TraceStore::open(Config {
                     ephemeral: true,
                     ..Config::default()
                 })
                 .expect("opens");
-                let ingest = store.ingest();
-                for round in 0..rounds {
-                    let first = round * REQUESTS * SPANS_PER_REQUEST;
-                    let requests: Vec<_> = (0..REQUESTS)
-                        .map(|n| request(first + n * SPANS_PER_REQUEST, span))
-                        .collect();
-                    let start = Instant::now();
-                    for request in requests {
-                        ingest.append(request).expect("room");
-                    }
-                    runtime
-                        .block_on(store.flush(Duration::from_secs(60)))
-                        .expect("indexed");
-                    took += start.elapsed();
-                }
-                assert_eq!(store.counters().duplicates, 0);
-                took
+                (0..rounds)
+                    .map(|round| run(&runtime, &store, load, round))
+                    .sum()
             });
         });
     }
     group.finish();
+}
+
+/// Stores as many spans as one run has, and waits until all of them can be found.
+fn run(runtime: &Runtime, store: &TraceStore, load: Load, round: u64) -> Duration {
+    let first = |request| (round * REQUESTS + request) * TRACES_PER_REQUEST;
+    let requests: Vec<Bytes> = (0..REQUESTS)
+        .map(|request| {
+            load.request(first(request)..first(request + 1))
+                .encode_to_vec()
+                .into()
+        })
+        .collect();
+    let ingest = store.ingest();
+    let start = Instant::now();
+    for request in requests {
+        ingest.append(request).expect("room");
+    }
+    runtime
+        .block_on(store.flush(Duration::from_secs(60)))
+        .expect("indexed");
+    let took = start.elapsed();
+    assert_eq!(store.counters().duplicates, 0);
+    took
 }
 
 criterion_group!(benches, door, index);

@@ -7,7 +7,11 @@
 //! | `GET /api/operations?service=` | the same with their kinds |
 //! | `GET /api/traces?service=&…` | traces that match |
 //! | `GET /api/traces/{id}` | one trace |
-//! | `GET /api/v1/traces?service=&agent=&…` | one line per trace that matches |
+//! | `GET /api/v1/traces?service=&agent=&q=&…` | one line per trace that matches |
+//! | `GET /api/v1/traces/{id}` | one trace without the bodies of its spans, in columns |
+//! | `GET /api/v1/traces/{id}/spans/{span_id}` | one span with everything |
+//! | `GET /api/v1/traces/{id}/find?q=` | spans of a trace that hold some words |
+//! | `GET /api/v1/traces/{id}/critical-path` | what a trace's duration was spent on |
 //! | `GET /api/v1/traces/{id}/check` | what is wrong with a trace |
 //! | `GET /api/v1/traces/{id}/waterfall?width=&color=` | one trace as text for a terminal |
 //! | `GET /api/v1/observability/agents/{id}/metrics?time_range=` | what an agent has cost, `workflows/{id}` the same |
@@ -18,6 +22,7 @@
 //! Routes under `/api/v1` answer errors as RFC 9457 says, the other ones under `/api` as Jaeger does. What else stands on
 //! the same listener comes in as an [`Extension`].
 
+mod cursor;
 mod error;
 mod host;
 mod jaeger;
@@ -25,6 +30,7 @@ mod metrics;
 mod observability;
 mod page;
 mod params;
+mod period;
 mod v1;
 
 use std::fmt;
@@ -88,7 +94,11 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
         .route("/api/operations", get(jaeger::handlers::operations))
         .route("/api/traces", get(jaeger::handlers::search))
         .route("/api/traces/{id}", get(jaeger::handlers::trace))
-        .route("/api/v1/traces", get(v1::traces))
+        .route("/api/v1/traces", get(v1::traces::list))
+        .route("/api/v1/traces/{id}", get(v1::trace::trace))
+        .route("/api/v1/traces/{id}/spans/{span_id}", get(v1::trace::span))
+        .route("/api/v1/traces/{id}/find", get(v1::trace::find))
+        .route("/api/v1/traces/{id}/critical-path", get(v1::trace::path))
         .route("/api/v1/traces/{id}/check", get(v1::check))
         .route("/api/v1/traces/{id}/waterfall", get(v1::waterfall))
         .route(
@@ -112,6 +122,7 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
             extension,
         })
         .merge(further)
+        .layer(middleware::from_fn(error::instance))
         .layer(middleware::map_response(secure))
         .layer(middleware::from_fn_with_state(hosts, host::check))
 }
@@ -142,8 +153,8 @@ async fn off_thread<T: Send + 'static>(
 }
 
 /// An answer of JSON text.
-fn json_text(body: String) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+fn json_text(body: impl Into<axum::body::Body>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
 
 /// Headers of every answer: names of spans come from anywhere, and no browser shall guess that they are a script.

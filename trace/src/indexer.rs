@@ -10,16 +10,18 @@ use tokio::sync::watch;
 
 use crate::counters::Counters;
 use crate::error::{DecodeError, SpoolError, StoreError};
+use crate::model::Span;
 use crate::otlp::decode_each;
 use crate::packing::{UnpackError, unpack};
 use crate::spool::{Damage, Item, Position, Reader, Spool};
 use crate::store::retention::STEP_DELETES;
+use crate::store::writer::Batch;
 use crate::store::{Retention, Writer};
 use pace::Pace;
 
 /// A transaction ends after this many bytes of OTLP: large enough to pay for the commit, small enough that memory and
 /// the time to stop stay small.
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 8 << 20;
 /// With more than this waiting there is no point in waiting for more.
 const LINGER_BYTES: u64 = 1 << 20;
 /// Retention is looked at this often when no spans come.
@@ -176,43 +178,10 @@ impl Indexer {
         let tail = self.spool.tail();
         let reader = &mut self.reader;
         let (written, taken) = self.writer.transaction::<_, IndexError>(|batch| {
-            let mut taken = Taken::default();
-            let mut bytes = 0;
-            while bytes < BATCH_BYTES {
-                let Some(item) = reader.next()? else {
-                    taken.all = true;
-                    break;
-                };
-                match item {
-                    Item::Record(header) => {
-                        taken.spans += u64::from(header.spans);
-                        let request = unpack(reader.payload()).map_err(RecordError::from);
-                        bytes += request.as_ref().map_or(0, Vec::len);
-                        let result = request.and_then(|request| {
-                            decode_each(&request, |span| {
-                                batch.insert(&span, header.received_ms)?;
-                                pace.step();
-                                Ok(())
-                            })
-                        });
-                        match result {
-                            Ok(_) => {}
-                            Err(RecordError::Store(error)) => return Err(error.into()),
-                            // The door has checked these bytes, so this is a fault of ours. Better lose one request
-                            // and say so than stop here for ever.
-                            Err(error) => {
-                                tracing::error!(%error, "an accepted request cannot be decoded");
-                                taken.damages.push(Damage {
-                                    at: reader.position(),
-                                    bytes: header.len.into(),
-                                    spans: Some(header.spans),
-                                    reason: "an accepted request cannot be decoded",
-                                });
-                            }
-                        }
-                    }
-                    Item::Damaged(damage) => taken.damages.push(damage),
-                }
+            let (taken, spans) = take(reader, batch, &mut pace)?;
+            for (span, received_ms) in spans {
+                batch.insert(&span, received_ms)?;
+                pace.step();
             }
             Ok((reader.position(), taken))
         })?;
@@ -272,6 +241,56 @@ impl Indexer {
             self.spool.used_bytes()
         }
     }
+}
+
+/// Takes spans for one transaction from the spool. All of them are decoded before the first is stored, so that it is known
+/// by then what they say of their traces.
+fn take(
+    reader: &mut Reader,
+    batch: &mut Batch<'_>,
+    pace: &mut Pace<'_>,
+) -> Result<(Taken, Vec<(Span, u64)>), IndexError> {
+    let mut taken = Taken::default();
+    let mut spans = Vec::new();
+    let mut bytes = 0;
+    while bytes < BATCH_BYTES {
+        let Some(item) = reader.next()? else {
+            taken.all = true;
+            break;
+        };
+        match item {
+            Item::Record(header) => {
+                taken.spans += u64::from(header.spans);
+                let request = unpack(reader.payload()).map_err(RecordError::from);
+                bytes += request.as_ref().map_or(0, Vec::len);
+                let result = request.and_then(|request| {
+                    decode_each(&request, |span| {
+                        batch.announce(&span)?;
+                        spans.push((span, header.received_ms));
+                        pace.step();
+                        Ok(())
+                    })
+                });
+                match result {
+                    Ok(_) => {}
+                    Err(RecordError::Store(error)) => return Err(error.into()),
+                    // The door has checked these bytes, so this is a fault of ours. Better lose one request and say so
+                    // than stop here for ever.
+                    Err(error) => {
+                        tracing::error!(%error, "an accepted request cannot be decoded");
+                        taken.damages.push(Damage {
+                            at: reader.position(),
+                            bytes: header.len.into(),
+                            spans: Some(header.spans),
+                            reason: "an accepted request cannot be decoded",
+                        });
+                    }
+                }
+            }
+            Item::Damaged(damage) => taken.damages.push(damage),
+        }
+    }
+    Ok((taken, spans))
 }
 
 /// Tells an error of the request's bytes from one of the database.

@@ -175,7 +175,10 @@ fn count(conn: &Connection, search: &ExecutionSearch) -> Result<BTreeMap<String,
     // Most have completed, and those are counted in the index alone.
     if wants(COMPLETED) {
         let Conditions { sql, values } = Conditions::of(search);
-        let sql = format!("SELECT count(*) FROM executions WHERE {sql} AND status <> 2");
+        // Columns of the view that nobody reads are left out of a plain list alone, and the limit keeps it one.
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM executions WHERE {sql} AND status <> 2 LIMIT -1)"
+        );
         let completed: i64 = conn
             .prepare_cached(&sql)?
             .query_row(params_from_iter(values), |row| row.get(0))?;

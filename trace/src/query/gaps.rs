@@ -149,7 +149,7 @@ struct Seen {
 pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
     // Hardly a span shows a gap: what only those are asked for is read for them alone.
     let mut seen = conn.prepare_cached(
-        "SELECT trace, trace_id, span_id, parent_span_id, flags, start_ns, name FROM spans INDEXED BY spans_by_agent
+        "SELECT trace, trace_id, span_id, parent_span_id, flags, start_ns, name FROM spans
          WHERE agent_id = ?1 AND start_ns >= ?2 AND start_ns < ?3 ORDER BY start_ns DESC LIMIT ?4",
     )?;
     let Range { start, end } = lost.during_ns;
@@ -233,9 +233,9 @@ impl<'c> Around<'c> {
             attribute::EVENT_ID
         );
         // Named, or the order would be taken from the index of the agent's spans, of which there may be millions.
-        let above = "SELECT span_id FROM spans INDEXED BY spans_by_trace
-                     WHERE trace = ?1 AND agent_id = ?2 AND start_ns < ?3
-                     AND name NOT IN (?4, ?5) ORDER BY start_ns DESC LIMIT 1";
+        let above = "SELECT span_id FROM span_rows INDEXED BY spans_by_trace
+                     WHERE trace = ?1 AND agent = (SELECT id FROM names WHERE text = ?2) AND start_ns < ?3
+                     AND name NOT IN (SELECT id FROM names WHERE text IN (?4, ?5)) ORDER BY start_ns DESC LIMIT 1";
         let again = format!(
             "SELECT 1 FROM spans WHERE trace = ?1 AND parent_span_id = ?2 AND name = ?3 AND start_ns > ?4
              AND attributes ->> '$.\"{}\"' = ?5",
@@ -450,26 +450,27 @@ pub(super) fn is_delivered(
     Ok(statement.exists((trace, publish, name::BRIDGE_FORWARD, group))?)
 }
 
-/// Agents with a span in this time: a walk from name to name along the index.
+/// Agents with a span in this time: a walk from agent to agent along the index.
 pub(super) fn agents(conn: &Connection, during_ns: &Range<u64>) -> Result<Vec<String>, StoreError> {
     let mut next = conn.prepare_cached(
-        "SELECT agent_id FROM spans WHERE agent_id > ?1 ORDER BY agent_id LIMIT 1",
+        "SELECT agent, (SELECT text FROM names WHERE id = agent) FROM span_rows WHERE agent > ?1 ORDER BY agent LIMIT 1",
     )?;
     let mut was_there = conn.prepare_cached(
-        "SELECT 1 FROM spans WHERE agent_id = ?1 AND start_ns >= ?2 AND start_ns < ?3 LIMIT 1",
+        "SELECT 1 FROM span_rows WHERE agent = ?1 AND start_ns >= ?2 AND start_ns < ?3 LIMIT 1",
     )?;
     let (start, end) = (signed(during_ns.start), signed(during_ns.end));
     let mut agents = Vec::new();
-    let mut last = String::new();
-    while let Some(agent) = next
-        .query_row([&last], |row| row.get::<_, String>(0))
+    let mut last = 0;
+    while let Some((number, agent)) = next
+        .query_row([last], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
         .optional()?
     {
-        if was_there.exists((&agent, start, end))? {
-            agents.push(agent.clone());
+        if was_there.exists((number, start, end))? {
+            agents.push(agent);
         }
-        last = agent;
+        last = number;
     }
+    agents.sort_unstable();
     Ok(agents)
 }
 

@@ -26,6 +26,11 @@ pub(super) struct Common {
     missing: u8,
 }
 
+/// Whether a span says nothing that its trace could have in common.
+pub(super) fn says_nothing(identity: &Identity) -> bool {
+    of(identity).iter().all(|value| value.is_none())
+}
+
 /// What a span has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Learned {
@@ -88,6 +93,15 @@ impl Common {
         learned
     }
 
+    /// Takes note of what a span says that will be stored. Whether anything is new.
+    pub(super) fn hear(&mut self, said: &Identity) -> bool {
+        let missing = self.missing;
+        let learned = self.learn(said);
+        // It is not stored, so nothing can be missing for its sake.
+        self.missing = missing;
+        learned.is_new
+    }
+
     /// A trace whose first span says this: its number, and what it has in common.
     pub(super) fn create(
         conn: &Connection,
@@ -107,7 +121,7 @@ impl Common {
                 &said.tenant,
             ))?;
         let mut common = Self::default();
-        common.learn(said);
+        common.hear(said);
         Ok((inserted > 0).then(|| (conn.last_insert_rowid(), common)))
     }
 
@@ -142,8 +156,12 @@ impl Common {
     }
 }
 
-/// Completes the stored spans of trace `number` by what is written down of it.
-pub(super) fn fill(conn: &Connection, number: i64) -> Result<(), StoreError> {
+/// Completes the stored spans of trace `number` by what is written down of it; `id` numbers a text.
+pub(super) fn fill(
+    conn: &Connection,
+    number: i64,
+    mut id: impl FnMut(&str) -> Result<i64, StoreError>,
+) -> Result<(), StoreError> {
     let known = conn
         .prepare_cached(
             "SELECT iif(ambiguous & 1, NULL, workflow_id), iif(ambiguous & 2, NULL, session_id),
@@ -155,16 +173,21 @@ pub(super) fn fill(conn: &Connection, number: i64) -> Result<(), StoreError> {
             Ok([text(0)?, text(1)?, text(2)?, text(3)?])
         })
         .optional()?;
-    let Some([workflow, session, user, tenant]) = known else {
+    let Some(known) = known else {
         return Ok(());
     };
+    let mut ids = [None; VALUES];
+    for (id_of, text) in ids.iter_mut().zip(known) {
+        *id_of = text.map(|text| id(&text)).transpose()?;
+    }
+    let [workflow, session, user, tenant] = ids;
     // A row that is complete is not written again.
     conn.prepare_cached(
-        "UPDATE spans SET workflow_id = coalesce(workflow_id, ?2), session_id = coalesce(session_id, ?3),
-             user_id = coalesce(user_id, ?4), tenant_id = coalesce(tenant_id, ?5)
+        "UPDATE span_rows SET workflow = coalesce(workflow, ?2), session = coalesce(session, ?3),
+             user = coalesce(user, ?4), tenant = coalesce(tenant, ?5)
          WHERE trace = ?1 AND (
-             workflow_id IS NULL AND ?2 IS NOT NULL OR session_id IS NULL AND ?3 IS NOT NULL
-             OR user_id IS NULL AND ?4 IS NOT NULL OR tenant_id IS NULL AND ?5 IS NOT NULL
+             workflow IS NULL AND ?2 IS NOT NULL OR session IS NULL AND ?3 IS NOT NULL
+             OR user IS NULL AND ?4 IS NOT NULL OR tenant IS NULL AND ?5 IS NOT NULL
          )",
     )?
     .execute((number, workflow, session, user, tenant))?;

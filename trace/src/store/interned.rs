@@ -11,10 +11,15 @@ use crate::model::{Identity, TraceId};
 
 /// Texts that are remembered per table. Who has more pays a look-up each; memory stays bounded.
 const CACHE_TEXTS: usize = 4096;
+/// The same of names, among which are those of sessions and users.
+const CACHE_NAMES: usize = 32 << 10;
 /// Longer texts are not worth their memory.
 const CACHE_TEXT_BYTES: usize = 16 << 10;
 /// Traces that are remembered in each of two generations.
 const CACHE_TRACES: usize = 16 << 10;
+/// Names and shapes are many. To note each at each transaction costs more than to keep them for some spans longer than they
+/// are needed: it is noted that they are needed for this many spans to come. More spans than one transaction can have.
+pub(super) const AHEAD: i64 = 1 << 20;
 
 /// One table of texts. Each row notes the newest span that refers to it, so that retention can tell when nobody does.
 #[derive(Debug)]
@@ -23,15 +28,21 @@ pub(super) struct Interned {
     insert: &'static str,
     touch: &'static str,
     ids: HashMap<String, Entry>,
-    /// Ids used in the running transaction.
+    /// How many may be there.
+    most: usize,
+    /// For how many spans to come a text is noted.
+    ahead: i64,
+    /// The newest span when texts were noted last.
+    newest: i64,
+    /// Ids to be noted at the end of the running transaction.
     used: Vec<i64>,
 }
 
 #[derive(Debug)]
 struct Entry {
     id: i64,
-    /// Already in the list of used ids.
-    used: bool,
+    /// To be noted again when there is a newer span than this one.
+    noted_to: i64,
 }
 
 /// The statements of a table: find an id by its content, insert the content, note the newest span.
@@ -50,6 +61,9 @@ macro_rules! statements {
             ),
             touch: concat!("UPDATE ", $table, " SET last_span = ?1 WHERE id = ?2"),
             ids: HashMap::new(),
+            most: CACHE_TEXTS,
+            ahead: 0,
+            newest: 0,
             used: Vec::new(),
         }
     };
@@ -77,6 +91,26 @@ impl Interned {
         )
     }
 
+    pub(super) fn names() -> Self {
+        Self {
+            most: CACHE_NAMES,
+            ahead: AHEAD,
+            ..statements!("names", "text", "?1", "text = ?1")
+        }
+    }
+
+    pub(super) fn shapes() -> Self {
+        Self {
+            ahead: AHEAD,
+            ..statements!("shapes", "body", "?1", "body = ?1")
+        }
+    }
+
+    /// The id of a text.
+    pub(super) fn text(&mut self, conn: &Connection, text: &str) -> Result<i64, StoreError> {
+        self.id(conn, text, [text])
+    }
+
     /// The id of the row with these values, which `key` stands for in memory.
     pub(super) fn id(
         &mut self,
@@ -84,8 +118,10 @@ impl Interned {
         key: &str,
         values: impl Params + Copy,
     ) -> Result<i64, StoreError> {
+        let noted_to = self.newest + self.ahead;
         if let Some(entry) = self.ids.get_mut(key) {
-            if !mem::replace(&mut entry.used, true) {
+            if entry.noted_to < self.newest {
+                entry.noted_to = noted_to;
                 self.used.push(entry.id);
             }
             return Ok(entry.id);
@@ -102,25 +138,24 @@ impl Interned {
         };
         self.used.push(id);
         if key.len() <= CACHE_TEXT_BYTES {
-            if self.ids.len() >= CACHE_TEXTS {
+            if self.ids.len() >= self.most {
                 self.ids.clear();
             }
-            self.ids.insert(key.to_owned(), Entry { id, used: true });
+            self.ids.insert(key.to_owned(), Entry { id, noted_to });
         }
         Ok(id)
     }
 
-    /// Writes down that the texts used in this transaction are needed by spans up to `newest`.
+    /// Writes down that the texts used in this transaction are needed by spans up to `newest`, and by those to come.
     pub(super) fn touch(&mut self, conn: &Connection, newest: i64) -> Result<(), StoreError> {
+        // One more, so that a text is noted again even by a transaction that has stored nothing.
+        self.newest = self.newest.max(newest) + 1;
         if self.used.is_empty() {
             return Ok(());
         }
         let mut statement = conn.prepare_cached(self.touch)?;
         for id in self.used.drain(..) {
-            statement.execute([newest, id])?;
-        }
-        for entry in self.ids.values_mut() {
-            entry.used = false;
+            statement.execute([newest + 2 * self.ahead, id])?;
         }
         Ok(())
     }
@@ -187,11 +222,15 @@ impl Traces {
     }
 
     /// Completes what was stored before, once for each trace.
-    pub(super) fn fill(&mut self, conn: &Connection) -> Result<(), StoreError> {
+    pub(super) fn fill(
+        &mut self,
+        conn: &Connection,
+        names: &mut Interned,
+    ) -> Result<(), StoreError> {
         self.to_fill.sort_unstable();
         self.to_fill.dedup();
         for number in self.to_fill.drain(..) {
-            common::fill(conn, number)?;
+            common::fill(conn, number, |text| names.text(conn, text))?;
         }
         Ok(())
     }

@@ -33,6 +33,9 @@ const STEP_ROWS: i64 = 512;
 /// Rows that one step deletes at most; a longer trace takes several steps.
 pub(crate) const STEP_DELETES: u64 = 2_000;
 
+/// Names that nobody uses are looked for after this many spans have gone.
+const SWEEP_SPANS: i64 = 100_000;
+
 impl Writer {
     /// Deletes one small portion of what is beyond the bounds at `now_ms`. Returns how many spans went; 0 means that
     /// nothing is left to do.
@@ -41,10 +44,10 @@ impl Writer {
             0 => 0,
             age => now_ms.saturating_sub(age.saturating_mul(1000)),
         };
-        let (conn, memory) = self.parts();
+        let (conn, memory, swept_to) = self.parts();
         let oldest = conn
             .query_row(
-                "SELECT id, received_ms FROM spans ORDER BY id LIMIT 1",
+                "SELECT id, received_ms FROM span_rows ORDER BY id LIMIT 1",
                 [],
                 |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
             )
@@ -53,7 +56,7 @@ impl Writer {
             return Ok(0);
         };
         // Ids rise by one per span, so the distance of two is the number of spans between, or a little above it.
-        let last: i64 = conn.query_row("SELECT max(id) FROM spans", [], |row| row.get(0))?;
+        let last: i64 = conn.query_row("SELECT max(id) FROM span_rows", [], |row| row.get(0))?;
         let keep_from = match retention.max_spans {
             0 => first,
             max => last.saturating_sub(signed(max)).saturating_add(1),
@@ -65,7 +68,7 @@ impl Writer {
         let transaction = conn.transaction()?;
         let traces = {
             let mut statement = transaction.prepare_cached(
-                "SELECT trace FROM (SELECT id, trace, received_ms FROM spans ORDER BY id LIMIT ?1)
+                "SELECT trace FROM (SELECT id, trace, received_ms FROM span_rows ORDER BY id LIMIT ?1)
                  WHERE id < ?2 OR received_ms < ?3
                  GROUP BY trace ORDER BY min(id)",
             )?;
@@ -82,23 +85,33 @@ impl Writer {
             // Oldest first, so that the rest of a long trace is the oldest again in the next step.
             deleted += transaction
                 .prepare_cached(
-                    "DELETE FROM spans WHERE id IN
-                     (SELECT id FROM spans WHERE trace = ?1 ORDER BY id LIMIT ?2)",
+                    "DELETE FROM span_rows WHERE id IN
+                     (SELECT id FROM span_rows WHERE trace = ?1 ORDER BY id LIMIT ?2)",
                 )?
                 .execute((trace, signed(STEP_DELETES - deleted)))? as u64;
             transaction
                 .prepare_cached(
                     "DELETE FROM traces WHERE id = ?1
-                     AND NOT EXISTS (SELECT 1 FROM spans WHERE trace = ?1)",
+                     AND NOT EXISTS (SELECT 1 FROM span_rows WHERE trace = ?1)",
                 )?
                 .execute([trace])?;
             memory.expired(trace);
         }
         let mut gone = 0;
         if deleted > 0 {
-            for table in ["services", "resources", "scopes", "operations"] {
+            // Names are many, and hardly one goes at each step.
+            let many: &[&str] = if first >= *swept_to {
+                *swept_to = first.saturating_add(SWEEP_SPANS);
+                &["names", "shapes"]
+            } else {
+                &[]
+            };
+            for table in ["services", "resources", "scopes", "operations"]
+                .iter()
+                .chain(many)
+            {
                 let sql = format!(
-                    "DELETE FROM {table} WHERE last_span < (SELECT coalesce(min(id), 0) FROM spans)"
+                    "DELETE FROM {table} WHERE last_span < (SELECT coalesce(min(id), 0) FROM span_rows)"
                 );
                 gone += transaction.prepare_cached(&sql)?.execute([])?;
             }

@@ -1,36 +1,52 @@
 //! One span as a row: the columns in their order, written and read in one place.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
+use loom_proto::semconv::{attribute, span as name};
 use rusqlite::{CachedStatement, Row, params};
 
+use super::shape::{Known, Shape};
+use super::shapes::Packed;
 use crate::error::StoreError;
 use crate::measure::Measures;
 use crate::model::value::to_json;
 use crate::model::{
-    Identity, Resource, Scope, Span, SpanId, SpanKind, Status, StatusCode, TraceId,
+    Identity, Resource, Scope, Span, SpanId, SpanKind, Status, StatusCode, TraceId, Value,
 };
 
-/// Inserts a row; parameters as [`bind`] sets them.
-pub const INSERT: &str = "INSERT OR IGNORE INTO spans (
-    trace, trace_id, span_id, parent_span_id, received_ms, service_id, resource_id, scope_id, kind, start_ns, end_ns,
-    status, flags, name, agent_id, workflow_id, session_id, user_id, tenant_id, thread_id, status_message,
-    trace_state, dropped_attributes, dropped_events, dropped_links, attributes, events, links
-) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
-    ?24, ?25, ?26, ?27, ?28)";
+/// Parameters of one row.
+const WIDTH: usize = 31;
 
-/// Inserts the figures of the span that was inserted last; parameters as [`insert_measures`] sets them.
+/// Inserts `rows` rows at once; parameters as [`Row::bind`] sets them.
+pub(super) fn insert(rows: usize) -> String {
+    let mut sql = "INSERT OR IGNORE INTO span_rows (
+        id, trace, span_id, parent_span_id, received_ms, service_id, resource_id, scope_id, kind, start_ns, took_ns, status,
+        flags, role, name, agent, workflow, session, user, tenant, thread, event, shape, own, status_message, trace_state,
+        dropped_attributes, dropped_events, dropped_links, events, links
+    ) VALUES "
+        .to_owned();
+    let row = format!("({})", vec!["?"; WIDTH].join(","));
+    sql.push_str(&vec![row; rows].join(","));
+    sql
+}
+
+/// Inserts the figures of a span; parameters as [`insert_measures`] sets them.
 const INSERT_MEASURES: &str = "INSERT INTO measures (
     id, trace, kind, start_ns, duration_ns, status, agent_id, workflow_id, session_id, user_id, operation, provider,
     model, ttft_ms, prompt_tokens, completion_tokens, total_tokens, cost_usd, phases
-) VALUES (last_insert_rowid(), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+
+/// Inserts the way back from a link; parameters as [`insert_links`] sets them.
+const INSERT_LINK: &str =
+    "INSERT OR IGNORE INTO links (target_trace, target_span, span) VALUES (?1, ?2, ?3)";
 
 /// Selects the columns that [`SpanReader::span`] reads; a caller adds the WHERE.
 pub const SELECT: &str = "SELECT
-    trace_id, span_id, parent_span_id, resource_id, scope_id, kind, start_ns, end_ns, status, flags, name,
-    agent_id, workflow_id, session_id, user_id, tenant_id, thread_id, status_message, trace_state,
-    dropped_attributes, dropped_events, dropped_links, attributes, events, links
+    trace, span_id, parent_span_id, resource_id, scope_id, kind, start_ns, end_ns, status, flags, name_ref,
+    agent_ref, workflow_ref, session_ref, user_ref, tenant_ref, thread_ref, status_message, trace_state,
+    dropped_attributes, dropped_events, dropped_links, event, shape, own, events, links
     FROM spans";
 
 /// Ids of the rows that a span refers to.
@@ -44,68 +60,184 @@ pub struct References {
     pub resource: i64,
     /// `scopes.id`
     pub scope: i64,
+    /// `names.id` of its name.
+    pub name: i64,
+    /// `names.id` of agent, workflow, session, user, tenant and thread.
+    pub who: [Option<i64>; 6],
 }
 
-/// Sets all parameters of [`INSERT`]; `who` is whom the span is about.
-pub fn bind(
-    statement: &mut CachedStatement<'_>,
-    span: &Span,
-    who: &Identity,
-    refs: References,
+/// A UUID.
+pub(super) type Event = [u8; 16];
+
+/// The event that a span is about, where its attributes name it by a UUID as it is usually written.
+pub(super) fn event(span: &Span) -> Option<(&str, Event)> {
+    let mut said = [attribute::EVENT_ID, attribute::EVENT]
+        .into_iter()
+        .filter_map(|key| span.attributes.get(key));
+    let Some(Value::String(text)) = said.next() else {
+        return None;
+    };
+    Some((text, uuid(text.as_bytes())?))
+}
+
+/// The bytes of `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` in lower case.
+fn uuid(text: &[u8]) -> Option<Event> {
+    let is_dash = |at: usize| [8, 13, 18, 23].contains(&at);
+    if text.len() != 36 {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    let mut digits = 0;
+    for (at, byte) in text.iter().enumerate() {
+        let digit = match byte {
+            b'-' if is_dash(at) => continue,
+            _ if is_dash(at) => return None,
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        bytes[digits / 2] = bytes[digits / 2] << 4 | digit;
+        digits += 1;
+    }
+    Some(bytes)
+}
+
+fn uuid_text(bytes: Event) -> String {
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if [4, 6, 8, 10].contains(&at) {
+            text.push('-');
+        }
+        // Writing to a String does not fail.
+        _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// What a span is, by which an index finds it.
+fn role(span: &Span) -> Option<u8> {
+    match span.name.as_str() {
+        name::ON_EVENT | name::ON_ACTION => Some(1),
+        name::BUS_PUBLISH => Some(2),
+        _ => None,
+    }
+}
+
+/// A span as it is stored.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// `spans.id`
+    pub(super) id: i64,
+    pub(super) refs: References,
+    span_id: SpanId,
+    parent_span_id: Option<SpanId>,
     received_ms: u64,
-) -> rusqlite::Result<()> {
-    let mut at = 0;
-    // The index counts up beside the list of columns above.
-    macro_rules! next {
-        ($value:expr) => {{
-            at += 1;
-            statement.raw_bind_parameter(at, $value)
-        }};
-    }
-    next!(refs.trace)?;
-    next!(&span.trace_id.as_bytes()[..])?;
-    next!(&span.span_id.as_bytes()[..])?;
-    next!(span.parent_span_id.as_ref().map(|id| &id.as_bytes()[..]))?;
-    next!(signed(received_ms))?;
-    next!(refs.service)?;
-    next!(refs.resource)?;
-    next!(refs.scope)?;
-    next!(span.kind as u8)?;
-    next!(signed(span.start_ns))?;
-    next!(signed(span.end_ns))?;
-    next!(span.status.code as u8)?;
-    next!(span.flags)?;
-    next!(&span.name)?;
-    for id in [
-        &who.agent,
-        &who.workflow,
-        &who.session,
-        &who.user,
-        &who.tenant,
-        &who.thread,
-    ] {
-        next!(id.as_deref())?;
-    }
-    next!(not_empty(&span.status.message))?;
-    next!(not_empty(&span.trace_state))?;
-    next!(span.dropped_attributes)?;
-    next!(span.dropped_events)?;
-    next!(span.dropped_links)?;
-    next!(to_json(&span.attributes))?;
-    next!((!span.events.is_empty()).then(|| to_json(&span.events)))?;
-    next!((!span.links.is_empty()).then(|| to_json(&span.links)))?;
-    Ok(())
+    kind: SpanKind,
+    start_ns: i64,
+    end_ns: i64,
+    status: Status,
+    flags: u32,
+    role: Option<u8>,
+    event: Option<Event>,
+    attributes: Packed,
+    trace_state: String,
+    dropped: [u32; 3],
+    events: Option<String>,
+    links: Option<String>,
 }
 
-/// Stores the figures of the span that was inserted last.
+impl Stored {
+    /// The span with what was found for it.
+    pub(super) fn of(
+        span: &Span,
+        id: i64,
+        refs: References,
+        event: Option<Event>,
+        attributes: Packed,
+        received_ms: u64,
+    ) -> Self {
+        Self {
+            id,
+            refs,
+            span_id: span.span_id,
+            parent_span_id: span.parent_span_id,
+            received_ms,
+            kind: span.kind,
+            start_ns: signed(span.start_ns),
+            end_ns: signed(span.end_ns),
+            status: span.status.clone(),
+            flags: span.flags,
+            role: role(span),
+            event,
+            attributes,
+            trace_state: span.trace_state.clone(),
+            dropped: [
+                span.dropped_attributes,
+                span.dropped_events,
+                span.dropped_links,
+            ],
+            events: (!span.events.is_empty()).then(|| to_json(&span.events)),
+            links: (!span.links.is_empty()).then(|| to_json(&span.links)),
+        }
+    }
+
+    /// Sets the parameters of row `number`, from 0, of [`insert`].
+    pub(super) fn bind(
+        &self,
+        statement: &mut CachedStatement<'_>,
+        number: usize,
+    ) -> rusqlite::Result<()> {
+        let mut at = number * WIDTH;
+        // The index counts up beside the list of columns above.
+        macro_rules! next {
+            ($value:expr) => {{
+                at += 1;
+                statement.raw_bind_parameter(at, $value)
+            }};
+        }
+        next!(self.id)?;
+        next!(self.refs.trace)?;
+        next!(&self.span_id.as_bytes()[..])?;
+        next!(self.parent_span_id.as_ref().map(|id| &id.as_bytes()[..]))?;
+        next!(signed(self.received_ms))?;
+        next!(self.refs.service)?;
+        next!(self.refs.resource)?;
+        next!(self.refs.scope)?;
+        next!(self.kind as u8)?;
+        next!(self.start_ns)?;
+        next!(self.end_ns - self.start_ns)?;
+        next!(self.status.code as u8)?;
+        next!(self.flags)?;
+        next!(self.role)?;
+        next!(self.refs.name)?;
+        for id in self.refs.who {
+            next!(id)?;
+        }
+        next!(self.event.as_ref().map(|id| &id[..]))?;
+        next!(self.attributes.shape)?;
+        next!(self.attributes.own.as_deref())?;
+        next!(not_empty(&self.status.message))?;
+        next!(not_empty(&self.trace_state))?;
+        for count in self.dropped {
+            next!(count)?;
+        }
+        next!(self.events.as_deref())?;
+        next!(self.links.as_deref())?;
+        Ok(())
+    }
+}
+
+/// Stores the figures of span `id`.
 pub fn insert_measures(
     conn: &rusqlite::Connection,
+    id: i64,
     span: &Span,
     who: &Identity,
     trace: i64,
     measures: &Measures,
 ) -> rusqlite::Result<()> {
     conn.prepare_cached(INSERT_MEASURES)?.execute(params![
+        id,
         trace,
         measures.kind as u8,
         signed(span.start_ns),
@@ -128,6 +260,19 @@ pub fn insert_measures(
     Ok(())
 }
 
+/// Stores the way back from the links of span `id`.
+pub fn insert_links(conn: &rusqlite::Connection, span: &Span, id: i64) -> rusqlite::Result<()> {
+    if span.links.is_empty() {
+        return Ok(());
+    }
+    let mut insert = conn.prepare_cached(INSERT_LINK)?;
+    for link in &span.links {
+        let (trace, target) = (link.trace_id.as_bytes(), link.span_id.as_bytes());
+        insert.execute((&trace[..], &target[..], id))?;
+    }
+    Ok(())
+}
+
 /// SQLite has signed integers only. What lies beyond (after the year 2262) is no true time and becomes the largest.
 pub fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -137,12 +282,16 @@ fn not_empty(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Turns rows of [`SELECT`] into spans and remembers the resources and scopes it has met.
+/// Turns rows of [`SELECT`] into spans and remembers what several of them refer to.
 #[derive(Debug)]
 pub struct SpanReader<'c> {
     conn: &'c rusqlite::Connection,
     resources: HashMap<i64, Arc<Resource>>,
     scopes: HashMap<i64, Arc<Scope>>,
+    names: HashMap<i64, String>,
+    shapes: HashMap<i64, Arc<Shape>>,
+    /// The trace of the last span.
+    trace: Option<(i64, TraceId)>,
 }
 
 impl<'c> SpanReader<'c> {
@@ -152,27 +301,56 @@ impl<'c> SpanReader<'c> {
             conn,
             resources: HashMap::new(),
             scopes: HashMap::new(),
+            names: HashMap::new(),
+            shapes: HashMap::new(),
+            trace: None,
         }
     }
 
     /// The span of this row.
     pub fn span(&mut self, row: &Row<'_>) -> Result<Span, StoreError> {
-        let id = |at: usize| -> rusqlite::Result<Option<Vec<u8>>> { row.get(at) };
-        let bytes = |at: usize| Ok::<_, StoreError>(id(at)?.unwrap_or_default());
-        let bad_id = |at: usize| {
-            rusqlite::Error::FromSqlConversionFailure(
-                at,
-                rusqlite::types::Type::Blob,
-                "not an id".into(),
-            )
-        };
         let text = |at: usize| -> rusqlite::Result<String> {
             Ok(row.get::<_, Option<String>>(at)?.unwrap_or_default())
         };
+        let json = |at: usize| row.get_ref(at)?.as_str_or_null().map_err(sql);
+        let parent: Option<[u8; 8]> = row.get(2)?;
+        let span_id: [u8; 8] = row.get(1)?;
+        let span_id = SpanId::from_bytes(&span_id).ok_or_else(|| not_an_id(1))?;
+        let trace_id = self.trace(row.get(0)?)?;
+        let mut who = [const { None }; 6];
+        for (at, place) in who.iter_mut().enumerate() {
+            let id: Option<i64> = row.get(11 + at)?;
+            *place = id.map(|id| self.name(id)).transpose()?;
+        }
+        let [agent, workflow, session, user, tenant, thread] = who;
+        let identity = Identity {
+            agent,
+            workflow,
+            session,
+            user,
+            tenant,
+            thread,
+        };
+        let attributes = match row.get::<_, Option<i64>>(23)? {
+            None => from_json("attributes", json(24)?)?,
+            Some(shape) => {
+                let shape = self.shape(shape)?;
+                let event: Option<Event> = row.get(22)?;
+                let event = event.map(uuid_text);
+                let known = Known {
+                    trace_id,
+                    span_id,
+                    event: event.as_deref(),
+                    who: &identity,
+                };
+                let own: Vec<Value> = from_json("attributes", json(24)?)?;
+                shape.attributes(&own, &known)
+            }
+        };
         Ok(Span {
-            trace_id: TraceId::from_bytes(&bytes(0)?).ok_or_else(|| bad_id(0))?,
-            span_id: SpanId::from_bytes(&bytes(1)?).ok_or_else(|| bad_id(1))?,
-            parent_span_id: SpanId::from_bytes(&bytes(2)?),
+            trace_id,
+            span_id,
+            parent_span_id: parent.and_then(|id| SpanId::from_bytes(&id)),
             resource: self.resource(row.get(3)?)?,
             scope: self.scope(row.get(4)?)?,
             kind: SpanKind::from_number(row.get(5)?),
@@ -183,26 +361,60 @@ impl<'c> SpanReader<'c> {
                 message: text(17)?,
             },
             flags: row.get(9)?,
-            name: row.get(10)?,
-            identity: Identity {
-                agent: row.get(11)?,
-                workflow: row.get(12)?,
-                session: row.get(13)?,
-                user: row.get(14)?,
-                tenant: row.get(15)?,
-                thread: row.get(16)?,
-            },
+            name: self.name(row.get(10)?)?,
+            identity,
             trace_state: text(18)?,
             dropped_attributes: row.get(19)?,
             dropped_events: row.get(20)?,
             dropped_links: row.get(21)?,
-            attributes: from_json(
-                "attributes",
-                row.get_ref(22)?.as_str_or_null().map_err(sql)?,
-            )?,
-            events: from_json("events", row.get_ref(23)?.as_str_or_null().map_err(sql)?)?,
-            links: from_json("links", row.get_ref(24)?.as_str_or_null().map_err(sql)?)?,
+            attributes,
+            events: from_json("events", json(25)?)?,
+            links: from_json("links", json(26)?)?,
         })
+    }
+
+    fn trace(&mut self, number: i64) -> Result<TraceId, StoreError> {
+        if let Some((last, id)) = self.trace
+            && last == number
+        {
+            return Ok(id);
+        }
+        let bytes: [u8; 16] = self
+            .conn
+            .prepare_cached("SELECT trace_id FROM traces WHERE id = ?1")?
+            .query_row([number], |row| row.get(0))?;
+        let id = TraceId::from_bytes(&bytes).ok_or_else(|| not_an_id(0))?;
+        self.trace = Some((number, id));
+        Ok(id)
+    }
+
+    /// The text of that number; empty if the row has gone.
+    fn name(&mut self, id: i64) -> Result<String, StoreError> {
+        if let Some(found) = self.names.get(&id) {
+            return Ok(found.clone());
+        }
+        let text = self.body("SELECT text FROM names WHERE id = ?1", id)?;
+        let text = text.unwrap_or_default();
+        self.names.insert(id, text.clone());
+        Ok(text)
+    }
+
+    fn shape(&mut self, id: i64) -> Result<Arc<Shape>, StoreError> {
+        if let Some(found) = self.shapes.get(&id) {
+            return Ok(Arc::clone(found));
+        }
+        let body = self.body("SELECT body FROM shapes WHERE id = ?1", id)?;
+        let shape: Shape = body
+            .map(|body| Shape::from_json(&body))
+            .transpose()
+            .map_err(|source| StoreError::Corrupt {
+                what: "shape",
+                source,
+            })?
+            .unwrap_or_default();
+        let shape = Arc::new(shape);
+        self.shapes.insert(id, Arc::clone(&shape));
+        Ok(shape)
     }
 
     /// The resource of that id; an empty one if the row has gone.
@@ -231,6 +443,10 @@ impl<'c> SpanReader<'c> {
         let mut rows = statement.query([id])?;
         Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
     }
+}
+
+fn not_an_id(at: usize) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Blob, "not an id".into())
 }
 
 fn unsigned(number: i64) -> u64 {

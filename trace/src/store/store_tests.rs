@@ -334,7 +334,7 @@ fn more_resources_than_are_remembered() {
 fn a_full_disk_loses_nothing_and_is_left_behind() {
     let (dir, mut writer) = writer();
     insert(&mut writer, &[span(1, 0, "before", 0, 1)], 0, 1);
-    let (conn, _) = writer.parts();
+    let (conn, ..) = writer.parts();
     // SQLite then fails as it does on a full disk.
     let pages: i64 = conn
         .query_row("PRAGMA page_count", [], |row| row.get(0))
@@ -371,9 +371,51 @@ fn a_full_disk_loses_nothing_and_is_left_behind() {
     assert_eq!(writer.position().expect("stored").offset, 1);
     assert_eq!(read(&dir).len(), 1);
 
-    let (conn, _) = writer.parts();
+    let (conn, ..) = writer.parts();
     conn.query_row("PRAGMA max_page_count = 1000000", [], |_| Ok(()))
         .expect("set");
     assert_eq!(store(&mut writer).expect("room again").0.stored, 1_990);
     assert_eq!(read(&dir)[1_000].service(), "new");
+}
+
+/// Targets of links, and who links to them.
+fn links(dir: &tempfile::TempDir) -> Vec<(Vec<u8>, Vec<u8>, i64)> {
+    let conn = open_reader(&dir.path().join(FILE)).expect("opens");
+    let mut statement = conn
+        .prepare("SELECT target_trace, target_span, span FROM links")
+        .expect("valid");
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    rows.and_then(Iterator::collect).expect("links")
+}
+
+#[test]
+fn the_way_back_from_a_link_goes_with_its_span() {
+    let (dir, mut writer) = writer();
+    let mut joins = span(1, 0, "joins", 0, 1);
+    joins.links = [7, 8, 7]
+        .map(|target| Link {
+            trace_id: trace_id(9),
+            span_id: span_id(target),
+            trace_state: String::new(),
+            flags: 1,
+            attributes: Attributes::default(),
+            dropped_attributes: 0,
+        })
+        .to_vec();
+    let mut other = joins.clone();
+    other.trace_id = trace_id(2);
+    other.links.truncate(1);
+    insert(&mut writer, &[joins.clone()], 1_000, 1);
+    insert(&mut writer, &[joins, other], 60_000, 1);
+    let to = |target: u64, from| {
+        let trace = trace_id(9).as_bytes().to_vec();
+        (trace, span_id(target).as_bytes().to_vec(), from)
+    };
+    assert_eq!(links(&dir), [to(7, 1), to(7, 2), to(8, 1)]);
+    let retention = Retention {
+        max_age_s: 20,
+        max_spans: 0,
+    };
+    assert_eq!(expire(&mut writer, &retention, 60_000), (1, 1));
+    assert_eq!(links(&dir), [to(7, 2)]);
 }

@@ -1,5 +1,6 @@
 //! The one writer: spans and the spool's position in one transaction.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,12 +8,15 @@ use std::sync::Arc;
 use loom_proto::semconv::attribute;
 use rusqlite::{CachedStatement, Connection};
 
+use super::common::says_nothing;
 use super::interned::{Interned, Traces};
-use super::row::{self, References};
+use super::row::{self, References, Stored};
+use super::shape::Known;
+use super::shapes::Shapes;
 use crate::error::StoreError;
 use crate::measure::measure;
 use crate::model::value::to_json;
-use crate::model::{Resource, Scope, Span};
+use crate::model::{Identity, Resource, Scope, Span, SpanId};
 use crate::prices::Prices;
 use crate::spool::Position;
 
@@ -22,6 +26,8 @@ pub struct Writer {
     conn: Connection,
     memory: Memory,
     prices: Prices,
+    /// Names are looked through when the oldest span has this id.
+    swept_to: i64,
 }
 
 /// What is remembered of rows that spans refer to. All of it can be forgotten at any time.
@@ -32,8 +38,13 @@ struct Memory {
     resources: Interned,
     scopes: Interned,
     operations: Interned,
+    names: Interned,
+    shape_texts: Interned,
+    shapes: Shapes,
     /// The resource and scope of the last span with their ids: spans of one batch share them.
     last: Option<(Arc<Resource>, Arc<Scope>, Owner)>,
+    /// Operations that this transaction has noted: service, name and kind.
+    noted: HashSet<(i64, i64, u8)>,
     /// Kept for its capacity.
     key: String,
 }
@@ -70,10 +81,15 @@ impl Writer {
                 resources: Interned::resources(),
                 scopes: Interned::scopes(),
                 operations: Interned::operations(),
+                names: Interned::names(),
+                shape_texts: Interned::shapes(),
+                shapes: Shapes::default(),
+                noted: HashSet::new(),
                 last: None,
                 key: String::new(),
             },
             prices,
+            swept_to: 0,
         })
     }
 
@@ -99,6 +115,7 @@ impl Writer {
             .map_err(StoreError::from)?;
         let result = Batch::new(self).map_err(E::from).and_then(|mut batch| {
             let (position, value) = work(&mut batch)?;
+            batch.flush()?;
             Ok((position, value, batch.written))
         });
         let result = result.and_then(|(position, value, written)| {
@@ -120,8 +137,10 @@ impl Writer {
         self.conn
             .prepare_cached("UPDATE spool_position SET segment = ?1, byte = ?2")?
             .execute([row::signed(position.segment), row::signed(position.offset)])?;
-        self.memory.traces.fill(&self.conn)?;
-        let newest = "SELECT coalesce(max(id), 0) FROM spans";
+        let memory = &mut self.memory;
+        memory.traces.fill(&self.conn, &mut memory.names)?;
+        memory.noted.clear();
+        let newest = "SELECT coalesce(max(id), 0) FROM span_rows";
         let newest = self.conn.query_row(newest, [], |row| row.get(0))?;
         for table in self.memory.tables() {
             table.touch(&self.conn, newest)?;
@@ -133,14 +152,17 @@ impl Writer {
     /// Drops everything that is remembered about rows.
     pub(super) fn forget(&mut self) {
         self.memory.last = None;
+        self.memory.noted.clear();
         self.memory.traces.clear();
+        self.memory.shapes.clear();
         for table in self.memory.tables() {
             table.clear();
         }
     }
 
-    pub(super) fn parts(&mut self) -> (&mut Connection, &mut Traces) {
-        (&mut self.conn, &mut self.memory.traces)
+    /// The connection, the traces that are remembered, and the span at which names are looked for next that nobody uses.
+    pub(super) fn parts(&mut self) -> (&mut Connection, &mut Traces, &mut i64) {
+        (&mut self.conn, &mut self.memory.traces, &mut self.swept_to)
     }
 
     /// Moves all of the WAL into the database file, for a clean end.
@@ -151,6 +173,10 @@ impl Writer {
     }
 }
 
+/// Spans that one statement inserts: it opens the table and its indexes once for all of them, which costs a single span as much
+/// as to be inserted.
+const ROWS: usize = 32;
+
 /// A running transaction.
 #[expect(
     missing_debug_implementations,
@@ -160,20 +186,54 @@ pub struct Batch<'w> {
     conn: &'w Connection,
     /// Held for the whole transaction: finding it anew for each span is a tenth of the span's cost.
     insert: CachedStatement<'w>,
+    insert_rows: CachedStatement<'w>,
     memory: &'w mut Memory,
     prices: &'w Prices,
     written: Written,
+    /// The next span gets it.
+    next_id: i64,
+    /// Traces from this number on are of this transaction: what is stored of them is in `ids`.
+    first_new: i64,
+    ids: HashSet<(i64, SpanId)>,
+    /// Spans to be inserted together, of which none is there yet.
+    waiting: Vec<Stored>,
 }
 
 impl<'w> Batch<'w> {
     fn new(writer: &'w mut Writer) -> Result<Self, StoreError> {
+        let conn = &writer.conn;
+        let next = |table: &str| {
+            let sql = format!("SELECT coalesce(max(id), 0) + 1 FROM {table}");
+            conn.prepare_cached(&sql)?.query_row([], |row| row.get(0))
+        };
         Ok(Self {
-            conn: &writer.conn,
-            insert: writer.conn.prepare_cached(row::INSERT)?,
+            conn,
+            insert: conn.prepare_cached(&row::insert(1))?,
+            insert_rows: conn.prepare_cached(&row::insert(ROWS))?,
+            next_id: next("span_rows")?,
+            first_new: next("traces")?,
             memory: &mut writer.memory,
             prices: &writer.prices,
             written: Written::default(),
+            ids: HashSet::new(),
+            waiting: Vec::with_capacity(ROWS),
         })
+    }
+
+    /// Tells what a span of this transaction says of its trace, before it is stored: spans that are stored before it need
+    /// not be completed then.
+    pub fn announce(&mut self, span: &Span) -> Result<(), StoreError> {
+        if says_nothing(&span.identity) {
+            return Ok(());
+        }
+        let trace = self
+            .memory
+            .traces
+            .of(self.conn, span.trace_id, &span.identity)?;
+        if trace.common.hear(&span.identity) {
+            trace.common.store(self.conn, trace.number)?;
+        }
+        Ok(())
     }
 
     /// Stores a span, or counts it as a duplicate. A span takes the place of one that only stood in for it.
@@ -183,66 +243,124 @@ impl<'w> Batch<'w> {
             .memory
             .traces
             .of(self.conn, span.trace_id, &span.identity)?;
+        let number = trace.number;
+        let who = trace.common.complete(&span.identity);
         let refs = References {
-            trace: trace.number,
+            trace: number,
             service: owner.service,
             resource: owner.resource,
             scope: owner.scope,
+            name: self.memory.names.text(self.conn, &span.name)?,
+            who: self.memory.who(self.conn, &who)?,
         };
-        let who = trace.common.complete(&span.identity);
-        row::bind(&mut self.insert, span, &who, refs, received_ms)?;
-        if self.insert.raw_execute()? == 0 {
-            self.written.duplicates += 1;
-            if span.is_stand_in() {
-                return Ok(());
+        let event = row::event(span);
+        let known = Known {
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            event: event.map(|(text, _)| text),
+            who: &who,
+        };
+        let shapes = &mut self.memory.shape_texts;
+        let attributes = self.memory.shapes.pack(&span.attributes, &known, |body| {
+            shapes.text(self.conn, body)
+        })?;
+        let event = event.map(|(_, bytes)| bytes);
+        let stored = Stored::of(span, self.next_id, refs, event, attributes, received_ms);
+        // The first span of a trace is of this transaction, and so is every other: what is not among them is not there.
+        let is_new = number >= self.first_new && self.ids.insert((number, span.span_id));
+        if is_new {
+            self.waiting.push(stored);
+            if self.waiting.len() == ROWS {
+                self.flush()?;
             }
-            if !self.remove_stand_in(span, refs)? {
-                self.written.conflicts += u64::from(!self.is_the_same(span, refs)?);
-                return Ok(());
-            }
-            self.insert.raw_execute()?;
         } else {
-            self.written.stored += 1;
+            self.flush()?;
+            if !self.insert_one(span, &stored)? {
+                return Ok(());
+            }
         }
-        // Before anything else is inserted: it has the id of the span.
+        let id = self.next_id;
+        self.next_id += 1;
+        self.written.stored += u64::from(is_new);
         if let Some(measures) = measure(span, self.prices) {
-            row::insert_measures(self.conn, span, &who, refs.trace, &measures)?;
+            row::insert_measures(self.conn, id, span, &who, number, &measures)?;
             self.written.unpriced += u64::from(measures.is_unpriced());
         }
+        row::insert_links(self.conn, span, id)?;
         self.memory.note_common(self.conn, span)?;
-        self.memory.note_operation(self.conn, span)
+        self.memory.note_operation(self.conn, span, refs)
     }
 }
 
 impl Batch<'_> {
+    /// Inserts the spans that wait.
+    fn flush(&mut self) -> Result<(), StoreError> {
+        if self.waiting.len() == ROWS {
+            for (number, row) in self.waiting.iter().enumerate() {
+                row.bind(&mut self.insert_rows, number)?;
+            }
+            self.insert_rows.raw_execute()?;
+        } else {
+            for row in &self.waiting {
+                row.bind(&mut self.insert, 0)?;
+                self.insert.raw_execute()?;
+            }
+        }
+        self.waiting.clear();
+        Ok(())
+    }
+
+    /// Inserts a span whose place may be taken; false when it stays with the one that is there.
+    fn insert_one(&mut self, span: &Span, row: &Stored) -> Result<bool, StoreError> {
+        row.bind(&mut self.insert, 0)?;
+        if self.insert.raw_execute()? > 0 {
+            self.written.stored += 1;
+            return Ok(true);
+        }
+        self.written.duplicates += 1;
+        if span.is_stand_in() {
+            return Ok(false);
+        }
+        if !self.remove_stand_in(span, row.refs.trace)? {
+            self.written.conflicts += u64::from(!self.is_the_same(span, row.refs)?);
+            return Ok(false);
+        }
+        self.insert.raw_execute()?;
+        Ok(true)
+    }
+
     /// Makes room for a span whose place is taken by another; false when that is no stand-in.
-    fn remove_stand_in(&self, span: &Span, refs: References) -> Result<bool, StoreError> {
+    fn remove_stand_in(&self, span: &Span, trace: i64) -> Result<bool, StoreError> {
         let mut statement = self.conn.prepare_cached(
-            "DELETE FROM spans WHERE trace = ?1 AND span_id = ?2
-             AND json_extract(attributes, '$.\"' || ?3 || '\"') IS TRUE",
+            "DELETE FROM span_rows WHERE id = (
+                 SELECT id FROM spans WHERE trace = ?1 AND span_id = ?2
+                 AND json_extract(attributes, '$.\"' || ?3 || '\"') IS TRUE
+             )",
         )?;
         let id = &span.span_id.as_bytes()[..];
-        Ok(statement.execute((refs.trace, id, attribute::STAND_IN))? > 0)
+        Ok(statement.execute((trace, id, attribute::STAND_IN))? > 0)
     }
 
     /// Whether the span that is there was sent before, and not another one with the same id.
     fn is_the_same(&self, span: &Span, refs: References) -> Result<bool, StoreError> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT 1 FROM spans WHERE trace = ?1 AND span_id = ?2 AND name = ?3 AND start_ns = ?4",
+            "SELECT 1 FROM span_rows WHERE trace = ?1 AND span_id = ?2 AND name = ?3 AND start_ns = ?4",
         )?;
         let id = &span.span_id.as_bytes()[..];
         let start = row::signed(span.start_ns);
-        Ok(statement.exists((refs.trace, id, &span.name, start))?)
+        Ok(statement.exists((refs.trace, id, refs.name, start))?)
     }
 }
 
 impl Memory {
-    fn tables(&mut self) -> [&mut Interned; 4] {
+    fn tables(&mut self) -> [&mut Interned; 6] {
         [
             &mut self.services,
             &mut self.resources,
             &mut self.scopes,
             &mut self.operations,
+            &mut self.names,
+            &mut self.shape_texts,
         ]
     }
 
@@ -278,7 +396,18 @@ impl Memory {
         Ok(())
     }
 
-    fn note_operation(&mut self, conn: &Connection, span: &Span) -> Result<(), StoreError> {
+    fn note_operation(
+        &mut self,
+        conn: &Connection,
+        span: &Span,
+        refs: References,
+    ) -> Result<(), StoreError> {
+        if !self
+            .noted
+            .insert((refs.service, refs.name, span.kind as u8))
+        {
+            return Ok(());
+        }
         let (service, name, kind) = (span.service(), span.name.as_str(), span.kind as u8);
         self.key.clear();
         // No two operations have one key: the number of bytes says where the name ends. Writing to a String does not
@@ -286,5 +415,23 @@ impl Memory {
         _ = write!(self.key, "{kind} {} {name}{service}", name.len());
         self.operations.id(conn, &self.key, (service, name, kind))?;
         Ok(())
+    }
+
+    fn who(&mut self, conn: &Connection, who: &Identity) -> Result<[Option<i64>; 6], StoreError> {
+        let mut ids = [None; 6];
+        let texts = [
+            &who.agent,
+            &who.workflow,
+            &who.session,
+            &who.user,
+            &who.tenant,
+            &who.thread,
+        ];
+        for (id, text) in ids.iter_mut().zip(texts) {
+            if let Some(text) = text {
+                *id = Some(self.names.text(conn, text)?);
+            }
+        }
+        Ok(ids)
     }
 }

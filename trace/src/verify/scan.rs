@@ -73,7 +73,7 @@ pub(super) fn traces(
         "SELECT trace_id, span_id, parent_span_id, name, start_ns, end_ns, status, agent_id, workflow_id,
                 coalesce(attributes ->> '$.{}', attributes ->> '$.\"{}\"'), attributes ->> '$.\"{}\"',
                 service_id, scope_id
-         FROM spans INDEXED BY spans_by_trace WHERE trace >= ?1 AND trace < ?2 ORDER BY trace, span_id",
+         FROM spans WHERE trace >= ?1 AND trace < ?2 ORDER BY trace, span_id",
         attribute::EVENT_ID,
         attribute::EVENT,
         attribute::STAND_IN,
