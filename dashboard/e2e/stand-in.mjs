@@ -92,8 +92,8 @@ export async function standIn({ port = 0, empty = false } = {}) {
     ["GET", "events", (query) => page(lists.events(world, query), query)],
     ["GET", "events/:id", (query, id) => found(lists.event(world, id), "event")],
     ["GET", "dead-letters", (query) => page(lists.deadLetters(world).filter((letter) => !dropped.has(letter.letter_id)), query)],
-    ["POST", "dead-letters/:stream/:group/redrive", (query, stream, group, body) => settle(body, stream, group, "redriven")],
-    ["DELETE", "dead-letters/:stream/:group/redrive", (query, stream, group, body) => settle(body, stream, group, "dropped")],
+    ["POST", "dead-letters/:group/redrive", (query, group, body) => settle(body, group, "redriven")],
+    ["DELETE", "dead-letters/:group", (query, group, body) => settle(body, group, "dropped")],
     ["GET", "traces", (query) => page(searchTraces(world, query), query)],
     ["GET", "traces/:id", (query, id) => traces.traceOf(traceOf(id), world)],
     ["GET", "traces/:id/spans/:span", (query, id, span) => traces.spanOf(traceOf(id), found(traceOf(id).spans.find((one) => one.span_id === span), "span"), world)],
@@ -105,8 +105,8 @@ export async function standIn({ port = 0, empty = false } = {}) {
     ["GET", "topology", (query) => lists.topology(world, query)],
   ].map(([method, path, answer]) => ({ method, answer, pattern: new RegExp(`^/api/v1/${path.replace(/:\w+/g, "([^/]+)")}$`) }));
 
-  function settle(body, stream, group, what) {
-    const letters = lists.deadLetters(world).filter((one) => one.stream === stream && one.group === group && !dropped.has(one.letter_id) && (body.letter_ids === null || body.letter_ids.includes(one.letter_id)));
+  function settle(body, group, what) {
+    const letters = lists.deadLetters(world).filter((one) => (group === "-" || one.group === group) && !dropped.has(one.letter_id) && (body.letter_ids === null || body.letter_ids.includes(one.letter_id)));
     for (const letter of letters) dropped.add(letter.letter_id);
     return { [what]: letters.length };
   }

@@ -1,10 +1,11 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { Hourglass, SearchX } from "lucide-react";
-import { lazy, Suspense, useEffect, useRef, useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { WAIT_FOR_TRACE_MS, isMissing, traceQuery } from "../api/queries";
 import { useLive } from "../live/use-live";
 import { useNow } from "../lib/now";
+import { useThrottled } from "../lib/throttled";
 import { TracePage } from "../trace/page";
 import { Button } from "../ui/basics";
 import { Failure, Loading, Notice } from "../ui/states";
@@ -29,21 +30,17 @@ function OneTrace({ id }: { id: string }) {
   const [openedAt, setOpenedAt] = useState(() => Date.now());
   const trace = useQuery(traceQuery(id, openedAt));
   const queries = useQueryClient();
-  const due = useRef<ReturnType<typeof setTimeout> | null>(null);
+  // Many spans come at once; one look at them is enough.
+  const look = useThrottled(() => {
+    void queries.invalidateQueries({ queryKey: ["traces", id] });
+    void queries.invalidateQueries({ queryKey: ["critical-path", id] });
+  }, 1_000);
   useLive("traces", {
     onData: (data) => {
-      const ours = Array.isArray(data) && data.some((one: { trace_id?: unknown }) => one?.trace_id === id);
-      // Many spans come at once; one look at them is enough.
-      if (!ours || due.current) return;
-      due.current = setTimeout(() => {
-        due.current = null;
-        void queries.invalidateQueries({ queryKey: ["traces", id] });
-        void queries.invalidateQueries({ queryKey: ["critical-path", id] });
-      }, 400);
+      if (Array.isArray(data) && data.some((one: { trace_id?: unknown }) => one?.trace_id === id)) look();
     },
-    onReset: () => void queries.invalidateQueries({ queryKey: ["traces", id] }),
+    onReset: look,
   });
-  useEffect(() => () => void (due.current && clearTimeout(due.current)), []);
 
   if (trace.data) return <TracePage trace={trace.data} />;
   const waiting = isMissing(trace.failureReason) || isMissing(trace.error);

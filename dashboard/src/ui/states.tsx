@@ -68,7 +68,7 @@ export function Failure({ error, retry }: { error: unknown; retry?: () => void }
   }
   if (error instanceof ApiError) {
     const { problem, status, code } = error;
-    if (status === 404 && code !== "not_found_id" && /route/.test(problem.detail ?? "")) {
+    if (status === 404 && problem.detail === "no such route") {
       return (
         <Notice icon={SearchX} title="This server does not know that yet">
           <p>The dashboard asks for something that the running server has no answer to. Is it an older version?</p>
