@@ -13,6 +13,8 @@ const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", "
 // The policy of the real server.
 const POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'self'; frame-ancestors 'none'; object-src 'none'";
 
+const NO_BOOKS = { published: 0, delivered: 0, filtered: 0, dead_lettered: 0, expired: 0, in_flight: 0, events: 0, dropped: {} };
+
 class Refusal extends Error {
   constructor(status, code, detail) {
     super(detail);
@@ -76,7 +78,7 @@ export async function standIn({ port = 0, empty = false } = {}) {
   const traceOf = (id) => found(late.has(id) && late.get(id) > Date.now() ? undefined : world.byId.get(id), "trace");
   const routes = [
     ["GET", "info", () => ({ name: "loom", version: "0.1.0", addresses: { bridge: "127.0.0.1:50051", http: "127.0.0.1:8080", otlp_grpc: "127.0.0.1:4317", otlp_http: "127.0.0.1:4318" }, time_unix_nano: data.nsText(Date.now()), started_at: data.iso(bornAt - 5400e3), agents_connected: empty ? 0 : 9, streams: [], span_sinks: ["store"], links: { jaeger_trace: "http://127.0.0.1:16686/trace/{trace_id}?uiFind={span_id}", grafana_trace: null }, capabilities: { redrive: true }, store: { oldest_at: empty ? null : data.iso(bornAt - 5400e3), bytes: 24_600_000, retention: { max_age_s: 604800, max_bytes: null } } })],
-    ["GET", "stats", () => ({ requests: 100, accepted: empty ? 1 : 61234, stored: empty ? 1 : 61234, lag: 0, store_bytes: 24_600_000, lost_spans: 0, unpriced: 0, bus: { balanced: true, quiet: false, total: { published: 8123, delivered: 8100, filtered: 0, dead_lettered: 7, expired: 0, in_flight: 16, events: 5230, dropped: {} }, topics: empty ? [] : ["sensor.data", "processed.data", "market.request", "market.data"].map((topic, at) => ({ topic, published: 2000 - at * 300, delivered: 1990 - at * 300, filtered: 0, dead_lettered: at, expired: 0, in_flight: 10 - at, events: 1500 - at * 200, dropped: {} })) }, spans: { recorded: 61234, stored: 61234, sampled_out: 0, queued: 0, dropped: {} } })],
+    ["GET", "stats", () => ({ requests: 100, accepted: empty ? 1 : 61234, stored: empty ? 1 : 61234, lag: 0, store_bytes: 24_600_000, lost_spans: 0, unpriced: 0, bus: { balanced: true, quiet: false, total: empty ? NO_BOOKS : { published: 8123, delivered: 8100, filtered: 0, dead_lettered: 7, expired: 0, in_flight: 16, events: 5230, dropped: {} }, topics: empty ? [] : ["sensor.data", "processed.data", "market.request", "market.data"].map((topic, at) => ({ topic, published: 2000 - at * 300, delivered: 1990 - at * 300, filtered: 0, dead_lettered: at, expired: 0, in_flight: 10 - at, events: 1500 - at * 200, dropped: {} })) }, spans: { recorded: 61234, stored: 61234, sampled_out: 0, queued: 0, dropped: {} } })],
     ["GET", "agents", (query) => page(lists.agents(world, query), query)],
     ["GET", "agents/:id", (query, id) => found(lists.agents(world, query).find((agent) => agent.agent_id === id), "agent")],
     ["GET", "agents/:id/metrics", (query, id) => ({ agent_id: id, ...lists.metrics(world, query, ({ span }) => data.agentOf(span) === id) })],
@@ -90,8 +92,8 @@ export async function standIn({ port = 0, empty = false } = {}) {
     ["GET", "events", (query) => page(lists.events(world, query), query)],
     ["GET", "events/:id", (query, id) => found(lists.event(world, id), "event")],
     ["GET", "dead-letters", (query) => page(lists.deadLetters(world).filter((letter) => !dropped.has(letter.letter_id)), query)],
-    ["POST", "dead-letters/:stream/:group/redrive", (query, stream, group, body) => settle(body, stream, group, "redriven")],
-    ["DELETE", "dead-letters/:stream/:group/redrive", (query, stream, group, body) => settle(body, stream, group, "dropped")],
+    ["POST", "dead-letters/:group/redrive", (query, group, body) => settle(body, group, "redriven")],
+    ["DELETE", "dead-letters/:group", (query, group, body) => settle(body, group, "dropped")],
     ["GET", "traces", (query) => page(searchTraces(world, query), query)],
     ["GET", "traces/:id", (query, id) => traces.traceOf(traceOf(id), world)],
     ["GET", "traces/:id/spans/:span", (query, id, span) => traces.spanOf(traceOf(id), found(traceOf(id).spans.find((one) => one.span_id === span), "span"), world)],
@@ -103,8 +105,8 @@ export async function standIn({ port = 0, empty = false } = {}) {
     ["GET", "topology", (query) => lists.topology(world, query)],
   ].map(([method, path, answer]) => ({ method, answer, pattern: new RegExp(`^/api/v1/${path.replace(/:\w+/g, "([^/]+)")}$`) }));
 
-  function settle(body, stream, group, what) {
-    const letters = lists.deadLetters(world).filter((one) => one.stream === stream && one.group === group && !dropped.has(one.letter_id) && (body.letter_ids === null || body.letter_ids.includes(one.letter_id)));
+  function settle(body, group, what) {
+    const letters = lists.deadLetters(world).filter((one) => (group === "-" || one.group === group) && !dropped.has(one.letter_id) && (body.letter_ids === null || body.letter_ids.includes(one.letter_id)));
     for (const letter of letters) dropped.add(letter.letter_id);
     return { [what]: letters.length };
   }

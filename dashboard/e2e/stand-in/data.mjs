@@ -20,7 +20,7 @@ export function random(seed) {
 
 function of(recorded, startMs, change) {
   const rename = change ? (id) => hex((BigInt(`0x${id}`) ^ BigInt(change)) & 0xffffffffffffffffn, 16) : (id) => id;
-  const trace_id = change ? hex((BigInt(`0x${recorded.trace_id}`) ^ (BigInt(change) << 64n)) & (2n ** 128n - 1n), 32) : recorded.trace_id;
+  const trace_id = change ? hex((BigInt(`0x${recorded.trace_id}`) ^ (BigInt(change) << 96n)) & (2n ** 128n - 1n), 32) : recorded.trace_id;
   return {
     trace_id,
     startMs,

@@ -204,7 +204,8 @@ export function deadLetters(world) {
   return world.traces.filter((trace) => trace.spans.some((span) => span.status === ERROR) && SMALL(trace)).flatMap((trace) =>
     executionsOf(trace).filter((span) => span.status === ERROR).map((span) => ({
       letter_id: `dl-${span.span_id}`, stream: "market", group: `${agentOf(span)}s`, offset: parseInt(span.span_id.slice(0, 4), 16), event_id: span.attributes["event.id"], topic: topicOf(span), time: iso(trace.startMs + (span.start + span.duration) / 1e6),
-      attempts: 3, error_code: "failed", error_message: span.message, trace_id: trace.trace_id, span_id: span.span_id,
+      type: null, thread_id: span.attributes.thread_id ?? null, sender: "data", error: span.message, trace_id: trace.trace_id, span_id: span.span_id, metadata: {}, content_type: "application/json", payload_size: 120,
+      attempts: [1, 2, 3].map((number) => ({ number, ended_at: iso(trace.startMs), span_id: span.span_id, error: span.message })),
     })),
   );
 }

@@ -134,14 +134,10 @@ export const api = {
     get<BusEventDetail>(`api/v1/events/${part(id)}`, ["event_id", "deliveries"], {}, signal),
 
   deadLetters: (params: Params, signal?: AbortSignal) => list<DeadLetter>("api/v1/dead-letters", params, signal),
-  redrive: (stream: string, group: string, letterIds: string[] | null) =>
-    request("POST", `api/v1/dead-letters/${part(stream)}/${part(group)}/redrive`, {}, { letter_ids: letterIds }) as Promise<{
-      redriven: number;
-    }>,
-  dropLetters: (stream: string, group: string, letterIds: string[] | null) =>
-    request("DELETE", `api/v1/dead-letters/${part(stream)}/${part(group)}/redrive`, {}, { letter_ids: letterIds }) as Promise<{
-      dropped: number;
-    }>,
+  redrive: (group: string, letterIds: string[]) =>
+    request("POST", `api/v1/dead-letters/${part(group)}/redrive`, {}, { letter_ids: letterIds }) as Promise<{ redriven: number }>,
+  dropLetters: (group: string, letterIds: string[]) =>
+    request("DELETE", `api/v1/dead-letters/${part(group)}`, {}, { letter_ids: letterIds }) as Promise<{ dropped: number }>,
 
   traces: (params: Params, signal?: AbortSignal) => list<TraceSummary>("api/v1/traces", params, signal),
   trace: (id: string, signal?: AbortSignal) =>

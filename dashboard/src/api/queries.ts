@@ -48,32 +48,36 @@ export const infoQuery = () =>
 export const statsQuery = () =>
   queryOptions({ queryKey: ["stats"], queryFn: ({ signal }) => api.stats(signal), refetchInterval: 10_000 });
 
-const LIST = { placeholderData: keepPreviousData, refetchInterval: 15_000 } as const;
+/** A first page that ends now is fetched again now and then; any other stays as it is. */
+const listed = (params: Params) => ({
+  placeholderData: keepPreviousData,
+  refetchInterval: (params.to === undefined || params.to === "now") && !params.cursor ? 15_000 : (false as const),
+});
 
 export const tracesQuery = (params: Params) =>
-  queryOptions({ queryKey: ["traces", "list", params], queryFn: ({ signal }) => api.traces(params, signal), ...LIST });
+  queryOptions({ queryKey: ["traces", "list", params], queryFn: ({ signal }) => api.traces(params, signal), ...listed(params) });
 
 export const eventsQuery = (params: Params) =>
-  queryOptions({ queryKey: ["events", "list", params], queryFn: ({ signal }) => api.events(params, signal), ...LIST });
+  queryOptions({ queryKey: ["events", "list", params], queryFn: ({ signal }) => api.events(params, signal), ...listed(params) });
 
 export const executionsQuery = (params: Params) =>
-  queryOptions({ queryKey: ["executions", "list", params], queryFn: ({ signal }) => api.executions(params, signal), ...LIST });
+  queryOptions({ queryKey: ["executions", "list", params], queryFn: ({ signal }) => api.executions(params, signal), ...listed(params) });
 
 export const executionStatesQuery = (params: Params) =>
   queryOptions({
     queryKey: ["executions", "states", params],
     queryFn: ({ signal }) => api.executionStates(params, signal),
-    ...LIST,
+    ...listed(params),
   });
 
 export const agentsQuery = (params: Params = {}) =>
-  queryOptions({ queryKey: ["agents", "list", params], queryFn: ({ signal }) => api.agents(params, signal), ...LIST });
+  queryOptions({ queryKey: ["agents", "list", params], queryFn: ({ signal }) => api.agents(params, signal), ...listed(params) });
 
 export const workflowsQuery = (params: Params) =>
-  queryOptions({ queryKey: ["workflows", "list", params], queryFn: ({ signal }) => api.workflows(params, signal), ...LIST });
+  queryOptions({ queryKey: ["workflows", "list", params], queryFn: ({ signal }) => api.workflows(params, signal), ...listed(params) });
 
 export const deadLettersQuery = (params: Params) =>
-  queryOptions({ queryKey: ["dead-letters", params], queryFn: ({ signal }) => api.deadLetters(params, signal), ...LIST });
+  queryOptions({ queryKey: ["dead-letters", params], queryFn: ({ signal }) => api.deadLetters(params, signal), ...listed(params) });
 
 export const topologyQuery = (params: Params) =>
   queryOptions({

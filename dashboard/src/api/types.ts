@@ -195,17 +195,22 @@ export interface BusEventDetail extends BusEvent {
 
 export interface DeadLetter {
   letter_id: string;
-  stream: string;
-  group: string;
-  offset: number | string;
-  event_id: string;
-  topic: string;
   time: string;
-  attempts: number;
-  error_code: string | null;
-  error_message: string | null;
+  topic: string;
+  event_id: string;
+  type: string | null;
+  stream: string;
+  offset: number | string;
+  group: string;
+  thread_id: string | null;
+  sender: string | null;
   trace_id: string | null;
   span_id: string | null;
+  error: string | null;
+  attempts: { number: number; ended_at: string | null; span_id: string | null; error: string | null }[];
+  metadata: Record<string, string>;
+  content_type: string | null;
+  payload_size: number | null;
 }
 
 export interface TraceSummary {

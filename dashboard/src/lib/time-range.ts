@@ -48,7 +48,7 @@ export function rangeParams(range: TimeRange): { from: string; to: string } {
   return { from: one(range.from), to: one(range.to) };
 }
 
-/** Lengths that the metrics routes know by name. */
+/** As a person would say it; `format` is for times that are not relative. */
 export function labelOf(range: TimeRange, format: (ms: number) => string): string {
   const preset = range.to === "now" && PRESETS.find((one) => one.from === range.from);
   if (preset) return preset.label;

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useParams } from "@tanstack/react-router";
+import { useNavigate, useParams } from "@tanstack/react-router";
 import { SearchX } from "lucide-react";
 import { Tabs } from "radix-ui";
 import { api } from "../api/client";
@@ -17,7 +17,6 @@ import { Failure, Loading, Notice } from "../ui/states";
 import { AgentState } from "./agents";
 import { ExecutionTable } from "./executions";
 import { TraceTable } from "./traces";
-import { useNavigate } from "@tanstack/react-router";
 
 const TAB = "h-8 border-b-2 border-transparent px-2.5 text-[13px] text-text-2 hover:text-text data-[state=active]:border-accent data-[state=active]:font-medium data-[state=active]:text-text";
 const TABS = ["overview", "executions", "traces", "config"] as const;
@@ -33,7 +32,7 @@ export function AgentPage() {
   if (agent.isPending) return <Loading what="the agent" />;
   if (agent.isError) {
     return isMissing(agent.error) ? (
-      <Notice icon={SearchX} title="Nobody knows this agent">
+      <Notice page icon={SearchX} title="Nobody knows this agent">
         <p className="mono [overflow-wrap:anywhere]">{agentId}</p>
         <p>It is not connected, and no span of the last day names it.</p>
       </Notice>

@@ -5,6 +5,7 @@ import { agentsQuery } from "../api/queries";
 import type { Agent } from "../api/types";
 import { formatCount, formatMs, formatRatio, plural } from "../lib/format";
 import { keepRange, useQueryState, useTimeRange } from "../lib/query-state";
+import { useThrottled } from "../lib/throttled";
 import { rangeParams } from "../lib/time-range";
 import { useLive } from "../live/use-live";
 import { Badge, PageHead } from "../ui/basics";
@@ -29,7 +30,8 @@ export function AgentsPage() {
   const [search, set] = useQueryState();
   const [range] = useTimeRange();
   const query = useQuery(agentsQuery(rangeParams(range)));
-  useLive("agents", { onData: () => void query.refetch(), onReset: () => void query.refetch() });
+  const again = useThrottled(() => void query.refetch(), 2_000);
+  useLive("agents", { onData: again, onReset: again });
   const all = query.data?.items ?? [];
   const agents = search.state ? all.filter((agent) => agent.state === search.state) : all;
   const connected = all.filter((agent) => agent.state === "connected").length;

@@ -35,7 +35,7 @@ export function ComparePage({ a, b }: { a: string; b: string }) {
             <thead>
               <tr>
                 <th scope="col">Step</th>
-                <th scope="col" />
+                <th scope="col">Change</th>
                 <th scope="col" className="right">
                   A · <TraceName id={a} />
                 </th>

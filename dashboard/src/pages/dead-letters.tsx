@@ -7,7 +7,7 @@ import { deadLettersQuery, infoQuery } from "../api/queries";
 import type { DeadLetter } from "../api/types";
 import { formatCount, plural } from "../lib/format";
 import { keepRange, useQueryState } from "../lib/query-state";
-import { Badge, Button, PageHead } from "../ui/basics";
+import { Button, PageHead } from "../ui/basics";
 import { TextFilter } from "../ui/filters";
 import { Listing } from "../ui/listing";
 import { Modal } from "../ui/modal";
@@ -84,9 +84,11 @@ export function DeadLettersPage() {
                       {letter.stream} · {letter.group}
                     </td>
                     <td className="num right text-text-2">{String(letter.offset)}</td>
-                    <td className="num right">{formatCount(letter.attempts)}</td>
-                    <td className="max-w-[300px]! text-bad" title={letter.error_message ?? undefined}>
-                      {letter.error_code && <Badge tone="bad">{letter.error_code}</Badge>} {letter.error_message ?? "–"}
+                    <td className="num right" title={letter.attempts.map((one) => `${one.number}: ${one.error ?? "no error told"}`).join("\n")}>
+                      {formatCount(letter.attempts.length)}
+                    </td>
+                    <td className="max-w-[300px]! text-bad" title={letter.error ?? undefined}>
+                      {letter.error ?? "–"}
                     </td>
                     <td>
                       <Link to="/events/$eventId" params={{ eventId: letter.event_id }} search={keepRange as never} className="link mono">
@@ -119,15 +121,10 @@ export function DeadLettersPage() {
 }
 
 /** Letters of several groups are told to the server group by group. */
-export function byGroup(letters: DeadLetter[]): { stream: string; group: string; ids: string[] }[] {
-  const groups = new Map<string, { stream: string; group: string; ids: string[] }>();
-  for (const { stream, group, letter_id } of letters) {
-    const key = JSON.stringify([stream, group]);
-    const before = groups.get(key);
-    if (before) before.ids.push(letter_id);
-    else groups.set(key, { stream, group, ids: [letter_id] });
-  }
-  return [...groups.values()];
+export function byGroup(letters: Pick<DeadLetter, "group" | "letter_id">[]): { group: string; ids: string[] }[] {
+  const groups = new Map<string, string[]>();
+  for (const { group, letter_id } of letters) groups.set(group, [...(groups.get(group) ?? []), letter_id]);
+  return [...groups].map(([group, ids]) => ({ group, ids }));
 }
 
 function Confirm({ deed, letters, onClose, onDone }: { deed: Deed; letters: DeadLetter[]; onClose: () => void; onDone: () => void }) {
@@ -136,9 +133,7 @@ function Confirm({ deed, letters, onClose, onDone }: { deed: Deed; letters: Dead
   const work = useMutation({
     mutationFn: async () => {
       // One after the other: if one fails, those before it are done, and the list says which are left.
-      for (const { stream, group, ids } of groups) {
-        await (deed === "redrive" ? api.redrive(stream, group, ids) : api.dropLetters(stream, group, ids));
-      }
+      for (const { group, ids } of groups) await (deed === "redrive" ? api.redrive(group, ids) : api.dropLetters(group, ids));
     },
     onSuccess: onDone,
     onSettled: () => void queries.invalidateQueries({ queryKey: ["dead-letters"] }),
@@ -155,9 +150,9 @@ function Confirm({ deed, letters, onClose, onDone }: { deed: Deed; letters: Dead
             : "They are taken out for good. No handler will see these events any more; their traces stay as long as the store keeps them."}
         </p>
         <ul className="text-xs text-text-2">
-          {groups.map(({ stream, group, ids }) => (
-            <li key={`${stream} ${group}`}>
-              {stream} · {group}: {formatCount(ids.length)}
+          {groups.map(({ group, ids }) => (
+            <li key={group}>
+              {group}: {formatCount(ids.length)}
             </li>
           ))}
         </ul>

@@ -20,7 +20,7 @@ export function EventPage() {
   if (query.isPending) return <Loading what="the event" />;
   if (query.isError) {
     return isMissing(query.error) ? (
-      <Notice icon={SearchX} title="This event is not here">
+      <Notice page icon={SearchX} title="This event is not here">
         <p className="mono [overflow-wrap:anywhere]">{eventId}</p>
         <p>Its span may not have come yet, was not sampled, or is older than what the store keeps.</p>
       </Notice>

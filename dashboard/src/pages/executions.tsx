@@ -1,10 +1,12 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { Waypoints, X } from "lucide-react";
 import { api } from "../api/client";
 import { executionStatesQuery, executionsQuery, isMissing } from "../api/queries";
 import { EXECUTION_STATES, type Execution, type ExecutionState } from "../api/types";
 import { formatCount, formatMs, formatTime } from "../lib/format";
 import { usePrefs } from "../lib/prefs";
+import { useThrottled } from "../lib/throttled";
 import { keepRange, type Search, useQueryState, useTimeRange } from "../lib/query-state";
 import { rangeParams } from "../lib/time-range";
 import { useLive } from "../live/use-live";
@@ -14,7 +16,6 @@ import { TextFilter } from "../ui/filters";
 import { Listing, goRow } from "../ui/listing";
 import { Failure, Loading } from "../ui/states";
 import { AgentName, STATE_LOOK, StateBadge, TraceLink, When } from "../ui/values";
-import { Link } from "@tanstack/react-router";
 
 const FILTERS = ["state", "agent", "workflow"];
 
@@ -26,7 +27,7 @@ export function ExecutionsPage() {
   const conditions = { agent: search.agent, workflow: search.workflow, ...rangeParams(range) };
   const query = useQuery(executionsQuery({ ...conditions, state: chosen, cursor: search.cursor, limit: 100 }));
   const states = useQuery(executionStatesQuery(conditions));
-  const again = () => void queries.invalidateQueries({ queryKey: ["executions"] });
+  const again = useThrottled(() => void queries.invalidateQueries({ queryKey: ["executions"] }), 2_000);
   useLive("executions", { onData: again, onReset: again });
   const executions = query.data?.items ?? [];
   const toggle = (state: ExecutionState) => {

@@ -5,6 +5,7 @@ import type { ReactNode } from "react";
 import { agentsQuery, infoQuery, statsQuery, tracesQuery } from "../api/queries";
 import { formatAgo, formatBytes, formatCount, formatNs, plural } from "../lib/format";
 import { useNow } from "../lib/now";
+import { useThrottled } from "../lib/throttled";
 import { useLive } from "../live/use-live";
 import { PageHead, buttonClass, cx } from "../ui/basics";
 import { Failure, Snippet } from "../ui/states";
@@ -27,8 +28,12 @@ export function SetupPage() {
   const agents = useQuery({ ...agentsQuery(), refetchInterval: 2_000 });
   const traces = useQuery({ ...tracesQuery({ from: "now-24h", to: "now", limit: 50 }), refetchInterval: 2_000 });
   const now = useNow(1_000);
-  useLive("agents", { onData: () => void agents.refetch(), onReset: () => void agents.refetch() });
-  useLive("traces", { onData: () => void traces.refetch() });
+  const look = useThrottled(() => {
+    void agents.refetch();
+    void traces.refetch();
+  }, 1_000);
+  useLive("agents", { onData: look, onReset: look });
+  useLive("traces", { onData: look });
 
   if (info.isError) return <Failure error={info.error} retry={() => void info.refetch()} />;
   const { addresses } = info.data ?? {};

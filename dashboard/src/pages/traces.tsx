@@ -7,7 +7,9 @@ import type { TraceSummary } from "../api/types";
 import { formatCount, formatNs, plural } from "../lib/format";
 import { useNow } from "../lib/now";
 import { keepRange, type Search, useQueryState, useTimeRange } from "../lib/query-state";
-import { rangeParams, resolveRange } from "../lib/time-range";
+import { useThrottled } from "../lib/throttled";
+import { isLive, rangeParams, resolveRange } from "../lib/time-range";
+import { useLive } from "../live/use-live";
 import { durationText } from "../traces/scatter";
 import { Scatter } from "../traces/scatter-view";
 import { Badge, PageHead, cx } from "../ui/basics";
@@ -35,6 +37,8 @@ export function TracesPage() {
     limit: 100,
   };
   const query = useQuery(tracesQuery(params));
+  const again = useThrottled(() => void query.refetch(), 3_000);
+  useLive("traces", { onData: again, onReset: again }, isLive(range) && !search.cursor);
   const traces = useMemo(() => query.data?.items ?? [], [query.data]);
   const times = useMemo(() => resolveRange(range, now), [range, now]);
   return (

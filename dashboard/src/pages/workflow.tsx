@@ -26,7 +26,7 @@ export function WorkflowPage() {
   if (workflow.isPending) return <Loading what="the workflow" />;
   if (workflow.isError) {
     return isMissing(workflow.error) ? (
-      <Notice icon={SearchX} title="Nothing is known of this workflow in this time">
+      <Notice page icon={SearchX} title="Nothing is known of this workflow in this time">
         <p className="mono [overflow-wrap:anywhere]">{workflowId}</p>
       </Notice>
     ) : (

@@ -5,7 +5,7 @@ import { Failure, Notice } from "../ui/states";
 
 export function Lost() {
   return (
-    <Notice icon={Compass} title="There is no page here" actions={<Link to="/" className={buttonClass("primary")}>Go to the live map</Link>}>
+    <Notice page icon={Compass} title="There is no page here" actions={<Link to="/" className={buttonClass("primary")}>Go to the live map</Link>}>
       <p>Trace, event and agent ids are found with the search at the top.</p>
     </Notice>
   );

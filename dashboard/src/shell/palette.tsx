@@ -33,6 +33,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
         <div className="flex items-center gap-2.5 border-b border-line px-4">
           <Search size={15} aria-hidden className="text-text-3" />
           <Command.Input
+            data-first-focus
             value={text}
             onValueChange={setText}
             placeholder="A page, an agent, or an id of a trace, event or execution"
@@ -44,7 +45,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
           {guess(text).map((one) => {
             const Icon = ICONS[one.kind];
             return (
-              <Command.Item key={one.kind} value={`${one.kind} ${text}`} onSelect={() => go(one.to, one.search)} className={ITEM}>
+              <Command.Item key={one.kind} value={`find ${one.kind}`} onSelect={() => go(one.to, one.search)} className={ITEM}>
                 <Icon size={15} aria-hidden />
                 <span className="whitespace-nowrap">{one.label}</span>
                 <span className="mono min-w-0 flex-1 truncate">{text.trim()}</span>

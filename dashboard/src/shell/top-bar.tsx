@@ -69,7 +69,7 @@ const isApple = () => /Mac|iPhone|iPad/.test(navigator.platform);
 const LIVE = {
   live: { text: "Live", dot: "bg-ok", hint: "What happens is shown as it happens. Press to pause." },
   connecting: { text: "Connecting", dot: "bg-warn pulse", hint: "The live stream is being opened." },
-  paused: { text: "Paused", dot: "bg-text-3", hint: "Nothing moves. Press to go on." },
+  paused: { text: "Paused", dot: "bg-text-3", hint: "Live updates are paused. Press to go on." },
   hidden: { text: "Asleep", dot: "bg-text-3", hint: "The stream is closed while the tab is hidden." },
   unavailable: { text: "Not live", dot: "bg-bad", hint: "This server has no live stream; pages fetch anew now and then." },
   off: { text: "Idle", dot: "bg-text-3", hint: "Nothing on this page changes by itself." },

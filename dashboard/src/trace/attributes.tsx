@@ -91,7 +91,6 @@ export function Attributes({ values, searchable, empty = "None." }: AttributesPr
             </dt>
             <dd className="min-w-0">
               <Value value={value} />
-            </dd>
             <span className="absolute top-0.5 right-1 flex rounded-md bg-surface opacity-0 group-focus-within:opacity-100 group-hover:opacity-100">
               {searchable && typeof value !== "object" && String(value).length < 200 && (
                 <Link
@@ -106,6 +105,7 @@ export function Attributes({ values, searchable, empty = "None." }: AttributesPr
               )}
               <CopyButton text={typeof value === "string" ? value : textOf(value)} name={`Copy ${key}`} />
             </span>
+            </dd>
           </div>
         ))}
       </dl>

@@ -197,7 +197,7 @@ function CompareDialog({ id, onClose }: { id: string; onClose: () => void }) {
         <h2 className="text-sm font-semibold">Compare with another trace</h2>
         <label className="block space-y-1 text-xs text-text-2">
           <span>Its id, 32 hex digits</span>
-          <input value={other} onChange={(event) => setOther(event.target.value)} className="mono h-8 w-full rounded-md border border-line bg-bg px-2" />
+          <input data-first-focus value={other} onChange={(event) => setOther(event.target.value)} className="mono h-8 w-full rounded-md border border-line bg-bg px-2" />
         </label>
         <div className="flex justify-end gap-2">
           <Button onClick={onClose}>Cancel</Button>

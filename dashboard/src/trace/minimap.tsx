@@ -56,10 +56,18 @@ export function Minimap({ model, colours, viewport, onViewport }: MinimapProps) 
     const element = canvas.current;
     if (!element) return undefined;
     const again = () => draw(element, model, colours);
-    again();
-    const observer = new ResizeObserver(again);
+    // Fifty thousand lines take a moment; the first rows do not wait for them.
+    const frame = requestAnimationFrame(() => requestAnimationFrame(again));
+    let first = true;
+    const observer = new ResizeObserver(() => {
+      if (!first) again();
+      first = false;
+    });
     observer.observe(element);
-    return () => observer.disconnect();
+    return () => {
+      cancelAnimationFrame(frame);
+      observer.disconnect();
+    };
     // The theme is not read here, but what is drawn has its colours.
     // oxlint-disable-next-line react/exhaustive-effect-dependencies
   }, [model, colours, theme]);

@@ -80,8 +80,10 @@ function gather(trace: Trace): Unordered {
   starts.set(missingStart, spans);
   const order = new Int32Array(count);
   for (let node = 0; node < count; node += 1) order[node] = node;
-  // Ordered by the server already, but for the missing parents.
-  order.sort((a, b) => starts[a] - starts[b] || a - b);
+  // The server has ordered them; only missing parents, or another server, make it necessary.
+  let sorted = true;
+  for (let node = 1; node < count && sorted; node += 1) sorted = starts[node - 1] <= starts[node];
+  if (!sorted) order.sort((a, b) => starts[a] - starts[b] || a - b);
   return { ids, parent, start: starts, order };
 }
 

@@ -144,8 +144,8 @@ export function TracePage({ trace }: { trace: Trace }) {
         onHelp={() => setHelp(true)}
         pathState={state.critical ? (critical.isError ? "failed" : critical.isFetching && !critical.data ? "loading" : "shown") : "off"}
       />
-      <div className="flex min-h-0 flex-1">
-        <div className="flex min-w-0 flex-1 flex-col">
+      <div className="flex min-h-0 flex-1 max-lg:flex-col">
+        <div className="flex min-h-0 min-w-0 flex-1 flex-col">
           {state.view === "waterfall" ? (
             <>
               <Minimap model={model} colours={colours} viewport={state.viewport} onViewport={(viewport) => change({ viewport })} />

@@ -42,7 +42,7 @@ export function SpanPanel({ ref, model, node, spanId, onClose, onSelect, onBack 
       ref={ref}
       aria-label="Details of the span"
       tabIndex={-1}
-      className="relative flex max-w-full flex-none flex-col border-l border-line bg-surface outline-none! max-md:absolute max-md:inset-y-0 max-md:right-0 max-md:z-20 max-md:w-full! max-md:shadow-pop"
+      className="relative flex max-w-full flex-none flex-col border-l border-line bg-surface outline-none! max-lg:h-[45%] max-lg:w-full! max-lg:border-t max-lg:border-l-0"
       style={{ width: clampWidth(panelWidth) }}
       onKeyDown={(event) => {
         if (event.key === "Escape") {
@@ -61,7 +61,7 @@ export function SpanPanel({ ref, model, node, spanId, onClose, onSelect, onBack 
         aria-valuemax={1200}
         // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
         tabIndex={0}
-        className="absolute inset-y-0 -left-1 z-10 w-[7px] cursor-col-resize touch-none hover:bg-accent-soft max-md:hidden"
+        className="absolute inset-y-0 -left-1 z-10 w-[7px] cursor-col-resize touch-none hover:bg-accent-soft max-lg:hidden"
         onKeyDown={(event) => {
           const by = event.key === "ArrowLeft" ? 24 : event.key === "ArrowRight" ? -24 : 0;
           if (by !== 0) setPrefs({ panelWidth: clampWidth(panelWidth + by) });

@@ -104,7 +104,7 @@ export function Waterfall(props: WaterfallProps) {
       aria-activedescendant={row >= 0 ? rowId(rows[row]) : undefined}
       tabIndex={0}
       data-waterfall
-      className="relative min-h-0 flex-1 overflow-x-hidden overflow-y-auto bg-surface outline-offset-[-2px]!"
+      className="relative min-h-0 flex-1 overflow-x-hidden overflow-y-auto bg-surface outline-offset-[-1px]! focus-visible:outline-1!"
       onWheel={onWheel}
       onKeyDown={(event) => {
         if (event.target instanceof HTMLInputElement) return;

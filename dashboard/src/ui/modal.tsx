@@ -9,6 +9,8 @@ export function Modal({ name, onClose, children, className }: { name: string; on
     const element = dialog.current;
     const before = document.activeElement;
     element?.showModal();
+    // The browser takes whatever can have the focus first, which may be a box around the field that is meant.
+    element?.querySelector<HTMLElement>("[data-first-focus]")?.focus();
     return () => {
       element?.close();
       if (before instanceof HTMLElement) before.focus();

@@ -11,15 +11,18 @@ interface NoticeProps {
   actions?: ReactNode;
   tone?: "plain" | "bad";
   role?: "status" | "alert";
+  /** It is all that the page has: its title is that of the page. */
+  page?: boolean;
 }
 
-export function Notice({ icon: Icon, title, children, actions, tone = "plain", role = "status" }: NoticeProps) {
+export function Notice({ icon: Icon, title, children, actions, tone = "plain", role = "status", page }: NoticeProps) {
+  const Title = page ? "h1" : "h2";
   return (
     <div role={role} className="rise mx-auto flex max-w-xl flex-col items-center gap-3 px-6 py-14 text-center">
       <span className={tone === "bad" ? "text-bad" : "text-text-3"}>
         <Icon size={26} strokeWidth={1.6} aria-hidden />
       </span>
-      <h2 className="text-base font-semibold">{title}</h2>
+      <Title className="text-base font-semibold">{title}</Title>
       {children && <div className="space-y-2 text-sm text-text-2">{children}</div>}
       {actions && <div className="mt-1 flex flex-wrap justify-center gap-2">{actions}</div>}
     </div>
@@ -65,7 +68,7 @@ export function Failure({ error, retry }: { error: unknown; retry?: () => void }
   }
   if (error instanceof ApiError) {
     const { problem, status, code } = error;
-    if (status === 404 && code !== "not_found_id" && /route/.test(problem.detail ?? "")) {
+    if (status === 404 && problem.detail === "no such route") {
       return (
         <Notice icon={SearchX} title="This server does not know that yet">
           <p>The dashboard asks for something that the running server has no answer to. Is it an older version?</p>
