@@ -17,6 +17,8 @@
 //! | `GET /api/v1/traces/{id}/waterfall?width=&color=` | one trace as text for a terminal |
 //! | `GET /api/v1/observability/agents/{id}/metrics?time_range=` | what an agent has cost, `workflows/{id}` the same |
 //! | `GET /api/v1/events?topic=&sender=&…`, `/events/{id}` | events, and what became of one |
+//! | `GET /api/v1/workflows`, `/workflows/{id}` | workflows, and the steps of one |
+//! | `GET /api/v1/agents/{id}/metrics`, `/workflows/{id}/metrics` | the same as under `observability` |
 //! | `GET /api/v1/topology?window=&workflow=` | agents, topics and what goes between them |
 //! | `GET /api/v1/services`, `/suggest?field=&prefix=` | names to choose from |
 //! | `GET /api/v1/stats` | counters |
@@ -118,6 +120,13 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
         )
         .route("/api/v1/events", get(v1::events::list))
         .route("/api/v1/events/{id}", get(v1::events::show))
+        .route("/api/v1/workflows", get(v1::workflows::list))
+        .route("/api/v1/workflows/{id}", get(v1::workflows::show))
+        .route(
+            "/api/v1/workflows/{id}/metrics",
+            get(observability::workflow),
+        )
+        .route("/api/v1/agents/{id}/metrics", get(observability::agent))
         .route("/api/v1/topology", get(v1::topology::topology))
         .route("/api/v1/services", get(v1::names::services))
         .route("/api/v1/suggest", get(v1::names::suggest))

@@ -1,5 +1,6 @@
 //! Questions about what is stored. Knows no HTTP.
 
+pub mod activity;
 pub mod dependencies;
 pub mod events;
 pub mod executions;
@@ -25,6 +26,7 @@ use crate::model::{SpanId, SpanKind, Trace, TraceId};
 use crate::store::reader::ReaderPool;
 use crate::store::row::{SELECT, SpanReader};
 
+pub use activity::{Activities, Activity, By};
 pub use dependencies::Dependency;
 pub use events::{EventSearch, EventStory, Events};
 pub use executions::{ExecutionSearch, Place, StoredExecution};

@@ -7,6 +7,7 @@ mod span;
 pub(super) mod topology;
 pub(super) mod trace;
 pub(super) mod traces;
+pub(super) mod workflows;
 
 use axum::Json;
 use axum::extract::{Path, State};

@@ -306,3 +306,51 @@ async fn events_and_what_became_of_one() {
         );
     }
 }
+
+#[tokio::test]
+async fn workflows() {
+    let server = filled().await;
+    let (status, list) = server.get("/api/v1/workflows").await;
+    assert_eq!((status, &list["truncated"]), (200, &json!(false)), "{list}");
+    let items = list["items"].as_array().expect("a list");
+    assert_eq!(items.len(), 1);
+    for (key, expected) in [
+        ("workflow_id", json!("analysis")),
+        ("traces", json!(1)),
+        ("executions", json!(2)),
+        ("errors", json!(1)),
+        ("error_rate", json!(0.5)),
+        ("p50_ms", json!(30.0)),
+        ("p95_ms", json!(50.0)),
+        ("agents", json!(["processor"])),
+    ] {
+        assert_eq!(items[0][key], expected, "{key}");
+    }
+    let (status, one) = server.get("/api/v1/workflows/analysis?time_range=1h").await;
+    assert_eq!((status, &one["executions"]), (200, &json!(2)), "{one}");
+    let steps = one["steps"].as_array().expect("steps");
+    let kinds: Vec<_> = steps.iter().map(|step| &step["kind"]).collect();
+    assert_eq!(kinds, ["publish", "deliver"]);
+
+    let (_, earlier) = server.get("/api/v1/workflows?to=now-1h").await;
+    assert_eq!(earlier["items"], json!([]));
+    for path in ["none", "analysis?to=now-1h", "%27%20OR%201"] {
+        let (status, problem) = server.get(&format!("/api/v1/workflows/{path}")).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (404, &json!("not_found")),
+            "{path}"
+        );
+    }
+    let (status, problem) = server.get("/api/v1/workflows?from=soon").await;
+    let pointer = &problem["errors"][0]["pointer"];
+    assert_eq!((status, pointer), (400, &json!("/query/from")));
+    // Under both names.
+    for path in ["agents/processor", "workflows/analysis"] {
+        let (_, short) = server.get(&format!("/api/v1/{path}/metrics")).await;
+        let long = format!("/api/v1/observability/{path}/metrics");
+        let (_, long) = server.get(&long).await;
+        assert_eq!(short["executions"]["count"], 2, "{short}");
+        assert_eq!(short["executions"], long["executions"]);
+    }
+}
