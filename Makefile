@@ -19,21 +19,25 @@ PY_CONFIG  := sdk-python/pyproject.toml
 RUST_TESTS := --workspace --all-features
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python check fmt fmt-check fuzz chaos model lint types docs deny audit build sdk gen lock bench peers
+.PHONY: help demo test test-rust test-python test-pythons check fmt fmt-check fuzz chaos model lint types docs deny audit build sdk gen lock bench peers \
+	ui ui-test ui-e2e ui-screenshots
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: sdk build ## Three agents, a few readings: prints the linked trace and proves that it is whole
 	python demo/run.py
 
-test: test-rust test-python ## Every test: Rust, whole product, Python
+test: test-rust test-python test-pythons ## Every test: Rust, whole product, Python
 
 test-rust: sdk build ## Unit, integration and whole-product tests in Rust, and the examples in the docs
 	$(if $(shell command -v cargo-nextest),cargo nextest run $(RUST_TESTS) && cargo test --doc $(RUST_TESTS),cargo test --no-fail-fast $(RUST_TESTS))
 
 test-python: sdk build ## The Python SDK against the real server
 	pytest -c $(PY_CONFIG) sdk-python/tests
+
+test-pythons: sdk build ## Propagation of contexts on every other Python of this machine, and the list of them
+	python sdk-python/tests/on_each_python.py
 
 # libFuzzer needs coverage counters, which a stable compiler gives too; a build of its own keeps them out of the rest.
 FUZZ_SECONDS ?= 10
@@ -104,6 +108,22 @@ bench: sdk build ## Loom's figures beside those of its installed peers, as a tab
 
 peers: .venv/.stamp ## Install the Python clients of the systems that `make bench` compares with
 	uv pip install --quiet --requirement bench/peers/requirements.txt
+
+ui: dashboard/node_modules/.stamp ## Build the dashboard into dashboard/dist, which is committed; needs node >= 20.19
+	cd dashboard && npm run --silent build
+
+ui-test: dashboard/node_modules/.stamp ## The dashboard's types, lints and unit tests
+	cd dashboard && npm run --silent types && npm run --silent lint && npm run --silent test
+
+ui-e2e: ui ## The dashboard in a real browser: Debian's chromium, or the one that LOOM_CHROMIUM names
+	cd dashboard && npm run --silent e2e
+
+ui-screenshots: ui ## A picture of every page in both themes, in dashboard/screenshots
+	cd dashboard && npm run --silent screenshots
+
+dashboard/node_modules/.stamp: dashboard/package-lock.json
+	cd dashboard && npm ci --no-audit --no-fund --ignore-scripts
+	@touch $@
 
 .venv/.stamp: sdk-python/requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

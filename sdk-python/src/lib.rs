@@ -6,6 +6,7 @@
 //! | `event` | a delivered event | `loom/_native.pyi` |
 //! | `span`, `source`, `tracer` | OpenTelemetry spans that live in Rust | `loom/telemetry.py` |
 //! | `telemetry`, `logs` | the process' span pipeline, and its log lines | `loom/telemetry.py` |
+//! | `content` | which attributes hold contents, and the rule for them | `loom/contents.py` |
 //! | `stamp` | who a span or an event is about | `loom/_baggage.py` |
 //! | `names` | the contract's names and codes | `loom/semconv.py`, `loom/exceptions.py` |
 //! | `session`, `link`, `outbox`, `inbox`, `wake` | the connection; no Python in them | – |
@@ -16,6 +17,7 @@
 use pyo3::prelude::*;
 
 mod client;
+mod content;
 mod error;
 mod event;
 mod inbox;
@@ -39,6 +41,8 @@ mod _native {
     #[pymodule_export]
     use crate::client::Client;
     #[pymodule_export]
+    use crate::content::{content_keys, set_content_rule};
+    #[pymodule_export]
     use crate::event::Event;
     #[pymodule_export]
     use crate::names::{
@@ -48,7 +52,7 @@ mod _native {
     #[pymodule_export]
     use crate::source::SpanSource;
     #[pymodule_export]
-    use crate::span::{Span, link_event};
+    use crate::span::{Span, add_to_attribute, link_event};
     #[pymodule_export]
     use crate::stamp::Stamp;
     #[pymodule_export]

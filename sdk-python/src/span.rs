@@ -16,7 +16,7 @@ use crate::error::warn;
 use crate::otel::{Api, Parent};
 use crate::source::SpanSource;
 use crate::stamp::Stamp;
-use crate::value;
+use crate::value::{self, Read};
 
 mod exception;
 mod hooks;
@@ -24,6 +24,7 @@ mod joining;
 mod lists;
 mod preset;
 mod recording;
+mod sums;
 mod view;
 
 pub(crate) use hooks::{run_end_hook, run_start_hook, set_hooks};
@@ -33,6 +34,7 @@ use lists::{push_bounded, read_link};
 pub(crate) use preset::Preset;
 use recording::{Body, Recording};
 pub(crate) use recording::{OnException, SpanStart};
+pub(crate) use sums::add_to_attribute;
 
 /// See the module.
 #[pyclass(frozen, weakref, module = "loom._native")]
@@ -168,22 +170,26 @@ impl Span {
             return Ok(());
         };
         let limits = recording.source.limits();
-        let Some(value) = value::read(value, limits.value_length, 0)? else {
-            return Ok(());
-        };
         let key = key.to_cow()?;
-        if key.is_empty() {
+        let read = value::read_attribute(&key, value, limits.value_length)?;
+        if matches!(read, Read::Nothing) {
             return Ok(());
         }
         recording.change(py, "Setting attribute on ended span.", |body| {
             let detail = &mut *body.detail;
-            value::set(
-                &mut detail.attributes,
-                &mut detail.dropped_attributes,
-                limits.attributes,
-                &key,
-                value,
-            );
+            let dropped = &mut detail.dropped_attributes;
+            match read {
+                Read::Value(value) => {
+                    value::set(
+                        &mut detail.attributes,
+                        dropped,
+                        limits.attributes,
+                        &key,
+                        value,
+                    );
+                }
+                _ => *dropped += 1,
+            }
         });
         Ok(())
     }
@@ -204,6 +210,7 @@ impl Span {
         )?;
         recording.change(py, "Setting attribute on ended span.", |body| {
             let detail = &mut *body.detail;
+            detail.dropped_attributes += dropped;
             for (key, value) in read {
                 let key = key.as_str().unwrap_or_default();
                 value::set(

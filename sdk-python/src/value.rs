@@ -7,6 +7,8 @@ use pyo3::types::{
     PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PySequence, PyString, PyTuple,
 };
 
+use crate::content;
+
 /// Lists within lists beyond this depth are written as text: a list may hold itself.
 const MAX_DEPTH: usize = 8;
 
@@ -89,8 +91,10 @@ pub(crate) fn set_all(
             return Ok(());
         };
         let key = key.to_cow()?;
-        if let (false, Some(value)) = (key.is_empty(), read(value, value_length, 0)?) {
-            set(attributes, dropped, limit, &key, value);
+        match read_attribute(&key, value, value_length)? {
+            Read::Value(value) => set(attributes, dropped, limit, &key, value),
+            Read::Withheld => *dropped += 1,
+            Read::Nothing => {}
         }
         Ok(())
     };
@@ -105,6 +109,31 @@ pub(crate) fn set_all(
         }
     }
     Ok(())
+}
+
+/// What became of the value of an attribute.
+pub(crate) enum Read {
+    Value(Value),
+    /// A content that is not to be recorded.
+    Withheld,
+    /// No attribute.
+    Nothing,
+}
+
+/// Reads the value of an attribute; of contents what the process' rule says.
+pub(crate) fn read_attribute(
+    key: &str,
+    value: &Bound<'_, PyAny>,
+    length: Option<usize>,
+) -> PyResult<Read> {
+    if key.is_empty() || value.is_none() {
+        return Ok(Read::Nothing);
+    }
+    if content::is_content(key) {
+        let admitted = content::admit(key, value, length)?;
+        return Ok(admitted.map_or(Read::Withheld, Read::Value));
+    }
+    Ok(read(value, length, 0)?.map_or(Read::Nothing, Read::Value))
 }
 
 /// Reads a value; `None` for Python's None. What OTLP does not know becomes its text.
@@ -160,7 +189,8 @@ pub(crate) fn size(bytes: usize) -> Value {
     Value::Int(i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
-fn cut(mut text: String, length: Option<usize>) -> String {
+/// The first characters of a text.
+pub(crate) fn cut(mut text: String, length: Option<usize>) -> String {
     if let Some(length) = length
         && let Some((at, _)) = text.char_indices().nth(length)
     {

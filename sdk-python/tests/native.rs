@@ -9,16 +9,20 @@
     reason = "only the parts under test are used here"
 )]
 mod src {
+    pub(crate) mod content {
+        pub(crate) mod keys;
+    }
     pub(crate) mod inbox;
     pub(crate) mod link;
     pub(crate) mod outbox;
     pub(crate) mod wake;
 }
 
-use src::{inbox, link, outbox, wake};
+use src::{content, inbox, link, outbox, wake};
 
 #[path = "native"]
 mod native {
+    mod contents;
     mod credit;
     mod mailbox;
     mod outcomes;

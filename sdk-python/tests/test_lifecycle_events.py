@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from conftest import Bus, SpanView, Traces, eventually
 from loom import Context, Event
-from loom.config import CAPTURE_CONTENT, Settings
+from loom.config import Settings
+from loom.contents import CAPTURE_CONTENT
 from loom.semconv import attribute, event
 from opentelemetry import trace
 

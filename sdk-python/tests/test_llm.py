@@ -143,7 +143,40 @@ async def test_every_call_is_below_its_handler(
     assert_no_content(spans)
 
 
+CAPTURED = """
+    import os
+    os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "span_only"
+    os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "gen_ai_latest_experimental"
+    loom.set_content_rule(redact=lambda key, text: text.replace("my secret", "***"), max_chars=120)
+"""
+ASKS_OPENLLMETRY = OPENLLMETRY["before"].replace('"false"', '"true"')
+
+
+@pytest.mark.parametrize(
+    ("before", "instrument", "is_captured"),
+    [
+        (CAPTURED, None, True),
+        (CAPTURED + ASKS_OPENLLMETRY, [], True),
+        # It was told to record contents, and Loom was not.
+        (ASKS_OPENLLMETRY, [], False),
+    ],
+    ids=["opentelemetry", "openllmetry", "openllmetry alone"],
+)
+async def test_contents_go_by_one_rule(
+    before: str, instrument: list[str] | None, is_captured: bool, server: LoomServer, run_script: RunScript
+) -> None:
+    done = run_script(AGENT.format(stand_in=str(STAND_IN), before=before, instrument=instrument), timeout=90)
+    assert done.code == 0, done.err
+    spans = await LoomSpans(server).trace(done.out.strip(), until=lambda spans: len(spans) >= 21, timeout=30)
+    calls = [span for span in spans if attribute.GEN_AI_REQUEST_MODEL in span.attributes]
+    assert len(calls) == 12
+    assert_no_content(spans)
+    contents = [[value for value in call.attributes.values() if "***" in str(value)] for call in calls]
+    assert all(contents) if is_captured else not any(contents)
+    assert max((len(str(value)) for of_call in contents for value in of_call), default=120) <= 120
+
+
 def assert_no_content(spans: list[SpanRecord]) -> None:
-    """By default nothing of what was said to a model, or by it, is recorded."""
+    """Nothing of what was said to a model is recorded as it was."""
     for span in spans:
         assert "my secret" not in repr(span.attributes), span.name

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import urllib.request
+import venv
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from loom.mcp.directory import Directory, Offer, offers_of
 from loom.mcp.results import from_mcp, to_mcp
 from loom.mcp.serving import tool_of
 from loom.testing import LoomServer, LoomSpans
+from loom.testing.server import find_binary
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Image
@@ -190,11 +192,15 @@ async def calculator(bus: Bus) -> tuple[loom.Agent, str]:
     return agent, prefix
 
 
-def serving(server: LoomServer, *arguments: str) -> StdioServerParameters:
+PYTHON = (sys.executable, "-m", "loom.mcp")
+BINARY = (str(find_binary()), "mcp")
+
+
+def serving(command: tuple[str, ...], server: LoomServer, *arguments: str) -> StdioServerParameters:
     return StdioServerParameters(
-        command=sys.executable,
-        args=["-W", "error", "-m", "loom.mcp", "serve", *arguments],
-        env={**os.environ, **server.environment},
+        command=command[0],
+        args=[*command[1:], "serve", *arguments],
+        env={**os.environ, **server.environment, "LOOM_PYTHON": sys.executable, "PYTHONWARNINGS": "error"},
     )
 
 
@@ -207,10 +213,13 @@ client
 """
 
 
-async def test_capabilities_are_tools_over_stdio(bus: Bus, spans: LoomSpans, server: LoomServer) -> None:
+@pytest.mark.parametrize(("command", "timeout"), [(PYTHON, "0.5"), (BINARY, "500ms")], ids=["python", "binary"])
+async def test_capabilities_are_tools_over_stdio(
+    command: tuple[str, ...], timeout: str, bus: Bus, spans: LoomSpans, server: LoomServer
+) -> None:
     agent, prefix = await calculator(bus)
     served = bus.names.agent("mcp")
-    parameters = serving(server, "--agent-id", served, "--tool", f"{prefix}.*", "--timeout", "0.5")
+    parameters = serving(command, server, "--agent-id", served, "--tool", f"{prefix}.*", "--timeout", timeout)
     async with Client(parameters) as client:
         listed = (await client.list_tools()).tools
         assert [tool.name for tool in listed] == [f"{prefix}.{name}" for name in ("add", "fail", "raw", "sleep", "who")]
@@ -379,3 +388,14 @@ def test_no_door_is_opened_to_strangers(door: str, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main(["serve", "--http", door])
     assert "no HOST:PORT" in (told := capsys.readouterr().err) or "can be reached by others" in told
+
+
+def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
+    venv.create(tmp_path, with_pip=False)
+    environment = {**os.environ, "LOOM_PYTHON": str(tmp_path / "bin" / "python")}
+    done = subprocess.run([*BINARY, "serve"], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has no loom-agents and mcp\n  pip install 'loom-agents[mcp]' there" in done.stderr
+    environment["LOOM_PYTHON"] = str(tmp_path / "nothing")
+    done = subprocess.run([*BINARY, "serve"], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "cannot be run" in done.stderr) == (1, True)

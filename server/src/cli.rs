@@ -11,6 +11,7 @@ mod executions;
 mod exit;
 mod groups;
 mod invoke;
+mod mcp;
 mod position;
 mod publish;
 mod remote;
@@ -79,6 +80,8 @@ pub enum Command {
     Invoke(invoke::Args),
     /// Look after the trace store: its size, its bounds, its soundness, its schema
     Db(db::Args),
+    /// Serve the capabilities of agents as tools of the Model Context Protocol
+    Mcp(mcp::Args),
     /// Find out what is wrong with a set-up, and how to mend it
     Doctor(doctor::Args),
     /// Print the completion script of a shell
@@ -103,6 +106,7 @@ pub fn execute(cli: Cli, environment: &dyn Environment) -> Exit {
         Command::Groups(args) => groups::execute(&args, environment, &terminal),
         Command::Invoke(args) => invoke::execute(args, environment, &terminal),
         Command::Db(args) => db::execute(&args, environment, &terminal),
+        Command::Mcp(args) => mcp::execute(args, environment),
         Command::Doctor(args) => doctor::execute(&args, environment, &terminal),
         Command::Completion(args) => completion::execute(&args, &terminal),
     };

@@ -115,7 +115,7 @@ variables! {
     OTEL_TRACES_EXPORTER, "server, agent";
     /// `true`: no spans are recorded.
     OTEL_SDK_DISABLED, "server, agent";
-    /// `true`: spans carry what handlers think and with what they call tools.
+    /// `true`, `span_only` or `span_and_event`: spans carry contents of prompts, answers and tools, and what handlers think.
     OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT, "agent";
 }
 

@@ -31,6 +31,33 @@ async fn start_agents(server: &TestServer, environment: &[(String, String)]) -> 
     agents
 }
 
+/// The path leads through the bus, from the sensor's span to the last handler, and explains every nanosecond.
+async fn assert_critical_path(server: &TestServer, id: &str) {
+    let get = async |path: &str| -> serde_json::Value {
+        let path = format!("/api/v1/traces/{id}{path}");
+        server.http().get_json(&path).await.expect("an answer")
+    };
+    let trace = get("").await;
+    let path = get("/critical-path").await;
+    let segments = path["segments"].as_array().expect("segments");
+    let mut reached = 0;
+    for segment in segments {
+        assert_eq!(segment["from"], reached, "{path}");
+        reached = segment["to"].as_u64().expect("ns");
+    }
+    assert_eq!(trace["duration_ns"], reached.to_string());
+    assert_eq!(
+        (&path["summary"], &path["summary"]["other_ns"]),
+        (&trace["summary"], &serde_json::json!(0))
+    );
+    let ids = trace["columns"]["span_id"].as_array().expect("ids");
+    let ends = [segments.first(), segments.last()];
+    let ends = ends.map(|segment| segment.map(|segment| &segment["span_id"]));
+    assert_eq!(ends, [ids.first(), ids.last()], "{path}");
+    let of_handlers = segments.iter().filter(|s| s["kind"] == "work");
+    assert!(of_handlers.count() >= 3, "{path}");
+}
+
 #[tokio::test]
 async fn a_reading_is_one_chain_in_the_store() {
     let server = TestServer::start();
@@ -107,6 +134,7 @@ async fn a_reading_is_one_chain_in_the_store() {
             .await
             .expect("a report");
         assert_eq!(report["ok"], true, "{report}");
+        assert_critical_path(&server, id).await;
     }
     agents.into_iter().for_each(PythonAgent::stop);
     let (status, log) = server.stop();

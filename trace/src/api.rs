@@ -7,31 +7,35 @@
 //! | `GET /api/operations?service=` | the same with their kinds |
 //! | `GET /api/traces?service=&…` | traces that match |
 //! | `GET /api/traces/{id}` | one trace |
-//! | `GET /api/v1/traces?service=&agent=&…` | one line per trace that matches |
+//! | `GET /api/v1/traces?service=&agent=&q=&…` | one line per trace that matches |
+//! | `GET /api/v1/traces/{id}` | one trace without the bodies of its spans, in columns |
+//! | `GET /api/v1/traces/{id}/spans/{span_id}` | one span with everything |
+//! | `GET /api/v1/traces/{id}/find?q=` | spans of a trace that hold some words |
+//! | `GET /api/v1/traces/{id}/critical-path` | what a trace's duration was spent on |
 //! | `GET /api/v1/traces/{id}/check` | what is wrong with a trace |
 //! | `GET /api/v1/traces/{id}/waterfall?width=&color=` | one trace as text for a terminal |
 //! | `GET /api/v1/observability/agents/{id}/metrics?time_range=` | what an agent has cost, `workflows/{id}` the same |
 //! | `GET /api/v1/stats` | counters |
-//! | `GET /trace/{id}` | the trace as a page |
 //! | `GET /livez`, `/readyz`, `/metrics` | probes, Prometheus |
 //!
 //! Routes under `/api/v1` answer errors as RFC 9457 says, the other ones under `/api` as Jaeger does. What else stands on
 //! the same listener comes in as an [`Extension`].
 
+mod cursor;
 mod error;
 mod host;
 mod jaeger;
 mod metrics;
 mod observability;
-mod page;
 mod params;
+mod period;
 mod v1;
 
 use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -59,6 +63,8 @@ pub struct Extension {
     pub routes: axum::Router,
     /// Further metrics in Prometheus' text format.
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+    /// What answers where there is no route, beside those for programs: the pages for people.
+    pub pages: Option<fn(&Method, &Uri, &HeaderMap) -> Response>,
     /// Further counters for `/api/v1/stats`, beside those of the store.
     pub stats: Option<Arc<dyn Fn() -> Map<String, Value> + Send + Sync>>,
 }
@@ -88,7 +94,11 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
         .route("/api/operations", get(jaeger::handlers::operations))
         .route("/api/traces", get(jaeger::handlers::search))
         .route("/api/traces/{id}", get(jaeger::handlers::trace))
-        .route("/api/v1/traces", get(v1::traces))
+        .route("/api/v1/traces", get(v1::traces::list))
+        .route("/api/v1/traces/{id}", get(v1::trace::trace))
+        .route("/api/v1/traces/{id}/spans/{span_id}", get(v1::trace::span))
+        .route("/api/v1/traces/{id}/find", get(v1::trace::find))
+        .route("/api/v1/traces/{id}/critical-path", get(v1::trace::path))
         .route("/api/v1/traces/{id}/check", get(v1::check))
         .route("/api/v1/traces/{id}/waterfall", get(v1::waterfall))
         .route(
@@ -100,8 +110,6 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
             get(observability::workflow),
         )
         .route("/api/v1/stats", get(v1::stats))
-        .route("/trace/{id}", get(page::trace))
-        .route("/assets/trace.css", get(page::style))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::metrics))
@@ -112,6 +120,7 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
             extension,
         })
         .merge(further)
+        .layer(middleware::from_fn(error::instance))
         .layer(middleware::map_response(secure))
         .layer(middleware::from_fn_with_state(hosts, host::check))
 }
@@ -128,8 +137,16 @@ async fn ready(State(api): State<Api>) -> Response {
     }
 }
 
-async fn not_found(uri: Uri) -> Response {
-    Problem::not_found("no such route").respond(Family::of(uri.path()))
+async fn not_found(
+    State(api): State<Api>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    match (Family::of(uri.path()), api.extension.pages) {
+        (Family::Plain, Some(pages)) => pages(&method, &uri, &headers),
+        (family, _) => Problem::not_found("no such route").respond(family),
+    }
 }
 
 /// Builds a large answer on a blocking thread: tens of thousands of spans take longer than an async thread has.
@@ -142,8 +159,8 @@ async fn off_thread<T: Send + 'static>(
 }
 
 /// An answer of JSON text.
-fn json_text(body: String) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+fn json_text(body: impl Into<axum::body::Body>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
 
 /// Headers of every answer: names of spans come from anywhere, and no browser shall guess that they are a script.
@@ -153,7 +170,7 @@ async fn secure(mut response: Response) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
         ),
         (header::REFERRER_POLICY, "no-referrer"),
     ];

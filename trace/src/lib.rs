@@ -13,6 +13,8 @@
 //! | [`store`] | SQLite: one writer, several readers |
 //! | [`query`] | trace by id, search, services, operations |
 //! | [`check`] | what is wrong with a trace |
+//! | [`outline`] | a trace without the bodies of its spans |
+//! | [`critical_path`] | what the duration of a trace was spent on |
 //! | [`tree`] | a trace as a tree, and as a waterfall in the terminal |
 //! | [`api`] | HTTP: Jaeger's JSON, a page for humans, metrics |
 //!
@@ -23,13 +25,16 @@ pub mod check;
 pub mod collector;
 pub mod config;
 mod counters;
+pub mod critical_path;
 pub mod error;
 mod indexer;
 pub mod measure;
 pub mod model;
 pub mod otlp;
+pub mod outline;
 mod packing;
 pub mod prices;
+mod published;
 pub mod query;
 pub mod spool;
 pub mod store;
@@ -44,4 +49,5 @@ pub use config::{ApiConfig, CollectorConfig, Config};
 pub use counters::CounterValues;
 pub use error::{DecodeError, FlushError, IngestError, QueryError, SpoolError, StoreError};
 pub use prices::{Prices, PricesError};
+pub use published::PublishedEvent;
 pub use trace_store::{Accepted, Ingest, TraceStore};

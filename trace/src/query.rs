@@ -2,9 +2,16 @@
 
 pub mod executions;
 pub mod gaps;
+pub mod links;
 pub mod metrics;
+pub mod outline;
+pub mod predicate;
 pub mod search;
+pub mod span;
+pub mod summary;
+pub mod tail;
 pub mod timing;
+pub mod words;
 
 use std::ops::Range;
 
@@ -15,9 +22,15 @@ use crate::store::row::{SELECT, SpanReader};
 
 pub use executions::{ExecutionSearch, Place, StoredExecution};
 pub use gaps::{End, Gap, Gaps, Lost, Shown};
+pub use links::LinkedFrom;
 pub use metrics::{Metrics, Whose};
-pub use search::{Found, Search, Summary};
+pub use predicate::{Field, Predicate};
+pub use search::{Found, FoundTraces, Search, Sort};
+pub use span::{Matches, Performance, WholeSpan};
+pub use summary::Summary;
+pub use tail::{Tail, TailPlace};
 pub use timing::Timing;
+pub use words::Words;
 
 /// Answers questions. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -104,24 +117,6 @@ impl Query {
                     })
                 })?;
                 Ok(operations.collect::<Result<_, _>>()?)
-            })
-            .await
-    }
-
-    /// Traces that hold a span which matches, those with the newest match first.
-    pub async fn search(&self, search: Search) -> Result<Vec<Found>, QueryError> {
-        self.pool.read(move |conn| search::run(conn, &search)).await
-    }
-
-    /// One line for each of these traces, in their order; a trace that has gone meanwhile is left out.
-    pub async fn summaries(&self, traces: Vec<TraceId>) -> Result<Vec<Summary>, QueryError> {
-        self.pool
-            .read(move |conn| {
-                let mut summaries = Vec::with_capacity(traces.len());
-                for id in traces {
-                    summaries.extend(search::summary(conn, id)?);
-                }
-                Ok(summaries)
             })
             .await
     }

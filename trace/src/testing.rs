@@ -7,9 +7,13 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource as OtlpResource;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 
+use crate::error::StoreError;
 use crate::model::{
     Identity, Resource, Scope, Span, SpanId, SpanKind, Status, StatusCode, Trace, TraceId, Value,
 };
+use crate::prices::Prices;
+use crate::spool::Position;
+use crate::store::{self, Writer};
 
 pub(crate) const MS: u64 = 1_000_000;
 /// 2026-01-01T00:00:00Z
@@ -76,6 +80,20 @@ pub(crate) fn trace(spans: Vec<Span>) -> Trace {
         spans,
         truncated: false,
     }
+}
+
+/// A database with these spans, and the folder that it is in.
+pub(crate) fn stored(spans: &[Span]) -> (tempfile::TempDir, rusqlite::Connection) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join(store::FILE);
+    let mut writer = Writer::open(&file, Prices::own().expect("readable")).expect("opens");
+    let written = writer.transaction::<_, StoreError>(|batch| {
+        spans.iter().try_for_each(|span| batch.insert(span, 0))?;
+        Ok((Position::default(), ()))
+    });
+    written.expect("written");
+    let conn = store::open_reader(&file).expect("opens");
+    (dir, conn)
 }
 
 /// Nine spans, one reading that went from a sensor over a processor to an output.

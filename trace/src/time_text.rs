@@ -43,6 +43,60 @@ pub fn rfc3339(ns: u64) -> String {
     )
 }
 
+/// Nanoseconds since the Unix epoch of a time in RFC 3339, with any offset and up to nine digits of a second. `None` of
+/// anything else, and of dates before 1970.
+pub fn parse_rfc3339(text: &str) -> Option<u64> {
+    let number = |text: &str| -> Option<u64> {
+        let is_plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        is_plain.then(|| text.parse().ok()).flatten()
+    };
+    let (day, time) = text.split_once(['T', 't', ' '])?;
+    let mut parts = day.splitn(3, '-');
+    let mut part = |digits: usize| {
+        let text = parts.next().filter(|text| text.len() == digits)?;
+        number(text)
+    };
+    let (year, month, day) = (part(4)?, part(2)?, part(2)?);
+    let zone = time.find(['Z', 'z', '+', '-'])?;
+    let (time, zone) = time.split_at(zone);
+    // Minutes that the clock is ahead of UTC.
+    let ahead = match zone {
+        "Z" | "z" => 0,
+        _ => {
+            let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+            let (hours, minutes) = (number(hours)?, number(minutes)?);
+            let minutes = i64::try_from(hours * 60 + minutes).ok()?;
+            if zone.len() != 6 || minutes >= 24 * 60 {
+                return None;
+            }
+            if zone.starts_with('-') {
+                -minutes
+            } else {
+                minutes
+            }
+        }
+    };
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let mut parts = time.splitn(3, ':');
+    let mut part = |below: u64| {
+        let text = parts.next().filter(|text| text.len() == 2)?;
+        number(text).filter(|number| *number < below)
+    };
+    // A leap second is the first of the next minute.
+    let (hour, minute, second) = (part(24)?, part(60)?, part(61)?);
+    if fraction.len() > 9 {
+        return None;
+    }
+    let fraction = number(fraction)? * 10_u64.pow(9 - fraction.len() as u32);
+    // The day is found by the way back, which knows the calendar: none of its months has the wrong days.
+    let years = year.checked_sub(1970)?;
+    let guess = years * 365 + years / 4 + (month.checked_sub(1)?) * 28;
+    let days = (guess.saturating_sub(40)..guess + 80).find(|&at| date(at) == (year, month, day))?;
+    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second;
+    let seconds = seconds.checked_add_signed(-ahead * 60)?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(fraction)
+}
+
 /// Year, month and day of a day counted from the Unix epoch, in the Gregorian calendar.
 fn date(days: u64) -> (u64, u64, u64) {
     // Years that begin in March have their leap day at their end, so months have a regular pattern; eras of 400 years
@@ -94,6 +148,47 @@ mod tests {
         ];
         for (ns, text) in cases {
             assert_eq!(rfc3339(ns), text);
+            assert_eq!(parse_rfc3339(text), Some(ns / 1_000_000 * 1_000_000));
+        }
+    }
+
+    #[test]
+    fn every_day_is_read_back() {
+        for day in 0..200_000 {
+            let ns = day * 86_400_000_000_000 + 3_723_004_000_000;
+            assert_eq!(parse_rfc3339(&rfc3339(ns)), Some(ns), "{}", rfc3339(ns));
+        }
+    }
+
+    #[test]
+    fn times_that_are_read() {
+        for (text, ns) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("1970-01-01t02:30:00.5+02:30", 500_000_000),
+            ("1970-01-02 00:00:01-01:00", 90_001_000_000_000),
+            ("1970-01-01T00:00:00.123456789Z", 123_456_789),
+        ] {
+            assert_eq!(parse_rfc3339(text), Some(ns), "{text}");
+        }
+        for text in [
+            "",
+            "now",
+            "2026-01-01",
+            "2026-01-01T00:00:00",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:60:00Z",
+            "2026-1-1T00:00:00Z",
+            "2026-01-01T00:00:00.1234567890Z",
+            "2026-01-01T00:00:00+25:00",
+            "2026-01-01T00:00:00Zx",
+            "9999-01-01T00:00:00Z",
+            "+026-01-01T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+        ] {
+            assert_eq!(parse_rfc3339(text), None, "{text}");
         }
     }
 }

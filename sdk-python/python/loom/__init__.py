@@ -26,6 +26,7 @@ from loom.agent import Agent
 from loom.blocking import BlockingContext
 from loom.carrying import aiter, carried  # noqa: A004 - the builtin's job, in a context
 from loom.config import Qos
+from loom.contents import set_content_rule
 from loom.contract import Proposal, Proposals
 from loom.envelope import Envelope
 from loom.exceptions import (
@@ -111,6 +112,7 @@ __all__ = [
     "init_telemetry",
     "install_log_context",
     "instrument",
+    "set_content_rule",
     "set_current_context",
     "shutdown_telemetry",
     "telemetry_stats",

@@ -30,6 +30,11 @@ class Spans(Protocol):
     makes_producers: bool
     """Whether ``producer`` makes spans."""
 
+    @property
+    def are_recorded(self) -> bool:
+        """Whether anybody records them."""
+        ...
+
     def bind(self, client: _native.Client) -> None:
         """Use the client of a started agent."""
         ...
@@ -63,6 +68,11 @@ class NativeSpans:
     def __init__(self, source: _native.SpanSource | None) -> None:
         self.source = source
 
+    @property
+    def are_recorded(self) -> bool:
+        """Whether there is a source: it may be switched off."""
+        return self.source is not None
+
     def bind(self, client: _native.Client) -> None:
         """Use the client of a started agent: its methods are called without a detour."""
         self.begin = client.begin
@@ -80,6 +90,7 @@ class ForeignSpans:
     __slots__ = ("_agent_id", "_client", "_tracer", "source")
 
     makes_producers = True
+    are_recorded = True
 
     def __init__(self, agent_id: str, provider: trace.TracerProvider) -> None:
         self._agent_id = agent_id

@@ -146,8 +146,8 @@ class Agent(Outgoing):
         self._contracts = Contracts(self.instance_id)
         self._spans = spans_for(agent_id, self.instance_id)
         names = None if instrument is None else set(instrument)
-        self._is_in_opik = names is not None and OPIK in names
-        prepare_process(names, records=self._spans.source is not None or self._spans.makes_producers)
+        self._is_in_opik = OPIK in (names or ())
+        prepare_process(names, records=self._spans.are_recorded, captures=self._settings.capture_content)
         patterns = [topics] if isinstance(topics, str) else list(topics)
         if patterns and on_event is None:
             raise InvalidAgent("topics were given without on_event: who shall handle their events?")

@@ -7,23 +7,21 @@ import os
 from dataclasses import dataclass
 from enum import IntEnum
 
+from loom.contents import is_captured_by_environment
+
 __all__ = [
     "ADDRESS",
-    "CAPTURE_CONTENT",
     "DEFAULT_ADDRESS",
     "TELEMETRY_AUTO",
     "TOKEN",
     "Qos",
     "Settings",
-    "captures_content",
 ]
 
 ADDRESS = "LOOM_ADDRESS"
 """Address of the bridge, ``host:port``; default ``127.0.0.1:50051``."""
 TOKEN = "LOOM_TOKEN"  # noqa: S105 - the name of a variable
 """Token of the server, where it wants one."""
-CAPTURE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-"""``true``: spans carry what agents think and with what they call tools; OpenTelemetry's name for it."""
 TELEMETRY_AUTO = "LOOM_TELEMETRY_AUTO"
 """``0``: an Agent does not set up telemetry by itself."""
 
@@ -105,16 +103,7 @@ class Settings:
             buffer_bytes=buffer_bytes,
             emit_timeout=emit_timeout,
             stop_timeout=stop_timeout,
-            capture_content=_is_true(CAPTURE_CONTENT) if capture_content is None else capture_content,
+            capture_content=is_captured_by_environment() if capture_content is None else capture_content,
             # Rounded up: 0 would be the server's default.
             heartbeat_ms=(math.ceil(heartbeat * 1000), math.ceil(heartbeat_timeout * 1000)),
         )
-
-
-def captures_content() -> bool:
-    """Tell whether spans carry contents where no agent says so."""
-    return _is_true(CAPTURE_CONTENT)
-
-
-def _is_true(name: str) -> bool:
-    return os.environ.get(name, "").strip().lower() == "true"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wrapt import register_post_import_hook
 
-from loom.config import captures_content
+from loom.contents import capture, captures_content
 from loom.faults import fault
 from loom.first_token import measure_first_token
 from loom.processes import carry_into_processes
@@ -66,8 +66,9 @@ def instrument(*names: str) -> tuple[str, ...]:
     return _instrument(names, is_wanted=True)
 
 
-def prepare_process(names: Iterable[str] | None, *, records: bool) -> None:
+def prepare_process(names: Iterable[str] | None, *, records: bool, captures: bool) -> None:
     """Do what the first Agent does: contexts go into threads and children, and LLM clients are instrumented."""
+    capture(is_wanted=captures)
     carry_into_processes()
     _instrument((_THREADS,), is_wanted=True)
     if not records:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 
 from loom._otel import own_tracer
+from loom.contents import of_event
 from loom.semconv import attribute, event
 from loom.semconv import span as span_name
 
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span
 
-__all__ = ["MAX_CONTENT", "Tool", "tell_thought"]
-
-MAX_CONTENT = 4096
-"""Characters of a captured content; what is longer is cut."""
+__all__ = ["Tool", "tell_thought"]
 
 
 def tell_thought(handler: Span, text: str | None, *, capture_content: bool) -> None:
@@ -35,7 +33,7 @@ def tell_thought(handler: Span, text: str | None, *, capture_content: bool) -> N
     if text is not None:
         attributes[attribute.THOUGHT_SIZE] = len(text)
         if capture_content:
-            attributes[attribute.THOUGHT] = text[:MAX_CONTENT]
+            attributes[attribute.THOUGHT] = of_event(handler, attribute.THOUGHT, text)
     handler.add_event(event.AGENT_THINKING, attributes)
 
 
@@ -57,8 +55,7 @@ class Tool:
         attributes = {attribute.GEN_AI_OPERATION_NAME: "execute_tool", attribute.GEN_AI_TOOL_NAME: self.name}
         if self._arguments is not None:
             # What JSON does not know is shown as Python shows it.
-            content = json.dumps(self._arguments, default=repr, ensure_ascii=False)
-            attributes[attribute.GEN_AI_TOOL_ARGUMENTS] = content[:MAX_CONTENT]
+            attributes[attribute.GEN_AI_TOOL_ARGUMENTS] = json.dumps(self._arguments, default=repr, ensure_ascii=False)
         self._current: AbstractContextManager[Span] = own_tracer().start_as_current_span(
             f"{span_name.EXECUTE_TOOL} {self.name}", attributes=attributes
         )

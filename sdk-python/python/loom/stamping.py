@@ -9,6 +9,7 @@ from opentelemetry.attributes import BoundedAttributes
 
 from loom._baggage import baggage_of
 from loom._otel import get_current
+from loom.contents import apply_to_foreign
 from loom.faults import fault
 from loom.identity import current_agent
 from loom.semconv import attribute
@@ -41,7 +42,11 @@ class IdentitySpanProcessor:
             fault("span processor", error)
 
     def _on_ending(self, span: Any) -> None:
-        """Do nothing; the SDK calls it without looking whether it is there."""
+        """Keep the program's rule for contents; the SDK's last moment in which a span can be changed."""
+        try:
+            apply_to_foreign(span)
+        except Exception as error:  # noqa: BLE001 - counted, whatever it is
+            fault("span processor", error)
 
     def on_end(self, span: Any) -> None:
         """Do nothing."""

@@ -14,8 +14,7 @@ from loom._driving import awaited, drive
 from loom._functions import in_block
 from loom._otel import get_current, own_tracer, set_current, with_span
 from loom._outcome import record_failure
-from loom.config import captures_content
-from loom.lifecycle import MAX_CONTENT
+from loom.contents import captures_content
 from loom.semconv import attribute, event
 from loom.semconv import span as span_name
 
@@ -224,4 +223,4 @@ def _arguments(function: Callable[..., Any], args: tuple[object, ...], kwargs: M
     except TypeError:
         # The call itself will tell what is wrong.
         bound = {"args": args, "kwargs": kwargs}
-    return json.dumps(bound, default=repr, ensure_ascii=False)[:MAX_CONTENT]
+    return json.dumps(bound, default=repr, ensure_ascii=False)

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use loom_trace::api::{LoomProblem, Problem};
 use tonic::Status;
 
+use super::session;
 use crate::config::Token;
 
 const HINT: &str = "this server wants a token: send `authorization: Bearer <token>`";
@@ -18,12 +20,25 @@ pub(super) async fn http(
     request: Request,
     next: Next,
 ) -> Response {
-    let is_probe = matches!(request.uri().path(), "/livez" | "/readyz");
-    if is_probe || shows(request.headers(), &token) {
+    if is_for_all(request.uri().path())
+        || shows(request.headers(), &token)
+        || session::shows(request.headers(), &token)
+    {
         return next.run(request).await;
     }
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-    (StatusCode::UNAUTHORIZED, challenge, HINT).into_response()
+    let problem = LoomProblem::from(Problem::unauthorized(HINT));
+    (challenge, problem).into_response()
+}
+
+/// Probes, the door at which the token is shown, and the dashboard's own files, which hold nothing of anybody.
+fn is_for_all(path: &str) -> bool {
+    let below = |top: &str| {
+        path.strip_prefix(top)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let is_data = ["/api", "/metrics", "/v1"].into_iter().any(below);
+    !is_data || path == "/api/v1/session"
 }
 
 /// The same for gRPC: the answer is a status.
@@ -50,6 +65,30 @@ fn shows(headers: &HeaderMap, token: &Token) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_is_anybodys_data_wants_the_token() {
+        for path in [
+            "/",
+            "/traces/1",
+            "/livez",
+            "/assets/index.js",
+            "/api/v1/session",
+            "/apix",
+        ] {
+            assert!(is_for_all(path), "{path}");
+        }
+        for path in [
+            "/api",
+            "/api/services",
+            "/api/v1/session/",
+            "/api/v1/stream",
+            "/metrics",
+            "/v1/traces",
+        ] {
+            assert!(!is_for_all(path), "{path}");
+        }
+    }
 
     #[test]
     fn only_the_whole_token_opens() {

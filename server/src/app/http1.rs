@@ -1,20 +1,23 @@
 //! An HTTP/1 listener that nobody can hold up: a client must say within a time what it wants.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Time for a request's head, also for the next one on a connection that is kept.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after an accept that failed for lack of descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+type Connection = http1::UpgradeableConnection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
 
 /// Serves until `end`, then lets the requests that run come to theirs.
 pub(super) async fn serve(
@@ -27,18 +30,30 @@ pub(super) async fn serve(
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout);
-    let open = GracefulShutdown::new();
+    let connections = TaskTracker::new();
     while let Some(stream) = end.run_until_cancelled(accept(&listener)).await {
         let service = TowerToHyperService::new(router.clone());
-        let connection = open.watch(builder.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "an HTTP connection has ended");
-            }
-        });
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        connections.spawn(to_its_end(connection.with_upgrades(), end.clone()));
     }
     drop(listener);
-    open.shutdown().await;
+    connections.close();
+    connections.wait().await;
+}
+
+/// Serves a connection; at the end its request is answered, and no further one read.
+async fn to_its_end(connection: Connection, end: CancellationToken) {
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = end.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP connection has ended");
+    }
 }
 
 /// The next connection, whatever becomes of the others.

@@ -17,7 +17,10 @@ use tonic::transport::server::TcpIncoming;
 use super::deliveries::LostDeliveries;
 use super::http1::{self, HEAD_TIMEOUT};
 use super::mending::Mending;
-use super::{Addresses, Doors, Listeners, Parts, auth, books, http, metrics, retelling};
+use super::{
+    Addresses, Doors, Listeners, Parts, auth, books, dashboard, http, live, metrics, origin,
+    retelling, session,
+};
 use crate::config::{LoomConfig, Token};
 
 /// Room for what is on the way on one stream and one connection; events are bounded by credit, bytes by this.
@@ -72,15 +75,21 @@ pub(super) fn open(
         let mut api_config = loom_trace::ApiConfig::from(&config.api);
         api_config.allowed_hosts.extend(bound_host(addresses.http));
         let (counters, accounts) = (parts.clone(), parts.clone());
+        let (live_routes, producer) = live::open(parts.clone(), others.clone());
+        tasks.spawn(producer);
         let extension = Extension {
-            routes: http::routes(parts.clone(), *addresses),
+            routes: http::routes(parts.clone(), *addresses)
+                .merge(live_routes)
+                .merge(session::routes(token.cloned())),
+            pages: Some(dashboard::serve),
             metrics: Some(Arc::new(move || metrics::render(&counters))),
             stats: Some(Arc::new(move || books::stats(&accounts))),
         };
         let router = guarded(
             router_with(parts.store.clone(), api_config, extension),
             token,
-        );
+        )
+        .layer(axum::middleware::from_fn(origin::guard));
         tasks.spawn(http1::serve(listener, router, HEAD_TIMEOUT, others.clone()));
     }
     tasks.spawn(parts.journals.clone().retain(others.clone()));

@@ -1,9 +1,12 @@
 //! Errors as each family of routes shows them.
 
-use axum::Json;
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use axum::{Json, body};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::error::{FlushError, QueryError};
 use crate::verify::VerifyError;
@@ -13,6 +16,15 @@ use crate::verify::VerifyError;
 pub struct Problem {
     status: StatusCode,
     code: &'static str,
+    detail: String,
+    errors: Vec<Fault>,
+}
+
+/// One part of a request that is wrong.
+#[derive(Debug, Serialize)]
+struct Fault {
+    /// JSON pointer into the request: `/query/limit`, `/path/id`.
+    pointer: String,
     detail: String,
 }
 
@@ -49,7 +61,36 @@ impl Problem {
             status,
             code,
             detail: detail.into(),
+            errors: Vec::new(),
         }
+    }
+
+    /// A parameter of the query cannot be read: 400.
+    pub fn parameter(name: &str, why: impl Into<String>) -> Self {
+        Self::fault("query", name, why.into())
+    }
+
+    /// A part of the path cannot be read: 400.
+    pub fn path(name: &str, why: impl Into<String>) -> Self {
+        Self::fault("path", name, why.into())
+    }
+
+    /// A cursor of a list with other conditions: 400.
+    pub fn cursor_mismatch() -> Self {
+        let why = "it is of a list with other conditions, begin without it";
+        Self {
+            code: "cursor_mismatch",
+            ..Self::parameter("cursor", why)
+        }
+    }
+
+    fn fault(place: &str, name: &str, why: String) -> Self {
+        let mut problem = Self::bad_request(format!("{name}: {why}"));
+        problem.errors.push(Fault {
+            pointer: format!("/{place}/{name}"),
+            detail: why,
+        });
+        problem
     }
 
     /// The request is wrong: 400.
@@ -67,6 +108,16 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     }
 
+    /// Whoever asks must say who it is: 401.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    /// Whoever asks may not: 403.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
     pub(super) fn misdirected(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", detail)
     }
@@ -82,24 +133,43 @@ impl Problem {
                 (status, Json(body)).into_response()
             }
             Family::Loom => {
-                let body = json!({
+                let mut body = json!({
                     "type": "about:blank",
                     "title": status.canonical_reason(),
                     "status": status.as_u16(),
                     "code": self.code,
                     "detail": self.detail,
                 });
-                let kind = HeaderValue::from_static("application/problem+json");
-                (
-                    status,
-                    [(header::CONTENT_TYPE, kind)],
-                    Json(body).into_response().into_body(),
-                )
-                    .into_response()
+                if !self.errors.is_empty() {
+                    body["errors"] = json!(self.errors);
+                }
+                let mut response = (status, Json(&body)).into_response();
+                response.headers_mut().insert(
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static("application/problem+json"),
+                );
+                response.extensions_mut().insert(ProblemBody(body));
+                response
             }
             Family::Plain => (status, format!("{}\n", self.detail)).into_response(),
         }
     }
+}
+
+/// The body of a problem, for [`instance`].
+#[derive(Debug, Clone)]
+struct ProblemBody(Value);
+
+/// Says in a problem which request had it.
+pub(super) async fn instance(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let mut response = next.run(request).await;
+    if let Some(ProblemBody(mut problem)) = response.extensions_mut().remove() {
+        problem["instance"] = path.into();
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = body::Body::from(problem.to_string());
+    }
+    response
 }
 
 impl From<FlushError> for Problem {
@@ -153,10 +223,6 @@ pub(super) struct JaegerProblem(pub(super) Problem);
 #[derive(Debug)]
 pub struct LoomProblem(pub(super) Problem);
 
-/// A handler's error as text.
-#[derive(Debug)]
-pub(super) struct PlainProblem(pub(super) Problem);
-
 macro_rules! family {
     ($($name:ident => $family:ident,)*) => {$(
         impl<E: Into<Problem>> From<E> for $name {
@@ -176,5 +242,4 @@ macro_rules! family {
 family! {
     JaegerProblem => Jaeger,
     LoomProblem => Loom,
-    PlainProblem => Plain,
 }

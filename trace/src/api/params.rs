@@ -8,7 +8,8 @@ use axum::extract::Query;
 use axum::http::Uri;
 
 use super::error::Problem;
-use crate::query::Search;
+use crate::model::StatusCode;
+use crate::query::{Field, Predicate, Search, Sort, Words};
 
 const DAY_NS: u64 = 24 * 3600 * 1_000_000_000;
 /// Traces of one answer at most, whatever was asked for.
@@ -23,6 +24,11 @@ impl Params {
         Query::try_from_uri(uri)
             .map(|Query(pairs)| Self(pairs))
             .map_err(|error| Problem::bad_request(error.body_text()))
+    }
+
+    /// All names and values.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
     }
 
     /// The first value of that name that is not empty.
@@ -40,48 +46,80 @@ impl Params {
             .map(|(_, v)| v.as_str())
     }
 
-    fn parse<T>(
+    /// `limit=`: how many are wanted, from 1 to `max`.
+    pub(super) fn limit(&self, default: usize, max: usize) -> Result<usize, Problem> {
+        let limit = self.parse("limit", |text| match text.parse() {
+            Ok(limit) if (1..=max).contains(&limit) => Ok(limit),
+            _ => Err(format!("must be a number from 1 to {max}, got {text:?}")),
+        })?;
+        Ok(limit.unwrap_or(default))
+    }
+
+    /// The words of a text; `None` where there is none.
+    pub(super) fn words(&self, name: &str) -> Result<Option<Words>, Problem> {
+        let words = self.parse(name, |text| {
+            Words::of(text).map_err(|error| error.to_string())
+        })?;
+        Ok(words.flatten())
+    }
+
+    /// A parameter that is read in some way.
+    pub(super) fn parse<T>(
         &self,
         name: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Problem> {
         self.text(name)
-            .map(|text| parse(&text).map_err(|why| Problem::bad_request(format!("{name}: {why}"))))
+            .map(|text| parse(&text).map_err(|why| Problem::parameter(name, why)))
             .transpose()
     }
 
-    /// The conditions of a search, in Jaeger's units. Unknown parameters are ignored, as Jaeger's UI sends some.
+    /// A Jaeger search. Unknown parameters are ignored, as Jaeger's UI sends some.
     pub(super) fn search(&self, now_ns: u64) -> Result<Search, Problem> {
-        let micros = |text: &str| number::<u64>(text).map(|us| us.saturating_mul(1_000));
-        let start_ns = self
-            .parse("start", micros)?
-            .unwrap_or(now_ns.saturating_sub(2 * DAY_NS));
-        let end_ns = self.parse("end", micros)?;
-        let min_duration_ns = self.parse("minDuration", go_duration)?;
-        let max_duration_ns = self.parse("maxDuration", go_duration)?;
-        if let (Some(min), Some(max)) = (min_duration_ns, max_duration_ns)
-            && max < min
-        {
-            return Err(Problem::bad_request(
-                "maxDuration is shorter than minDuration",
-            ));
-        }
+        let mut all = self.conditions()?;
+        all.extend(self.jaeger_period(now_ns)?);
         let limit = match self.parse("limit", number::<usize>)? {
             None | Some(0) => 100,
             Some(limit) => limit.min(MAX_LIMIT),
         };
         Ok(Search {
-            service: self.text("service"),
-            operation: self.text("operation"),
-            agent: self.text("agent"),
-            tags: self.tags()?,
-            start_ns: Some(start_ns),
-            end_ns,
-            min_duration_ns,
-            max_duration_ns,
-            errors_only: self.text("errors").is_some_and(|e| e == "true" || e == "1"),
-            limit: Some(limit),
+            matching: Predicate::All(all),
+            no_errors: false,
+            sort: Sort::Newest,
+            after: None,
+            limit,
         })
+    }
+
+    /// `start=` and `end=` in microseconds; without a start the last two days.
+    pub(super) fn jaeger_period(&self, now_ns: u64) -> Result<Vec<Predicate>, Problem> {
+        let micros = |text: &str| number::<u64>(text).map(|us| us.saturating_mul(1_000));
+        let start_ns = self.parse("start", micros)?;
+        let start_ns = start_ns.unwrap_or(now_ns.saturating_sub(2 * DAY_NS));
+        let mut period = vec![Predicate::From(start_ns)];
+        period.extend(self.parse("end", micros)?.map(Predicate::To));
+        Ok(period)
+    }
+
+    /// The conditions that Jaeger's search and Loom's have in common.
+    pub(super) fn conditions(&self) -> Result<Vec<Predicate>, Problem> {
+        let mut all: Vec<Predicate> = [
+            (Field::Service, "service"),
+            (Field::Operation, "operation"),
+            (Field::Agent, "agent"),
+        ]
+        .into_iter()
+        .filter_map(|(field, name)| Predicate::optional(field, self.text(name)))
+        .collect();
+        let tags = self.tags()?.into_iter();
+        all.extend(tags.map(|(key, value)| Predicate::Attribute(key, value)));
+        let min_ns = self.parse("minDuration", go_duration)?;
+        let max_ns = self.parse("maxDuration", go_duration)?;
+        all.extend(duration(min_ns, max_ns, "maxDuration")?);
+        if self.text("errors").is_some_and(|e| e == "true" || e == "1") {
+            all.push(Predicate::Status(StatusCode::Error));
+        }
+        Ok(all)
     }
 
     /// `tags={"k":"v"}` and `tag=k:v`, both as often as wanted.
@@ -89,18 +127,34 @@ impl Params {
         let mut tags = Vec::new();
         for json in self.all("tags").filter(|json| !json.is_empty()) {
             let map: BTreeMap<String, String> = serde_json::from_str(json).map_err(|error| {
-                Problem::bad_request(format!("tags: must be a JSON map of texts: {error}"))
+                Problem::parameter("tags", format!("must be a JSON map of texts: {error}"))
             })?;
             tags.extend(map);
         }
         for pair in self.all("tag") {
             let (key, value) = pair.split_once(':').ok_or_else(|| {
-                Problem::bad_request(format!("tag: must be key:value, got {pair:?}"))
+                Problem::parameter("tag", format!("must be key:value, got {pair:?}"))
             })?;
             tags.push((key.to_owned(), value.to_owned()));
         }
         Ok(tags)
     }
+}
+
+/// Conditions about the duration of a span.
+pub(super) fn duration(
+    min_ns: Option<u64>,
+    max_ns: Option<u64>,
+    max_name: &str,
+) -> Result<Vec<Predicate>, Problem> {
+    if min_ns.zip(max_ns).is_some_and(|(min, max)| max < min) {
+        return Err(Problem::parameter(max_name, "is shorter than the shortest"));
+    }
+    let min = min_ns.map(Predicate::AtLeast);
+    Ok(min
+        .into_iter()
+        .chain(max_ns.map(Predicate::AtMost))
+        .collect())
 }
 
 fn number<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
@@ -178,34 +232,50 @@ mod tests {
         }
     }
 
+    /// The conditions of a good search.
+    fn conditions(query: &str) -> Vec<Predicate> {
+        match search(query).expect(query).matching {
+            Predicate::All(all) => all,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn units_are_those_of_jaeger() {
-        let search =
-            search("service=a%20b&start=1000000&end=2000000&minDuration=1ms&limit=5&lookback=1h")
-                .expect("a good search");
-        assert_eq!(search.service.as_deref(), Some("a b"));
-        assert_eq!(search.start_ns, Some(1_000_000_000));
-        assert_eq!(search.end_ns, Some(2_000_000_000));
-        assert_eq!(search.min_duration_ns, Some(1_000_000));
-        assert_eq!(search.limit, Some(5));
+        let query = "service=a%20b&start=1000000&end=2000000&minDuration=1ms&lookback=1h";
+        let expected = [
+            Predicate::Is(Field::Service, "a b".to_owned()),
+            Predicate::AtLeast(1_000_000),
+            Predicate::From(1_000_000_000),
+            Predicate::To(2_000_000_000),
+        ];
+        assert_eq!(conditions(query), expected);
     }
 
     #[test]
     fn without_times_two_days_are_searched() {
-        let search = search("").expect("no condition is a good search");
-        assert_eq!(search.start_ns, Some(8 * DAY_NS));
-        assert_eq!(search.end_ns, None);
-        assert_eq!(search.limit, Some(100));
+        assert_eq!(conditions(""), [Predicate::From(8 * DAY_NS)]);
+        for (query, limit) in [
+            ("", 100),
+            ("limit=0", 100),
+            ("limit=5", 5),
+            ("limit=9999", 1_500),
+        ] {
+            assert_eq!(search(query).expect(query).limit, limit);
+        }
     }
 
     #[test]
     fn tags_in_both_forms() {
-        let search = search("tags=%7B%22a%22%3A%22b%22%7D&tag=c:d:e&tag=f:").expect("good tags");
-        let expected = [("a", "b"), ("c", "d:e"), ("f", "")];
-        assert_eq!(
-            search.tags,
-            expected.map(|(k, v)| (k.to_owned(), v.to_owned()))
-        );
+        let tags = conditions("tags=%7B%22a%22%3A%22b%22%7D&tag=c:d:e&tag=f:&start=0");
+        let tag = |key: &str, value: &str| Predicate::Attribute(key.to_owned(), value.to_owned());
+        let expected = [
+            tag("a", "b"),
+            tag("c", "d:e"),
+            tag("f", ""),
+            Predicate::From(0),
+        ];
+        assert_eq!(tags, expected);
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! Loom's own routes.
 
+mod columns;
+mod span;
+pub(super) mod trace;
+pub(super) mod traces;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::Uri;
@@ -11,79 +16,16 @@ use super::params::Params;
 use super::{Api, off_thread};
 use crate::check::{self, check as check_spans};
 use crate::counters::CounterValues;
-use crate::indexer::now_ms;
-use crate::model::TraceId;
-use crate::query::Summary;
-use crate::time_text::rfc3339;
 use crate::tree::waterfall::{Options, waterfall as draw};
 
 /// Beyond it a line is no line any more.
 const MAX_WIDTH: usize = 1_000;
 
-/// One line of the list of traces.
-#[derive(Debug, Serialize)]
-struct Item {
-    trace_id: TraceId,
-    root_name: String,
-    root_service: String,
-    /// RFC 3339, UTC.
-    start_time: String,
-    /// ns since the Unix epoch, as text because a browser would round it.
-    start_ns: String,
-    /// ns, as text.
-    duration_ns: String,
-    spans: u64,
-    errors: u64,
-    orphans: u64,
-    services: Vec<String>,
-}
-
-impl From<Summary> for Item {
-    fn from(summary: Summary) -> Self {
-        Self {
-            start_time: rfc3339(summary.start_ns),
-            start_ns: summary.start_ns.to_string(),
-            duration_ns: (summary.end_ns - summary.start_ns).to_string(),
-            trace_id: summary.trace_id,
-            root_name: summary.root_name,
-            root_service: summary.root_service,
-            spans: summary.spans,
-            errors: summary.errors,
-            orphans: summary.orphans,
-            services: summary.services.into_iter().collect(),
-        }
-    }
-}
-
-/// The parameters of Jaeger's search, and `agent=` and `errors=true`.
-pub(super) async fn traces(State(api): State<Api>, uri: Uri) -> Result<Json<Value>, LoomProblem> {
-    let mut search = Params::of(&uri)?.search(now_ms() * 1_000_000)?;
-    let limit = search.limit.unwrap_or(20);
-    // One more than wanted tells whether there are more.
-    search.limit = Some(limit + 1);
-    let query = api.store.query();
-    let mut found = query.search(search).await?;
-    let truncated = found.len() > limit;
-    found.truncate(limit);
-    let ids = found.into_iter().map(|found| found.trace_id).collect();
-    let items: Vec<Item> = query
-        .summaries(ids)
-        .await?
-        .into_iter()
-        .map(Item::from)
-        .collect();
-    Ok(Json(
-        json!({ "items": items, "next_cursor": null, "truncated": truncated }),
-    ))
-}
-
 pub(super) async fn check(
     State(api): State<Api>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, LoomProblem> {
-    let id: TraceId = id
-        .parse()
-        .map_err(|error| Problem::bad_request(format!("trace id {id:?}: {error}")))?;
+    let id = trace::trace_id(&id)?;
     let trace = api.store.query().trace(id, api.config.max_spans).await?;
     let trace = trace.ok_or_else(|| Problem::not_found("trace not found"))?;
     let report = off_thread(move || {
@@ -106,12 +48,10 @@ pub(super) async fn waterfall(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<String, LoomProblem> {
-    let id: TraceId = id
-        .parse()
-        .map_err(|error| Problem::bad_request(format!("trace id {id:?}: {error}")))?;
+    let id = trace::trace_id(&id)?;
     let params = Params::of(&uri)?;
     let width = params.text("width").map(|text| text.parse()).transpose();
-    let width = width.map_err(|_| Problem::bad_request("width is a number of columns"))?;
+    let width = width.map_err(|_| Problem::parameter("width", "is a number of columns"))?;
     let options = Options {
         width: width.unwrap_or(120).min(MAX_WIDTH),
         color: params.text("color").is_some_and(|text| text == "true"),

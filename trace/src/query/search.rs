@@ -1,41 +1,72 @@
-//! Search: walk one index from its newest end, stop when enough traces are found.
+//! Search: a bounded walk along one index, from its newest end, until enough traces are found.
 
-use std::collections::{BTreeSet, HashSet};
-use std::fmt::Write as _;
+mod walk;
 
-use rusqlite::types::Value as SqlValue;
-use rusqlite::{Connection, Row};
-use serde::Serialize;
+use std::fmt;
+use std::str::FromStr;
 
-use crate::error::StoreError;
-use crate::model::{Attributes, SpanId, SpanKind, StatusCode, TraceId};
-use crate::store::row::{SpanReader, from_json, signed};
+use rusqlite::{Connection, OptionalExtension};
 
-/// What to look for. All conditions hold for one and the same span; what is `None` or empty does not restrict.
-#[derive(Debug, Clone, PartialEq, Default)]
+use super::Query;
+use super::predicate::Predicate;
+use crate::error::{QueryError, StoreError};
+use crate::model::{StatusCode, TraceId};
+
+use walk::{Budget, Walk};
+
+/// Traces among which the slowest are looked for.
+const MAX_SORTED: usize = 2_000;
+
+/// What to look for.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Search {
-    /// Name of the service.
-    pub service: Option<String>,
-    /// Name of the span.
-    pub operation: Option<String>,
-    /// The agent that the span is about.
-    pub agent: Option<String>,
-    /// Attributes of the span or its resource, compared as text. Besides, as in Jaeger: `error=true`, `span.kind` and
-    /// `otel.status_code`, which are no attributes in OTLP.
-    pub tags: Vec<(String, String)>,
-    /// Start not before this, ns since the Unix epoch.
-    pub start_ns: Option<u64>,
-    /// Start not after this, ns since the Unix epoch.
-    pub end_ns: Option<u64>,
-    /// Duration at least this, ns.
-    pub min_duration_ns: Option<u64>,
-    /// Duration at most this, ns.
-    pub max_duration_ns: Option<u64>,
-    /// Status is error.
-    pub errors_only: bool,
-    /// Traces to return, at least 1; `None`: 20.
-    pub limit: Option<usize>,
+    /// What one span of the trace must be.
+    pub matching: Predicate,
+    /// No span of the trace has failed.
+    pub no_errors: bool,
+    /// Which traces come first.
+    pub sort: Sort,
+    /// Only what comes after this place of the same search.
+    pub after: Option<Place>,
+    /// Traces to return, at least 1.
+    pub limit: usize,
 }
+
+/// Which traces come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sort {
+    /// Those whose newest match began last.
+    #[default]
+    Newest,
+    /// Those that took longest, of the 2,000 newest that match.
+    Slowest,
+}
+
+/// Where a page of traces ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The span up to which was looked.
+    Newest {
+        /// Its start, ns since the Unix epoch.
+        start_ns: i64,
+        /// Its number.
+        id: i64,
+    },
+    /// The last trace of the page.
+    Slowest {
+        /// Spans that began later came after the first page.
+        until_ns: i64,
+        /// How long it took.
+        duration_ns: i64,
+        /// Its number.
+        trace: i64,
+    },
+}
+
+/// A text that is no [`Place`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is no cursor of an earlier answer")]
+pub struct InvalidPlace;
 
 /// A trace that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,179 +77,182 @@ pub struct Found {
     pub match_start_ns: u64,
 }
 
-/// One line about a trace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Its id.
-    pub trace_id: TraceId,
-    /// Name of its root, or of its earliest span if there is no root.
-    pub root_name: String,
-    /// Service of that span.
-    pub root_service: String,
-    /// Earliest start, ns since the Unix epoch.
-    pub start_ns: u64,
-    /// Latest end, ns since the Unix epoch.
-    pub end_ns: u64,
-    /// Spans known.
-    pub spans: u64,
-    /// Spans with status error.
-    pub errors: u64,
-    /// Spans whose parent is not known.
-    pub orphans: u64,
-    /// Services in it, sorted.
-    pub services: BTreeSet<String>,
+/// A page of what was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FoundTraces {
+    /// In the order that was asked for.
+    pub items: Vec<Found>,
+    /// Where the next page begins.
+    pub next: Option<Place>,
+    /// There may be more: the page is full, or too much had to be looked at.
+    pub truncated: bool,
 }
 
-/// Status number of an error in the store.
-const ERROR: u8 = StatusCode::Error as u8;
-
-pub(super) fn run(conn: &Connection, search: &Search) -> Result<Vec<Found>, StoreError> {
-    let (sql, values) = statement(search);
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query(rusqlite::params_from_iter(values))?;
-    let mut reader = SpanReader::new(conn);
-    let limit = search.limit.unwrap_or(20).max(1);
-    let mut seen = HashSet::new();
-    let mut found = Vec::new();
-    while found.len() < limit
-        && let Some(row) = rows.next()?
-    {
-        let bytes: [u8; 16] = row.get(0)?;
-        let Some(trace_id) = TraceId::from_bytes(&bytes) else {
-            continue;
-        };
-        if seen.contains(&trace_id) || !has_tags(row, &mut reader, &search.tags)? {
-            continue;
-        }
-        seen.insert(trace_id);
-        found.push(Found {
-            trace_id,
-            match_start_ns: row.get::<_, i64>(1)?.cast_unsigned(),
-        });
+impl Query {
+    /// Traces that hold a span which matches.
+    pub async fn search(&self, search: Search) -> Result<FoundTraces, QueryError> {
+        self.read(move |conn| run(conn, &search, Budget::default()))
+            .await
     }
-    Ok(found)
 }
 
-fn statement(search: &Search) -> (String, Vec<SqlValue>) {
-    let mut sql =
-        "SELECT trace_id, start_ns, resource_id, attributes, status, kind FROM spans WHERE 1"
-            .to_owned();
-    let mut values: Vec<SqlValue> = Vec::new();
-    let mut and = |condition: &str, value: Option<SqlValue>| {
-        if let Some(value) = value {
-            values.push(value);
-            sql.push_str(" AND ");
-            sql.push_str(condition);
-        }
-    };
-    let text = |text: &Option<String>| text.clone().map(SqlValue::from);
-    let number = |number: Option<u64>| number.map(|n| SqlValue::from(signed(n)));
-    and("agent_id = ?", text(&search.agent));
-    and(
-        "service_id = (SELECT id FROM services WHERE name = ?)",
-        text(&search.service),
-    );
-    and("name = ?", text(&search.operation));
-    and("start_ns >= ?", number(search.start_ns));
-    and("start_ns <= ?", number(search.end_ns));
-    // Never negative, as the model has it.
-    and(
-        "max(end_ns - start_ns, 0) >= ?",
-        number(search.min_duration_ns),
-    );
-    and(
-        "max(end_ns - start_ns, 0) <= ?",
-        number(search.max_duration_ns),
-    );
-    if search.errors_only {
-        // A literal, so that the partial index on errors can be used.
-        // Writing to a String does not fail.
-        _ = write!(sql, " AND status = {ERROR}");
+fn run(conn: &Connection, search: &Search, budget: Budget) -> Result<FoundTraces, StoreError> {
+    match (search.sort, search.after) {
+        (Sort::Newest, after) => newest(conn, search, after, budget),
+        (Sort::Slowest, after) => slowest(conn, search, after, budget),
     }
-    sql.push_str(" ORDER BY start_ns DESC");
-    (sql, values)
 }
 
-fn has_tags(
-    row: &Row<'_>,
-    reader: &mut SpanReader<'_>,
-    tags: &[(String, String)],
-) -> Result<bool, StoreError> {
-    if tags.is_empty() {
-        return Ok(true);
-    }
-    let own: Attributes = from_json("attributes", Some(&row.get::<_, String>(3)?))?;
-    let resource = reader.resource(row.get(2)?)?;
-    let status = StatusCode::from_number(row.get(4)?);
-    let kind = SpanKind::from_number(row.get(5)?);
-    let derived = |key: &str| match (key, status) {
-        ("error", StatusCode::Error) => Some("true"),
-        ("otel.status_code", StatusCode::Error) => Some("ERROR"),
-        ("otel.status_code", StatusCode::Ok) => Some("OK"),
-        ("span.kind", _) => kind.name(),
+fn newest(
+    conn: &Connection,
+    search: &Search,
+    after: Option<Place>,
+    budget: Budget,
+) -> Result<FoundTraces, StoreError> {
+    let after = match after {
+        Some(Place::Newest { start_ns, id }) => Some((start_ns, id)),
         _ => None,
     };
-    Ok(tags.iter().all(|(key, wanted)| {
-        derived(key).is_some_and(|text| text == wanted)
-            || [&own, &resource.attributes]
-                .into_iter()
-                .filter_map(|attributes| attributes.get(key))
-                .any(|value| value.to_text() == *wanted)
-    }))
+    let walk = Walk::new(conn, search, budget)?;
+    let mut page = FoundTraces::default();
+    let mut last = after;
+    let end = walk.run(after, |hit| {
+        if page.items.len() == search.limit {
+            page.truncated = true;
+            return Ok(false);
+        }
+        last = Some((hit.start_ns, hit.id));
+        // On an earlier page stands what has a newer match.
+        let is_shown = match after {
+            Some(after) => walk.has_match_after(hit.trace, after)?,
+            None => false,
+        };
+        if !is_shown && is_wanted(conn, search, hit.trace)? {
+            page.items.push(hit.found());
+        }
+        Ok(true)
+    })?;
+    if let Some(end) = end {
+        page.truncated = true;
+        last = Some(end);
+    }
+    if page.truncated {
+        page.next = last.map(|(start_ns, id)| Place::Newest { start_ns, id });
+    }
+    Ok(page)
 }
 
-/// Reads the small columns of the trace's spans only.
-pub(super) fn summary(conn: &Connection, id: TraceId) -> Result<Option<Summary>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT span_id, parent_span_id, spans.name, start_ns, end_ns, status, services.name
-         FROM spans LEFT JOIN services ON services.id = service_id
-         WHERE trace = (SELECT id FROM traces WHERE trace_id = ?1)",
-    )?;
-    let mut rows = statement.query([&id.as_bytes()[..]])?;
-    let mut summary = Summary {
-        trace_id: id,
-        root_name: String::new(),
-        root_service: String::new(),
-        start_ns: u64::MAX,
-        end_ns: 0,
-        spans: 0,
-        errors: 0,
-        orphans: 0,
-        services: BTreeSet::new(),
-    };
-    let mut known = HashSet::new();
-    let mut parents = Vec::new();
-    // A span without parent goes before one with, then the earlier one.
-    let mut best = (true, u64::MAX);
-    while let Some(row) = rows.next()? {
-        let parent = row
-            .get::<_, Option<[u8; 8]>>(1)?
-            .and_then(|b| SpanId::from_bytes(&b));
-        let start = row.get::<_, i64>(3)?.cast_unsigned();
-        let service: String = row.get::<_, Option<String>>(6)?.unwrap_or_default();
-        known.insert(row.get::<_, [u8; 8]>(0)?);
-        parents.extend(parent);
-        summary.spans += 1;
-        summary.errors += u64::from(row.get::<_, u8>(5)? == ERROR);
-        summary.start_ns = summary.start_ns.min(start);
-        summary.end_ns = summary.end_ns.max(row.get::<_, i64>(4)?.cast_unsigned());
-        if !summary.services.contains(&service) {
-            summary.services.insert(service.clone());
-        }
-        let rank = (parent.is_some(), start);
-        if rank < best || summary.spans == 1 {
-            best = rank;
-            summary.root_name = row.get(2)?;
-            summary.root_service = service;
-        }
+fn slowest(
+    conn: &Connection,
+    search: &Search,
+    after: Option<Place>,
+    budget: Budget,
+) -> Result<FoundTraces, StoreError> {
+    let mut after_trace = None;
+    // The same traces on each page, whatever has come meanwhile.
+    let mut until = None;
+    if let Some(Place::Slowest {
+        until_ns,
+        duration_ns,
+        trace,
+    }) = after
+    {
+        after_trace = Some((duration_ns, trace));
+        until = Some((until_ns, i64::MAX));
     }
-    if summary.spans == 0 {
-        return Ok(None);
+    let walk = Walk::new(conn, search, budget)?;
+    let mut newest_ns = until.map(|(until_ns, _)| until_ns);
+    let mut found = Vec::new();
+    let mut truncated = false;
+    let end = walk.run(until, |hit| {
+        newest_ns.get_or_insert(hit.start_ns);
+        if found.len() == MAX_SORTED {
+            truncated = true;
+            return Ok(false);
+        }
+        if is_wanted(conn, search, hit.trace)? {
+            found.push((duration_ns(conn, hit.trace)?, hit));
+        }
+        Ok(true)
+    })?;
+    truncated |= end.is_some();
+    found.sort_by_key(|(duration, hit)| std::cmp::Reverse((*duration, hit.trace)));
+    if let Some(after) = after_trace {
+        found.retain(|(duration, hit)| (*duration, hit.trace) < after);
     }
-    summary.end_ns = summary.end_ns.max(summary.start_ns);
-    summary.orphans = parents
-        .iter()
-        .filter(|parent| !known.contains(parent.as_bytes()))
-        .count() as u64;
-    Ok(Some(summary))
+    let is_full = found.len() > search.limit;
+    found.truncate(search.limit);
+    let next = found
+        .last()
+        .filter(|_| is_full)
+        .map(|(duration, hit)| Place::Slowest {
+            until_ns: newest_ns.unwrap_or(i64::MAX),
+            duration_ns: *duration,
+            trace: hit.trace,
+        });
+    Ok(FoundTraces {
+        items: found.into_iter().map(|(_, hit)| hit.found()).collect(),
+        next,
+        truncated: truncated || is_full,
+    })
 }
+
+/// Whether the other spans of a trace are as they should be.
+fn is_wanted(conn: &Connection, search: &Search, trace: i64) -> Result<bool, StoreError> {
+    if !search.no_errors {
+        return Ok(true);
+    }
+    let error = StatusCode::Error as u8;
+    let failed: Option<i64> = conn
+        .prepare_cached("SELECT 1 FROM span_rows WHERE trace = ?1 AND +status = ?2 LIMIT 1")?
+        .query_row((trace, error), |row| row.get(0))
+        .optional()?;
+    Ok(failed.is_none())
+}
+
+fn duration_ns(conn: &Connection, trace: i64) -> Result<i64, StoreError> {
+    let sql =
+        "SELECT max(start_ns + max(took_ns, 0)) - min(start_ns) FROM span_rows WHERE trace = ?1";
+    let duration = conn
+        .prepare_cached(sql)?
+        .query_row([trace], |row| row.get(0));
+    Ok(duration?)
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newest { start_ns, id } => write!(f, "n{start_ns}-{id}"),
+            Self::Slowest {
+                until_ns,
+                duration_ns,
+                trace,
+            } => write!(f, "s{until_ns}-{duration_ns}-{trace}"),
+        }
+    }
+}
+
+impl FromStr for Place {
+    type Err = InvalidPlace;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPlace> {
+        let numbers = |text: &str| -> Result<Vec<i64>, InvalidPlace> {
+            let parts = text.split('-').map(str::parse);
+            parts.collect::<Result<_, _>>().map_err(|_| InvalidPlace)
+        };
+        let (sort, rest) = text.split_at_checked(1).ok_or(InvalidPlace)?;
+        match (sort, numbers(rest)?.as_slice()) {
+            ("n", &[start_ns, id]) => Ok(Self::Newest { start_ns, id }),
+            ("s", &[until_ns, duration_ns, trace]) => Ok(Self::Slowest {
+                until_ns,
+                duration_ns,
+                trace,
+            }),
+            _ => Err(InvalidPlace),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "search/search_tests.rs"]
+mod tests;

@@ -4,4 +4,6 @@ mod api;
 mod crash;
 mod doors;
 mod recovery;
+mod search_api;
 mod support;
+mod trace_api;

@@ -95,7 +95,11 @@ pub(in super::super) async fn search(
         ids
     } else {
         let found = query.search(params.search(now_ms() * 1_000_000)?).await?;
-        found.into_iter().map(|found| found.trace_id).collect()
+        found
+            .items
+            .into_iter()
+            .map(|found| found.trace_id)
+            .collect()
     };
     let mut traces = Vec::new();
     let mut errors = Vec::new();

@@ -1,0 +1,1 @@
+function e(e,t,n){let r=new Set,i=[];for(let n of[...e,...t]){let e=`${n.event_id} ${n.span_id} ${n.time_ns}`;r.has(e)||(r.add(e),i.push(n))}let a=(e,t)=>e.length===t.length?e<t?1:e>t?-1:0:t.length-e.length;return i.sort((e,t)=>a(e.time_ns,t.time_ns)).slice(0,n)}export{e as t};

@@ -1,0 +1,84 @@
+// What is fetched for which page, and how often again. Keys begin with the resource, so that the live stream can say what is old.
+import { keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { ApiError, type Params, api } from "./client";
+
+/** How long a trace is waited for whose spans have not come yet. */
+export const WAIT_FOR_TRACE_MS = 30_000;
+
+export const isMissing = (error: unknown) => error instanceof ApiError && error.status === 404;
+
+/** Waits for a trace that is not there yet: `openedAt` is when somebody began to ask for it. */
+export const traceQuery = (id: string, openedAt: number) =>
+  queryOptions({
+    queryKey: ["traces", id],
+    queryFn: ({ signal }) => api.trace(id, signal),
+    retry: (count, error) => (isMissing(error) ? Date.now() - openedAt < WAIT_FOR_TRACE_MS : count < 2 && !(error instanceof ApiError)),
+    retryDelay: 1_000,
+    staleTime: 30_000,
+  });
+
+export const spanQuery = (trace: string, span: string | null) =>
+  queryOptions({
+    queryKey: ["spans", trace, span],
+    queryFn: ({ signal }) => api.span(trace, span ?? "", signal),
+    enabled: span !== null,
+    staleTime: 60_000,
+    placeholderData: undefined,
+  });
+
+export const findQuery = (trace: string, q: string) =>
+  queryOptions({
+    queryKey: ["find", trace, q],
+    queryFn: ({ signal }) => api.find(trace, q, signal),
+    enabled: q.trim().length >= 2,
+    staleTime: 60_000,
+  });
+
+export const criticalQuery = (trace: string, wanted: boolean) =>
+  queryOptions({
+    queryKey: ["critical-path", trace],
+    queryFn: ({ signal }) => api.criticalPath(trace, signal),
+    enabled: wanted,
+    staleTime: 60_000,
+  });
+
+export const infoQuery = () =>
+  queryOptions({ queryKey: ["info"], queryFn: ({ signal }) => api.info(signal), staleTime: 60_000 });
+
+export const statsQuery = () =>
+  queryOptions({ queryKey: ["stats"], queryFn: ({ signal }) => api.stats(signal), refetchInterval: 10_000 });
+
+const LIST = { placeholderData: keepPreviousData, refetchInterval: 15_000 } as const;
+
+export const tracesQuery = (params: Params) =>
+  queryOptions({ queryKey: ["traces", "list", params], queryFn: ({ signal }) => api.traces(params, signal), ...LIST });
+
+export const eventsQuery = (params: Params) =>
+  queryOptions({ queryKey: ["events", "list", params], queryFn: ({ signal }) => api.events(params, signal), ...LIST });
+
+export const executionsQuery = (params: Params) =>
+  queryOptions({ queryKey: ["executions", "list", params], queryFn: ({ signal }) => api.executions(params, signal), ...LIST });
+
+export const executionStatesQuery = (params: Params) =>
+  queryOptions({
+    queryKey: ["executions", "states", params],
+    queryFn: ({ signal }) => api.executionStates(params, signal),
+    ...LIST,
+  });
+
+export const agentsQuery = (params: Params = {}) =>
+  queryOptions({ queryKey: ["agents", "list", params], queryFn: ({ signal }) => api.agents(params, signal), ...LIST });
+
+export const workflowsQuery = (params: Params) =>
+  queryOptions({ queryKey: ["workflows", "list", params], queryFn: ({ signal }) => api.workflows(params, signal), ...LIST });
+
+export const deadLettersQuery = (params: Params) =>
+  queryOptions({ queryKey: ["dead-letters", params], queryFn: ({ signal }) => api.deadLetters(params, signal), ...LIST });
+
+export const topologyQuery = (params: Params) =>
+  queryOptions({
+    queryKey: ["topology", params],
+    queryFn: ({ signal }) => api.topology(params, signal),
+    placeholderData: keepPreviousData,
+    refetchInterval: 10_000,
+  });

@@ -1,0 +1,21 @@
+import { expect, test } from "vitest";
+import { parseSearch, stringifySearch } from "./lib/query-state";
+import { fromJaeger } from "./router";
+
+test("an id that looks like a number stays the text that it is", () => {
+  const search = { span: "1234567890123456", to: "12e4567890123456" };
+  expect(parseSearch(stringifySearch(search))).toEqual(search);
+});
+
+test("what is empty is left out of the URL, and hostile text comes back as it went in", () => {
+  expect(stringifySearch({ a: undefined, b: "" })).toBe("");
+  const q = '"><script>alert(1)</script>&x=y#z';
+  expect(parseSearch(stringifySearch({ q }))).toEqual({ q });
+});
+
+test("a search of Jaeger's becomes one of ours", () => {
+  expect(
+    fromJaeger({ service: "agent-a", operation: "all", start: "1767355200000000", end: "1767358800000000", minDuration: "5ms" }),
+  ).toMatchObject({ service: "agent-a", operation: undefined, from: "1767355200000", to: "1767358800000", min: "5ms" });
+  expect(fromJaeger({ service: "__all_services__", lookback: "2h" })).toMatchObject({ service: undefined, from: "now-2h" });
+});

@@ -1,0 +1,38 @@
+//! What happens now, told to whoever watches: over server-sent events, and over a WebSocket with the same frames.
+//!
+//! | file | room |
+//! | --- | --- |
+//! | `frame` | what a frame is, and the channels |
+//! | `hub` | numbers the frames, keeps the last ones, and hands them to each reader |
+//! | `producer` | looks at the server a few times a second, while anybody watches, and makes frames of what is new |
+//! | `sse`, `socket` | the two doors |
+//!
+//! Data goes one way: `producer` → `hub` → doors. A reader that is too slow loses the oldest frames and is told how many.
+
+mod frame;
+mod hub;
+mod producer;
+mod socket;
+mod sse;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+
+use super::Parts;
+use hub::Hub;
+
+/// The routes, and what feeds them until `end`.
+pub(super) fn open(
+    parts: Parts,
+    end: CancellationToken,
+) -> (Router, impl Future<Output = ()> + Send + 'static) {
+    let hub = Arc::new(Hub::new(end.clone()));
+    let routes = Router::new()
+        .route("/api/v1/stream", get(sse::stream))
+        .route("/api/v1/ws", get(socket::socket))
+        .with_state(Arc::clone(&hub));
+    (routes, producer::run(parts, hub, end))
+}

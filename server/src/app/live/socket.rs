@@ -1,0 +1,153 @@
+//! The same frames over a WebSocket, for proxies that buffer what they carry, and for clients that change their mind about
+//! what they want to see.
+
+use std::sync::Arc;
+
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use loom_trace::api::{LoomProblem, Problem};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::frame::Channels;
+use super::hub::{Begin, Hub, Read, Reader};
+use crate::app::origin;
+
+/// Wishes are short.
+const LARGEST_WISH: usize = 4096;
+
+/// The parameters of a connection.
+#[derive(Debug, Deserialize)]
+pub(super) struct Params {
+    topics: Option<String>,
+    last_event_id: Option<String>,
+}
+
+/// What a client may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Wish {
+    subscribe: Vec<String>,
+    unsubscribe: Vec<String>,
+}
+
+/// Frames `{"id","event","data"}`; the client says `{"subscribe":["events"]}` and `{"unsubscribe":[…]}`. Nothing but `hello`
+/// comes before it has, unless `topics=` says it.
+pub(super) async fn socket(
+    State(hub): State<Arc<Hub>>,
+    Query(params): Query<Params>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, LoomProblem> {
+    // A browser lets any page open a WebSocket to anywhere, and says only here whose it is.
+    origin::check(&headers)?;
+    let channels = Channels::parse(params.topics.as_deref().unwrap_or_default())
+        .map_err(|error| Problem::bad_request(format!("topics: {error}")))?;
+    let reader = hub.read(params.last_event_id.as_deref()).await;
+    let reader = reader.ok_or_else(|| Problem::unavailable("the server is about to end"))?;
+    let upgrade = upgrade.max_message_size(LARGEST_WISH);
+    Ok(upgrade
+        .on_upgrade(move |socket| serve(socket, reader, channels))
+        .into_response())
+}
+
+async fn serve(mut socket: WebSocket, mut reader: Reader, mut channels: Channels) {
+    let boot = reader.hub().boot();
+    let begin = match reader.begin {
+        Begin::Now | Begin::Resumed => (
+            "hello",
+            json!({ "boot": boot, "seq": reader.seq.to_string() }),
+        ),
+        Begin::Reset(reason) => ("reset", json!({ "reason": reason })),
+    };
+    let id = reader.hub().id(reader.seq);
+    if send(&mut socket, Some(&id), begin.0, &begin.1.to_string())
+        .await
+        .is_none()
+    {
+        return;
+    }
+    loop {
+        let sent = tokio::select! {
+            said = socket.recv() => match said {
+                Some(Ok(Message::Text(text))) => match wished(channels, &text) {
+                    Ok(wanted) => {
+                        channels = wanted;
+                        let names: Vec<_> = channels.iter().map(super::frame::Channel::name).collect();
+                        send(&mut socket, None, "subscribed", &json!(names).to_string()).await
+                    }
+                    Err(detail) => {
+                        let error = json!({ "code": "bad_request", "detail": detail });
+                        send(&mut socket, None, "error", &error.to_string()).await
+                    }
+                },
+                Some(Ok(Message::Binary(_))) => {
+                    let error = json!({ "code": "bad_request", "detail": "say it as text" });
+                    send(&mut socket, None, "error", &error.to_string()).await
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => Some(()),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => None,
+            },
+            read = reader.next() => match read {
+                Some(Read::Frame(frame)) if channels.has(frame.channel) => {
+                    let id = reader.hub().id(frame.seq);
+                    send(&mut socket, Some(&id), frame.channel.name(), &frame.data).await
+                }
+                Some(Read::Frame(_)) => Some(()),
+                Some(Read::Gap(dropped)) => {
+                    let gap = json!({ "dropped": dropped });
+                    send(&mut socket, None, "gap", &gap.to_string()).await
+                }
+                None => {
+                    // Said for politeness; who has gone already does not hear it.
+                    _ = socket.send(Message::Close(None)).await;
+                    None
+                }
+            },
+        };
+        if sent.is_none() {
+            return;
+        }
+    }
+}
+
+/// The data is JSON already. `None` when the client has gone.
+async fn send(socket: &mut WebSocket, id: Option<&str>, event: &str, data: &str) -> Option<()> {
+    let id = id.map_or_else(|| "null".to_owned(), |id| format!("{id:?}"));
+    let text = format!(r#"{{"id":{id},"event":"{event}","data":{data}}}"#);
+    socket.send(Message::Text(text.into())).await.ok()
+}
+
+fn wished(channels: Channels, text: &str) -> Result<Channels, String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
+    let wish: Wish = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    let all =
+        |names: &[String]| Channels::parse(&names.join(",")).map_err(|error| error.to_string());
+    Ok(channels
+        .and(all(&wish.subscribe)?)
+        .without(all(&wish.unsubscribe)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_add_and_take_away() {
+        let none = Channels::default();
+        let two = wished(none, r#"{"subscribe":["events","stats"]}"#).expect("good");
+        let one = wished(two, r#"{"unsubscribe":["events"]}"#).expect("good");
+        assert_eq!(one, Channels::parse("stats").expect("good"));
+        for (wrong, why) in [
+            ("{", "no JSON"),
+            (r#"{"subscribe":["x"]}"#, "no channel \"x\""),
+            (r#"{"subscribe":"events"}"#, "invalid type"),
+            (r#"{"want":["events"]}"#, "unknown field"),
+        ] {
+            let error = wished(none, wrong).expect_err("bad");
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A browser shows the server's token once, and a cookie afterwards: it cannot send a header with every request.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use loom_trace::api::{LoomProblem, Problem};
+use serde::Deserialize;
+
+use crate::config::Token;
+
+const COOKIE: &str = "loom_token";
+/// No script can read it, and no page of another server makes a browser send it.
+const ATTRIBUTES: &str = "Path=/; HttpOnly; SameSite=Strict";
+
+/// `POST /api/v1/session` signs in, `DELETE` signs out.
+pub(super) fn routes(token: Option<Arc<Token>>) -> Router {
+    Router::new()
+        .route("/api/v1/session", post(sign_in).delete(sign_out))
+        .with_state(token)
+}
+
+#[derive(Deserialize)]
+struct Credentials {
+    token: String,
+}
+
+async fn sign_in(
+    State(token): State<Option<Arc<Token>>>,
+    Json(shown): Json<Credentials>,
+) -> Result<Response, LoomProblem> {
+    let wanted = token.ok_or_else(|| Problem::not_found("this server wants no token"))?;
+    if !wanted.matches(shown.token.as_bytes()) {
+        return Err(Problem::unauthorized("that is not this server's token").into());
+    }
+    let cookie = format!("{COOKIE}={}; {ATTRIBUTES}", hex(wanted.expose()));
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
+}
+
+async fn sign_out() -> Response {
+    let cookie = format!("{COOKIE}=; Max-Age=0; {ATTRIBUTES}");
+    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response()
+}
+
+/// Whether a cookie shows the token.
+pub(super) fn shows(headers: &HeaderMap, token: &Token) -> bool {
+    let expected = hex(token.expose());
+    let lines = headers.get_all(header::COOKIE).iter();
+    let mut cookies = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    cookies.any(|cookie| {
+        let value = cookie.trim_ascii().strip_prefix(COOKIE.as_bytes());
+        let value = value.and_then(|rest| rest.strip_prefix(b"="));
+        value.is_some_and(|shown| is_equal(shown, expected.as_bytes()))
+    })
+}
+
+/// A token may hold what would end a cookie.
+fn hex(text: &str) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::new(), |mut hex, byte| {
+        // Writing to a String does not fail.
+        _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Takes as long for a wrong one, wherever the difference is.
+fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).fold(0, |all, (a, b)| all | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_cookie_opens() {
+        let token = Token::new("0123456789;=abcdef").expect("good");
+        let with = |cookies: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for cookie in cookies {
+                headers.append(header::COOKIE, cookie.parse().expect("a value"));
+            }
+            shows(&headers, &token)
+        };
+        let good = format!("{COOKIE}={}", hex(token.expose()));
+        assert!(with(&[&good]));
+        assert!(with(&["a=b", &format!("c=d; {good}")]));
+        assert!(!with(&[]));
+        assert!(!with(&[&good[..good.len() - 1]]));
+        assert!(!with(&[&format!("x{good}")]));
+        assert!(!with(&["loom_token=0123456789;=abcdef"]));
+        assert!(!with(&["loom_token"]));
+    }
+}

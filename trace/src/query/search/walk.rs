@@ -1,0 +1,238 @@
+//! A walk along one index: which one, how far, and which spans on it are meant.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, params_from_iter};
+
+use super::{Found, Search};
+use crate::error::StoreError;
+use crate::model::TraceId;
+use crate::query::predicate::{Predicate, Sql};
+use crate::store::row::{SELECT, SpanReader, signed};
+
+/// Spans that are looked at to find out which index has the fewest.
+const PROBED: i64 = 2_000;
+
+/// How much one search may look at. A search that finds nothing ends too, and says that it has not looked at all.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    /// Spans.
+    pub(super) spans: usize,
+    /// Spans that are read as a whole.
+    pub(super) bodies: usize,
+    /// Of time.
+    pub(super) time: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            spans: 200_000,
+            bodies: 20_000,
+            time: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A trace that was met, by its newest span that matches.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hit {
+    pub(super) start_ns: i64,
+    pub(super) id: i64,
+    pub(super) trace: i64,
+    trace_id: TraceId,
+}
+
+impl Hit {
+    pub(super) fn found(&self) -> Found {
+        Found {
+            trace_id: self.trace_id,
+            match_start_ns: self.start_ns.cast_unsigned(),
+        }
+    }
+}
+
+/// A walk along one index.
+pub(super) struct Walk<'a> {
+    conn: &'a Connection,
+    matching: &'a Predicate,
+    /// The condition by which the index is sorted before the start.
+    driver: Option<Sql>,
+    condition: Sql,
+    from: i64,
+    to: i64,
+    budget: Budget,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(
+        conn: &'a Connection,
+        search: &'a Search,
+        budget: Budget,
+    ) -> Result<Self, StoreError> {
+        let (from, to) = search.matching.starts();
+        let (from, to) = (signed(from), signed(to));
+        Ok(Self {
+            conn,
+            matching: &search.matching,
+            driver: fewest(conn, search.matching.indexed(), from, to)?,
+            condition: search.matching.sql(),
+            from,
+            to,
+            budget,
+        })
+    }
+
+    /// Meets each trace once, the one with the newest match first, until `visit` has enough or nothing is left. Says how far it
+    /// has come when the budget has ended it.
+    pub(super) fn run(
+        &self,
+        after: Option<(i64, i64)>,
+        mut visit: impl FnMut(Hit) -> Result<bool, StoreError>,
+    ) -> Result<Option<(i64, i64)>, StoreError> {
+        let driver = self.driver.as_ref().map_or("1", |driver| &driver.text);
+        let mut values = self.condition.values.clone();
+        values.extend(self.driver.iter().flat_map(|driver| driver.values.clone()));
+        let to = after.map_or(self.to, |(start, _)| start.min(self.to));
+        values.extend([SqlValue::from(self.from), SqlValue::from(to)]);
+        let mut place = "";
+        if let Some((start, id)) = after {
+            place = "AND (start_ns, id) < (?, ?)";
+            values.extend([SqlValue::from(start), SqlValue::from(id)]);
+        }
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT start_ns, id, trace, (SELECT trace_id FROM traces WHERE traces.id = trace), {} FROM span_rows
+             WHERE {driver} AND start_ns >= ? AND start_ns <= ? {place} ORDER BY start_ns DESC, id DESC",
+            self.condition.text
+        ))?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut bodies = Bodies::new(self.conn);
+        let mut seen = HashSet::new();
+        let (mut looked_at, begin) = (0, Instant::now());
+        let mut last = after;
+        while let Some(row) = rows.next()? {
+            let is_spent = looked_at == self.budget.spans
+                || bodies.read == self.budget.bodies
+                || (looked_at % 256 == 255 && begin.elapsed() > self.budget.time);
+            if is_spent && last != after {
+                return Ok(last);
+            }
+            looked_at += 1;
+            let (start_ns, id): (i64, i64) = (row.get(0)?, row.get(1)?);
+            last = Some((start_ns, id));
+            // NULL, where a column says nothing, is no match.
+            if row.get::<_, Option<bool>>(4)? != Some(true) {
+                continue;
+            }
+            let trace = row.get(2)?;
+            if seen.contains(&trace) {
+                continue;
+            }
+            if !self.condition.is_exact && !bodies.matches(id, self.matching)? {
+                continue;
+            }
+            seen.insert(trace);
+            let Some(trace_id) = TraceId::from_bytes(&row.get::<_, [u8; 16]>(3)?) else {
+                continue;
+            };
+            let hit = Hit {
+                start_ns,
+                id,
+                trace,
+                trace_id,
+            };
+            if !visit(hit)? {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a trace has a match that is newer than this place, or is it.
+    pub(super) fn has_match_after(
+        &self,
+        trace: i64,
+        (start, id): (i64, i64),
+    ) -> Result<bool, StoreError> {
+        let mut values = vec![
+            trace.into(),
+            SqlValue::from(start),
+            id.into(),
+            self.to.into(),
+        ];
+        values.extend(self.condition.values.clone());
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT id FROM span_rows WHERE trace = ? AND (start_ns, id) >= (?, ?) AND +start_ns <= ? AND {}",
+            self.condition.text
+        ))?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut bodies = Bodies::new(self.conn);
+        while let Some(row) = rows.next()? {
+            if self.condition.is_exact || bodies.matches(row.get(0)?, self.matching)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Of conditions with an index each, the one that the fewest spans meet.
+pub(super) fn fewest(
+    conn: &Connection,
+    indexed: Vec<Sql>,
+    from: i64,
+    to: i64,
+) -> Result<Option<Sql>, StoreError> {
+    if indexed.len() < 2 {
+        return Ok(indexed.into_iter().next());
+    }
+    let mut best: Option<(i64, Sql)> = None;
+    for driver in indexed {
+        let mut values = driver.values.clone();
+        values.extend([SqlValue::from(from), to.into(), PROBED.into()]);
+        let count: i64 = conn
+            .prepare_cached(&format!(
+                "SELECT count(*) FROM (SELECT 1 FROM span_rows WHERE {} AND start_ns >= ? AND start_ns <= ? LIMIT ?)",
+                driver.text
+            ))?
+            .query_row(params_from_iter(values), |row| row.get(0))?;
+        if best.as_ref().is_none_or(|(least, _)| count < *least) {
+            best = Some((count, driver));
+        }
+        if count == 0 {
+            break;
+        }
+    }
+    Ok(best.map(|(_, driver)| driver))
+}
+
+/// Spans that are read as a whole.
+struct Bodies<'a> {
+    conn: &'a Connection,
+    reader: SpanReader<'a>,
+    read: usize,
+}
+
+impl<'a> Bodies<'a> {
+    fn new(conn: &'a Connection) -> Self {
+        Self {
+            conn,
+            reader: SpanReader::new(conn),
+            read: 0,
+        }
+    }
+
+    fn matches(&mut self, id: i64, predicate: &Predicate) -> Result<bool, StoreError> {
+        self.read += 1;
+        let mut statement = self
+            .conn
+            .prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
+        let mut rows = statement.query([id])?;
+        match rows.next()? {
+            Some(row) => Ok(predicate.matches(&self.reader.span(row)?)),
+            None => Ok(false),
+        }
+    }
+}
