@@ -30,7 +30,7 @@ impl Query {
 }
 
 fn read(conn: &Connection, place: Option<TailPlace>, limit: usize) -> Result<Tail, StoreError> {
-    let newest: i64 = conn.query_row("SELECT coalesce(max(id), 0) FROM spans", [], |row| {
+    let newest: i64 = conn.query_row("SELECT coalesce(max(id), 0) FROM span_rows", [], |row| {
         row.get(0)
     })?;
     // Numbers begin anew where all spans were deleted.
