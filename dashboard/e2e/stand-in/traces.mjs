@@ -34,7 +34,7 @@ export function traceOf(trace, world) {
     errors: spans.filter((span) => span.status === ERROR).length, orphans: spans.filter((span) => span.parent && !ids.has(span.parent)).length,
     roots: spans.filter((span) => span.parent === null).length, names, services, agents, scopes, topics,
     columns: {
-      span_id: spans.map((span) => span.span_id), parent_id: spans.map((span) => span.parent), name: spans.map((span) => nameAt(span.name)),
+      span_id: spans.map((span) => span.span_id), parent_span_id: spans.map((span) => span.parent), name: spans.map((span) => nameAt(span.name)),
       service: spans.map((span) => serviceAt(span.service)), agent: spans.map((span) => agentAt(agentOf(span))), scope: spans.map((span) => scopeAt(span.scope.name)),
       topic: spans.map((span) => topicAt(topicOf(span))), kind: spans.map((span) => span.kindNumber), start: spans.map((span) => span.start),
       duration: spans.map((span) => span.duration), status: spans.map((span) => span.status), events: spans.map((span) => span.events.length),

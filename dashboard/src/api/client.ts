@@ -1,5 +1,6 @@
 // The one door to the wire: every request of the dashboard is made here, and every answer is looked at before anybody uses it.
 import type {
+  Activity,
   Agent,
   BusEvent,
   BusEventDetail,
@@ -16,10 +17,12 @@ import type {
   Stats,
   Topology,
   Trace,
+  TraceColumns,
   TraceSummary,
   Workflow,
 } from "./types";
 import { parseVisible } from "../lib/text";
+import { resolveTime } from "../lib/time-range";
 
 export type Params = Record<string, string | number | boolean | string[] | null | undefined>;
 
@@ -105,13 +108,38 @@ const list = <T>(path: string, params?: Params, signal?: AbortSignal) =>
 
 const part = encodeURIComponent;
 
+const UNCOUNTED: Activity = { executions: null, errors: null, error_rate: null, p50_ms: null, p95_ms: null, last_at: null };
+
+/** An agent of a server that says less: who is listed is connected, and what is not counted is not known. */
+export const wholeAgent = (agent: Partial<Agent> & Pick<Agent, "agent_id">): Agent => ({
+  state: "connected", last_seen_at: null, subscriptions: [], capabilities: [], queued: null, activity: UNCOUNTED, ...agent,
+});
+
+
+const COLUMNS: (keyof TraceColumns)[] = [
+  "span_id", "parent_span_id", "name", "service", "agent", "scope", "topic", "kind", "start", "duration", "status", "events", "links", "flags", "wait",
+];
+
+/** With relative times made absolute, for routes that know no others; none of their cursors belongs to a time. */
+function absolute(params: Params): Params {
+  const now = Date.now();
+  const one = (value: Params[string]) => {
+    const ms = typeof value === "string" ? resolveTime(value, now) : null;
+    return ms === null ? value : new Date(ms).toISOString();
+  };
+  return { ...params, from: one(params.from), to: one(params.to) };
+}
+
 export const api = {
   info: (signal?: AbortSignal) => get<Info>("api/v1/info", ["version", "started_at"], {}, signal),
   stats: (signal?: AbortSignal) => get<Stats>("api/v1/stats", [], {}, signal),
 
-  agents: (params: Params, signal?: AbortSignal) => list<Agent>("api/v1/agents", params, signal),
-  agent: (id: string, params: Params, signal?: AbortSignal) =>
-    get<Agent>(`api/v1/agents/${part(id)}`, ["agent_id"], params, signal),
+  agents: async (params: Params, signal?: AbortSignal): Promise<Page<Agent>> => {
+    const page = await list<Agent>("api/v1/agents", params, signal);
+    return { ...page, items: page.items.map(wholeAgent) };
+  },
+  agent: async (id: string, params: Params, signal?: AbortSignal) =>
+    wholeAgent(await get<Agent>(`api/v1/agents/${part(id)}`, ["agent_id"], params, signal)),
   agentMetrics: (id: string, params: Params, signal?: AbortSignal) =>
     get<Metrics>(`api/v1/agents/${part(id)}/metrics`, ["executions", "series"], params, signal),
 
@@ -123,9 +151,9 @@ export const api = {
   metrics: (params: Params, signal?: AbortSignal) =>
     get<Metrics>("api/v1/metrics", ["executions", "series"], params, signal),
 
-  executions: (params: Params, signal?: AbortSignal) => list<Execution>("api/v1/executions", params, signal),
+  executions: (params: Params, signal?: AbortSignal) => list<Execution>("api/v1/executions", absolute(params), signal),
   executionStates: (params: Params, signal?: AbortSignal) =>
-    get<{ states: Partial<Record<ExecutionState, number>> }>("api/v1/executions/states", ["states"], params, signal),
+    get<{ states: Partial<Record<ExecutionState, number>> }>("api/v1/executions/states", ["states"], absolute(params), signal),
   execution: (id: string, signal?: AbortSignal) =>
     get<Execution>(`api/v1/executions/${part(id)}`, ["execution_id", "state"], {}, signal),
 
@@ -140,8 +168,14 @@ export const api = {
     request("DELETE", `api/v1/dead-letters/${part(group)}`, {}, { letter_ids: letterIds }) as Promise<{ dropped: number }>,
 
   traces: (params: Params, signal?: AbortSignal) => list<TraceSummary>("api/v1/traces", params, signal),
-  trace: (id: string, signal?: AbortSignal) =>
-    get<Trace>(`api/v1/traces/${part(id)}`, ["columns", "names", "services", "start_ns"], {}, signal),
+  trace: async (id: string, signal?: AbortSignal) => {
+    const path = `api/v1/traces/${part(id)}`;
+    const trace = await get<Trace>(path, ["columns", "names", "services", "agents", "topics", "start_ns"], {}, signal);
+    const count = trace.columns.span_id?.length;
+    const bad = COLUMNS.find((column) => trace.columns[column]?.length !== count);
+    if (bad) throw new BadAnswer(path, `has no whole column ${bad}`);
+    return trace;
+  },
   span: (trace: string, span: string, signal?: AbortSignal) =>
     get<SpanDetail>(`api/v1/traces/${part(trace)}/spans/${part(span)}`, ["span_id", "attributes"], {}, signal),
   find: (trace: string, q: string, signal?: AbortSignal) =>

@@ -36,9 +36,10 @@ export interface Info {
   };
 }
 
+/** null: nobody has counted. */
 export interface Activity {
-  executions: number;
-  errors: number;
+  executions: number | null;
+  errors: number | null;
   error_rate: number | null;
   p50_ms: number | null;
   p95_ms: number | null;
@@ -240,7 +241,7 @@ export interface TimeSummary {
 /** One entry per span in every column; numbers in `name`, `service`, `agent`, `scope` and `topic` point into the tables. */
 export interface TraceColumns {
   span_id: string[];
-  parent_id: (string | null)[];
+  parent_span_id: (string | null)[];
   name: number[];
   service: number[];
   agent: (number | null)[];

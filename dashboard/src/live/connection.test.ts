@@ -118,3 +118,17 @@ test("a connection that says nothing for long is given up", async () => {
   await vi.advanceTimersByTimeAsync(47_000);
   expect(streams.urls.length).toBeGreaterThan(1);
 });
+
+test("a channel that the server does not have is left out, and the others stay", async () => {
+  vi.stubGlobal("fetch", (url: string, init?: RequestInit) => {
+    if (!url.includes("topology")) return streams.fetch(url, init);
+    const detail = 'topics: there is no channel "topology"; there are events, agents';
+    return Promise.resolve(new Response(JSON.stringify({ detail }), { status: 400, headers: { "content-type": "application/problem+json" } }));
+  });
+  live.subscribe("agents", {});
+  live.subscribe("topology", {});
+  await settled();
+  await settled();
+  expect(live.state).toBe("live");
+  expect(streams.urls.map((url) => url.searchParams.get("topics"))).toEqual(["agents"]);
+});

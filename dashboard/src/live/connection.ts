@@ -31,6 +31,8 @@ export class LiveConnection {
   private open = "";
   private paused = false;
   private hidden = false;
+  /** Channels that this server has said it does not have. */
+  private readonly refused = new Set<string>();
 
   subscribe(channel: Channel, listener: Listener): () => void {
     const all = this.listeners.get(channel) ?? new Set();
@@ -63,7 +65,8 @@ export class LiveConnection {
   }
 
   private channels(): string {
-    return [...this.listeners].filter(([, all]) => all.size > 0).map(([channel]) => channel).sort().join(",");
+    const wanted = [...this.listeners].filter(([channel, all]) => all.size > 0 && !this.refused.has(channel));
+    return wanted.map(([channel]) => channel).sort().join(",");
   }
 
   /** After the running code: a page that leaves and one that comes want the same channels, and nothing has to change. */
@@ -111,6 +114,7 @@ export class LiveConnection {
         signal: abort.signal,
         cache: "no-store",
       });
+      if (response.status === 400 && (await this.refuse(response))) return;
       if (response.status === 404 || !(response.headers.get("content-type") ?? "").includes("event-stream")) {
         // A server without this route will not have it a moment later.
         this.wait = LONGEST_WAIT;
@@ -135,6 +139,16 @@ export class LiveConnection {
       clearTimeout(silence);
       if (this.abort === abort) this.again(topics);
     }
+  }
+
+  /** An older server has fewer channels, and says which one it does not know: the others are still wanted. */
+  private async refuse(response: Response): Promise<boolean> {
+    const text = await response.text().catch(() => "");
+    const channel = [...this.listeners.keys()].find((one) => new RegExp(`channel \\W*${one}\\b`).test(text));
+    if (channel === undefined || this.refused.has(channel)) return false;
+    this.refused.add(channel);
+    this.settle();
+    return true;
   }
 
   private again(topics: string) {

@@ -93,8 +93,8 @@ function AgentTable({ agents }: { agents: Agent[] }) {
               </td>
               <td className="num right">{formatCount(agent.queued)}</td>
               <td className="num right">{formatCount(agent.activity.executions)}</td>
-              <td className={agent.activity.errors > 0 ? "num right text-bad" : "num right text-text-3"}>
-                {agent.activity.executions === 0 ? "–" : formatRatio(agent.activity.error_rate)}
+              <td className={(agent.activity.errors ?? 0) > 0 ? "num right text-bad" : "num right text-text-3"}>
+                {formatRatio(agent.activity.error_rate)}
               </td>
               <td className="num right">{formatMs(agent.activity.p50_ms)}</td>
               <td className="num right">{formatMs(agent.activity.p95_ms)}</td>

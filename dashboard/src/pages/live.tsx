@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Map as MapIcon, Table2 } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
+import { wholeAgent } from "../api/client";
 import { agentsQuery, eventsQuery, topologyQuery } from "../api/queries";
 import type { Agent, BusEvent, Page, Topology } from "../api/types";
 import { formatRate, plural } from "../lib/format";
@@ -40,7 +41,7 @@ export function LivePage() {
   });
   useLive("agents", {
     onData: (data) => {
-      if (Array.isArray(data)) queries.setQueryData<Page<Agent>>(["agents", "list", {}], { items: data as Agent[], next_cursor: null, truncated: false });
+      if (Array.isArray(data)) queries.setQueryData<Page<Agent>>(["agents", "list", {}], { items: (data as Agent[]).map(wholeAgent), next_cursor: null, truncated: false });
     },
   });
 

@@ -70,7 +70,7 @@ export function SetupPage() {
               </dl>
             )}
           </Step>
-          <Step done={connected.length > 0} title={connected.length > 0 ? `${plural(connected.length, "agent")} connected` : "No agent has connected yet"}>
+          <Step done={connected.length > 0} title={connected.length > 0 ? `${plural(connected.length, "agent")} connected` : events > 0 ? "No agent is connected now" : "No agent has connected yet"}>
             {connected.length > 0 ? (
               <AgentNames ids={connected.map((agent) => agent.agent_id)} most={8} />
             ) : (

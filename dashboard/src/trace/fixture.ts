@@ -44,7 +44,7 @@ export function traceOf(given: Given[]): Trace {
     topics,
     columns: {
       span_id: spans.map((_, index) => idOf(index)),
-      parent_id: spans.map((span) => span.parentId ?? (span.parent ? (ids.get(span.parent) ?? null) : null)),
+      parent_span_id: spans.map((span) => span.parentId ?? (span.parent ? (ids.get(span.parent) ?? null) : null)),
       name: spans.map((span) => nameAt.get(span.name) ?? 0),
       service: spans.map((span) => serviceAt.get(span.service ?? "loom") ?? 0),
       agent: spans.map((span) => (span.agent === undefined ? null : (agentAt.get(span.agent) ?? null))),

@@ -46,7 +46,7 @@ export function TraceHeader({ model, state, onChange, onNextError }: HeaderProps
   const jaeger = fillTemplate(info.data?.links?.jaeger_trace, values);
   const grafana = fillTemplate(info.data?.links?.grafana_trace, values);
   const missing = missingParents(model);
-  const linked = trace.linked_from.length + trace.linked_to.length;
+  const linked = trace.linked_from.length + leaving(model).length;
   return (
     <header className="flex-none border-b border-line bg-surface px-5 pt-3 pb-2.5">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
@@ -108,9 +108,13 @@ function External({ href, name }: { href: string; name: string }) {
 const MENU = "rise z-40 min-w-[220px] rounded-lg border border-line bg-surface p-1 shadow-pop";
 const ENTRY = "flex h-8 cursor-pointer items-center gap-2 rounded-md px-2 text-xs text-text-2 outline-none data-[highlighted]:bg-raised data-[highlighted]:text-text";
 
+/** Links to other traces; those within this one are told by their spans. */
+const leaving = (model: TraceModel) => model.trace.linked_to.filter((link) => link.trace_id !== model.trace.trace_id);
+
 /** Other traces that this one links to, or that link to it. */
 function Linked({ model, onSelect }: { model: TraceModel; onSelect: (span: string) => void }) {
-  const { linked_from, linked_to } = model.trace;
+  const { linked_from } = model.trace;
+  const linked_to = leaving(model);
   const count = linked_from.length + linked_to.length;
   return (
     <DropdownMenu.Root modal={false}>

@@ -41,7 +41,7 @@ interface Unordered {
 }
 
 function gather(trace: Trace): Unordered {
-  const { span_id, parent_id, start } = trace.columns;
+  const { span_id, parent_span_id, start } = trace.columns;
   const spans = span_id.length;
   const byId = new Map<string, number>();
   // The first of two spans with one id is the one that others hang below.
@@ -52,7 +52,7 @@ function gather(trace: Trace): Unordered {
   const missingStart: number[] = [];
   const parents = new Array<number>(spans);
   for (let span = 0; span < spans; span += 1) {
-    const named = parent_id[span];
+    const named = parent_span_id[span];
     if (named === null || named === undefined) {
       parents[span] = -1;
       continue;

@@ -1,5 +1,5 @@
 import { ChevronDown, ChevronRight, CircleX, Ghost, Link2, Sparkles, Unlink, Wrench } from "lucide-react";
-import type { CSSProperties } from "react";
+import { type CSSProperties, memo } from "react";
 import type { CriticalPath } from "../api/types";
 import { formatCount, formatNs, plural } from "../lib/format";
 import { Swatch, cx } from "../ui/basics";
@@ -26,13 +26,14 @@ interface RowProps {
   path: CriticalPath["segments"] | undefined;
   /** The critical path is shown, and this row is not on it. */
   offPath: boolean;
-  onSelect: () => void;
-  onToggle: () => void;
+  onSelect: (node: number) => void;
+  onToggle: (node: number) => void;
 }
 
 export const rowId = (node: number) => `span-row-${node}`;
 
-export function Row(props: RowProps) {
+/** Drawn again only when something of it has changed: while one scrolls, that is the rows which come into sight. */
+export const Row = memo(function Row(props: RowProps) {
   const { model, node, index, top, treeWidth, folded, selected, found, onSelect, onToggle } = props;
   const view = spanView(model, node);
   const level = model.depth[node] + 1;
@@ -55,7 +56,7 @@ export function Row(props: RowProps) {
       data-dim={found === false || props.offPath}
       className="wf-row"
       style={{ top }}
-      onClick={onSelect}
+      onClick={() => onSelect(node)}
     >
       <div role="gridcell" className="wf-text flex flex-none items-center gap-1.5 overflow-hidden border-r border-line pr-2 pl-1.5" style={{ width: treeWidth }}>
         <span className="wf-guides" style={{ width: Math.min(model.depth[node], MAX_INDENT) * INDENT }} />
@@ -66,7 +67,7 @@ export function Row(props: RowProps) {
             aria-label={folded ? "Unfold" : "Fold"}
             onClick={(event) => {
               event.stopPropagation();
-              onToggle();
+              onToggle(node);
             }}
             className="-ml-1 flex h-5 flex-none items-center rounded text-text-3 hover:bg-raised hover:text-text"
           >
@@ -96,7 +97,7 @@ export function Row(props: RowProps) {
       </div>
     </div>
   );
-}
+});
 
 /** Of a hop of the bus its topic, of a handler its agent too; of anything else whose it is. */
 function whose(view: SpanView): string {

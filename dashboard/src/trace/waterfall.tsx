@@ -68,6 +68,16 @@ export function Waterfall(props: WaterfallProps) {
     return bySpan;
   }, [path]);
 
+  // The same functions for all rows and all renders, so that rows stay as they are.
+  const latest = useRef({ onSelect, onToggle });
+  useEffect(() => {
+    latest.current = { onSelect, onToggle };
+  });
+  const [handlers] = useState(() => ({
+    select: (node: number) => latest.current.onSelect(node),
+    toggle: (node: number) => latest.current.onToggle(node),
+  }));
+
   const timeWidth = Math.max(0, width - treeWidth);
   const marks = useMemo(
     () => ticks(viewport.from * model.duration, viewport.to * model.duration, Math.max(1, Math.floor(timeWidth / 110))),
@@ -155,8 +165,8 @@ export function Waterfall(props: WaterfallProps) {
               found={found === null ? null : found[node] === 1}
               path={onPath}
               offPath={path !== null && onPath === undefined}
-              onSelect={() => onSelect(node)}
-              onToggle={() => onToggle(node)}
+              onSelect={handlers.select}
+              onToggle={handlers.toggle}
             />
           );
         })}

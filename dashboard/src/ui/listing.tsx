@@ -22,6 +22,14 @@ interface ListingProps {
 export function Listing({ what, query, count, nextCursor, search, set, filters, empty, children }: ListingProps) {
   if (query.isPending) return <Loading what={what} />;
   if (query.isError) return <Failure error={query.error} retry={() => void query.refetch()} />;
+  if (count === 0 && nextCursor) {
+    // A search looks at so many spans at once, and says how far it has come.
+    return (
+      <Notice icon={SearchX} title={`No ${what} so far`} actions={<Button look="primary" onClick={() => set({ cursor: nextCursor }, { push: true })}>Look further back</Button>}>
+        <p>The search has not come to the end of the chosen time yet.</p>
+      </Notice>
+    );
+  }
   if (count === 0) return <Nothing what={what} search={search} set={set} filters={filters} empty={empty} />;
   const turn = (cursor: string | undefined) => set({ cursor }, { push: true });
   return (

@@ -32,8 +32,8 @@ export function Notice({ icon: Icon, title, children, actions, tone = "plain", r
 /** A command to copy. */
 export function Snippet({ children }: { children: string }) {
   return (
-    <div className="flex items-center gap-1 rounded-md border border-line bg-raised py-0.5 pr-1 pl-3 text-left">
-      <code className="mono min-w-0 flex-1 overflow-x-auto whitespace-pre" tabIndex={0}>
+    <div className="flex items-start gap-1 rounded-md border border-line bg-raised py-0.5 pr-1 pl-3 text-left">
+      <code className="mono min-w-0 flex-1 overflow-x-auto py-1 whitespace-pre" tabIndex={0}>
         {children}
       </code>
       <CopyButton text={children} name="Copy the command" />
