@@ -82,10 +82,6 @@ pub enum Command {
     Mcp(mcp::Args),
     /// Look after the trace store: its size, its bounds, its soundness, its schema
     Db(db::Args),
-    /// Look after the trace store: its size, its bounds, its soundness, its schema
-    Db(db::Args),
-    /// Serve the capabilities of agents as tools of the Model Context Protocol
-    Mcp(mcp::Args),
     /// Find out what is wrong with a set-up, and how to mend it
     Doctor(doctor::Args),
     /// Print the completion script of a shell
@@ -111,8 +107,6 @@ pub fn execute(cli: Cli, environment: &dyn Environment) -> Exit {
         Command::Invoke(args) => invoke::execute(args, environment, &terminal),
         Command::Mcp(args) => mcp::execute(args, environment),
         Command::Db(args) => db::execute(&args, environment, &terminal),
-        Command::Db(args) => db::execute(&args, environment, &terminal),
-        Command::Mcp(args) => mcp::execute(args, environment),
         Command::Doctor(args) => doctor::execute(&args, environment, &terminal),
         Command::Completion(args) => completion::execute(&args, &terminal),
     };
