@@ -5,6 +5,7 @@
 //! server's own spans are settled, the store is flushed, the doors close.
 
 mod addresses;
+mod agents;
 mod auth;
 mod books;
 mod dashboard;

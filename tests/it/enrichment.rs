@@ -2,7 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use loom_tests::agent::{RawAgent, hello};
 use loom_tests::cli::run;
+use loom_tests::eventually;
 use loom_tests::server::TestServer;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
@@ -10,6 +12,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value as OtlpValue;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use serde_json::Value;
 
 fn attribute(key: &str, value: OtlpValue) -> KeyValue {
     KeyValue {
@@ -181,4 +184,63 @@ async fn a_call_of_a_model_is_priced_and_summed() {
         server.metric("loom_store_model_calls_unpriced_total").await,
         1
     );
+}
+
+#[tokio::test]
+async fn agents_that_are_connected_and_agents_that_were() {
+    let server = TestServer::start();
+    let names = async |query: &str| -> Vec<(String, String)> {
+        let path = format!("/api/v1/agents{query}");
+        let agents: Value = server.http().get_json(&path).await.expect("agents");
+        let items = agents["items"].as_array().expect("a list").iter();
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        items
+            .map(|agent| (text(&agent["agent_id"]), text(&agent["state"])))
+            .collect()
+    };
+    let handlers = vec![
+        span(1, 1, 0, "agent.on_event", vec![text("agent.id", "old")]),
+        span(1, 2, 0, "agent.on_event", vec![text("agent.id", "here")]),
+    ];
+    send(&server, "mine", "mine", handlers).await;
+    let _here = RawAgent::connect(server.bridge_addr(), hello("here", &["a.*"])).await;
+    let _idle = RawAgent::connect(server.bridge_addr(), hello("idle", &[])).await;
+    let pair = |id: &str, state: &str| (id.to_owned(), state.to_owned());
+    eventually("the spans are stored", async || {
+        let found = names("?state=gone").await;
+        (found == [pair("old", "gone")]).then_some(()).ok_or(found)
+    })
+    .await;
+    let connected = [pair("here", "connected"), pair("idle", "connected")];
+    assert_eq!(names("").await, connected);
+    assert_eq!(names("?state=connected").await, connected);
+    let all = names("?state=all").await;
+    assert_eq!(all[..2], connected);
+    assert_eq!(all[2..], [pair("old", "gone")]);
+
+    let of = async |id: &str| -> Value {
+        let path = format!("/api/v1/agents/{id}");
+        server.http().get_json(&path).await.expect("an agent")
+    };
+    let here = of("here").await;
+    assert_eq!(here["activity"]["executions"], 1);
+    let p95 = here["activity"]["p95_ms"].as_f64().expect("a number");
+    assert!((p95 - 200.0).abs() < 1.0, "{p95}");
+    assert_eq!(here["subscriptions"][0]["pattern"], "a.*");
+    let idle = of("idle").await;
+    assert_eq!(
+        (&idle["activity"]["executions"], &idle["activity"]["p95_ms"]),
+        (&0.into(), &Value::Null)
+    );
+    assert_eq!(of("old").await["connected_at"], Value::Null);
+    let nobody = server
+        .http()
+        .get_json::<Value>("/api/v1/agents/nobody")
+        .await;
+    assert!(nobody.is_err());
+    let wrong = server
+        .http()
+        .get_json::<Value>("/api/v1/agents?state=lost")
+        .await;
+    assert!(wrong.expect_err("refused").to_string().contains("lost"));
 }

@@ -135,7 +135,7 @@ export const api = {
   stats: (signal?: AbortSignal) => get<Stats>("api/v1/stats", [], {}, signal),
 
   agents: async (params: Params, signal?: AbortSignal): Promise<Page<Agent>> => {
-    const page = await list<Agent>("api/v1/agents", params, signal);
+    const page = await list<Agent>("api/v1/agents", { state: "all", ...params }, signal);
     return { ...page, items: page.items.map(wholeAgent) };
   },
   agent: async (id: string, params: Params, signal?: AbortSignal) =>

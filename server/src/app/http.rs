@@ -6,7 +6,7 @@ use axum::{Json, Router};
 use loom_core::Stream;
 use serde_json::{Value, json};
 
-use super::{Addresses, Parts, executions, letters, metrics, verification};
+use super::{Addresses, Parts, agents, executions, letters, verification};
 
 /// What the handlers get.
 #[derive(Clone)]
@@ -15,15 +15,15 @@ struct Server {
     addresses: Addresses,
 }
 
-/// `/api/v1/info`, `/api/v1/agents`, `/api/v1/verify`, and those of [`executions`] and [`letters`].
+/// `/api/v1/info`, `/api/v1/verify`, and those of [`agents`], [`executions`] and [`letters`].
 pub(super) fn routes(parts: Parts, addresses: Addresses) -> Router {
     Router::new()
         .route("/api/v1/info", get(info))
-        .route("/api/v1/agents", get(agents))
         .with_state(Server {
             parts: parts.clone(),
             addresses,
         })
+        .merge(agents::routes(parts.clone()))
         .merge(executions::routes(parts.clone()))
         .merge(letters::routes(parts.streams.clone()))
         .merge(
@@ -57,15 +57,4 @@ fn stream(stream: &Stream) -> Value {
         "begin": journal.begin(),
         "end": journal.end(),
     })
-}
-
-async fn agents(State(server): State<Server>) -> Json<Value> {
-    let items: Vec<_> = server
-        .parts
-        .directory
-        .list()
-        .iter()
-        .map(|entry| metrics::agent_json(entry))
-        .collect();
-    Json(json!({ "items": items, "next_cursor": null, "truncated": false }))
 }
