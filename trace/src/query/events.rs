@@ -117,7 +117,6 @@ fn list(conn: &Connection, search: &EventSearch, budget: usize) -> Result<Events
     let number = |ns: u64| Some(SqlValue::from(signed(ns)));
     and("event = unhex(replace(?, '-', ''))", text(&search.event_id));
     let of_text = "= (SELECT id FROM names WHERE text = ?)";
-    and(&format!("+agent {of_text}"), text(&search.sender));
     and(&format!("+workflow {of_text}"), text(&search.workflow));
     // An event is found by its id, whatever was published meanwhile.
     let start = if search.event_id.is_some() {
@@ -150,20 +149,15 @@ fn list(conn: &Connection, search: &EventSearch, budget: usize) -> Result<Events
             id: row.get(1)?,
         };
         last = Some(place);
-        let event = reader
-            .span(place.id)?
-            .and_then(|span| PublishedEvent::of(&span));
-        let is_meant = |event: &PublishedEvent| {
-            search
-                .topic
-                .as_ref()
-                .is_none_or(|topic| *topic == event.topic)
-                && search
-                    .event_id
-                    .as_ref()
-                    .is_none_or(|id| *id == event.event_id)
+        let is = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.is_none() || wanted.as_deref() == found
         };
-        events.items.extend(event.filter(is_meant));
+        let event = reader.event(place.id)?.filter(|event| {
+            is(&search.topic, Some(&event.topic))
+                && is(&search.event_id, Some(&event.event_id))
+                && is(&search.sender, event.sender.as_deref())
+        });
+        events.items.extend(event);
     }
     Ok(events)
 }
@@ -195,6 +189,27 @@ impl<'a> Bodies<'a> {
             None => Ok(None),
         }
     }
+
+    /// The event that a publish tells of, with what the span above it says.
+    fn event(&mut self, id: i64) -> Result<Option<PublishedEvent>, StoreError> {
+        let Some(publish) = self.span(id)? else {
+            return Ok(None);
+        };
+        let (event, above) = (PublishedEvent::of(&publish), publish.parent_span_id);
+        let (Some(event), Some(above)) = (event.clone(), above) else {
+            return Ok(event);
+        };
+        let mut statement = self.conn.prepare_cached(
+            "SELECT id FROM span_rows WHERE trace = (SELECT trace FROM span_rows WHERE id = ?1) AND span_id = ?2",
+        )?;
+        let mut rows = statement.query((id, &above.as_bytes()[..]))?;
+        let above: Option<i64> = rows.next()?.map(|row| row.get(0)).transpose()?;
+        let above = above.map(|id| self.span(id)).transpose()?.flatten();
+        Ok(Some(match above {
+            Some(bridge) if bridge.name == name::BRIDGE_PUBLISH => event.below(&bridge),
+            _ => event,
+        }))
+    }
 }
 
 fn story(conn: &Connection, id: &str) -> Result<Option<EventStory>, StoreError> {
@@ -206,9 +221,7 @@ fn story(conn: &Connection, id: &str) -> Result<Option<EventStory>, StoreError> 
         .query_map([id], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for number in publishes {
-        let span = bodies.span(number)?;
-        let event = span.as_ref().and_then(PublishedEvent::of);
-        if let Some(event) = event.filter(|event| event.event_id == id) {
+        if let Some(event) = bodies.event(number)?.filter(|event| event.event_id == id) {
             let deliveries = deliveries(conn, &mut bodies, number, id)?;
             return Ok(Some(EventStory { event, deliveries }));
         }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use loom_proto::semconv::{attribute, span as name};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
 
 use super::Query;
@@ -145,6 +145,7 @@ fn read(
         .fold(from_ns, u64::max);
     handlers.retain(|span| span.start_ns >= since_ns);
     publishes.retain(|span| span.start_ns >= since_ns);
+    name_senders(conn, &mut publishes)?;
     let mut gathered = Gathered::default();
     for publish in &publishes {
         gathered.publish(publish);
@@ -187,6 +188,21 @@ fn newest(
         spans.push(reader.span(row)?);
     }
     Ok(spans)
+}
+
+/// Who sent an event says the span above its publish, `bridge.publish`.
+fn name_senders(conn: &Connection, publishes: &mut [Span]) -> Result<(), StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT names.text FROM span_rows AS above JOIN names ON names.id = above.agent
+         WHERE above.trace = (SELECT id FROM traces WHERE trace_id = ?1) AND above.span_id = ?2",
+    )?;
+    for publish in publishes {
+        if let (None, Some(above)) = (&publish.identity.agent, publish.parent_span_id) {
+            let key = (&publish.trace_id.as_bytes()[..], &above.as_bytes()[..]);
+            publish.identity.agent = statement.query_row(key, |row| row.get(0)).optional()?;
+        }
+    }
+    Ok(())
 }
 
 /// Finds publishes that were before the window.

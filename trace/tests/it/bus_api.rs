@@ -37,11 +37,14 @@ async fn filled() -> Server {
         ("event.id", EVENT),
         ("workflow.id", "analysis"),
     ];
-    let mut publish = at(2, 1, "EventBus.publish", 900, 1, &hop("sensor")[..3]);
-    publish.attributes.extend([
-        attribute("loom.bus.matched", OtlpValue::IntValue(1)),
-        attribute("messaging.message.body.size", OtlpValue::IntValue(42)),
-    ]);
+    // Who has sent it, and how large it is, says the bridge alone.
+    let mut taken = at(7, 1, "bridge.publish", 901, 3, &hop("sensor")[..3]);
+    let size = attribute("messaging.message.body.size", OtlpValue::IntValue(42));
+    taken.attributes.push(size);
+    let said = [("topic", "sensor.data"), ("event_id", EVENT)];
+    let mut publish = at(2, 7, "EventBus.publish", 900, 1, &said);
+    let matched = attribute("loom.bus.matched", OtlpValue::IntValue(1));
+    publish.attributes.push(matched);
     let forward = |id, ago_ms, attempt, wait_us| {
         let mut forward = at(id, 2, "bridge.forward", ago_ms, 1, &hop("processor"));
         forward.attributes.extend([
@@ -72,6 +75,7 @@ async fn filled() -> Server {
         (
             "loom",
             vec![
+                taken,
                 publish,
                 forward(3, 860, 1, 40_000),
                 forward(5, 710, 2, 190_000),
@@ -181,7 +185,7 @@ async fn names_to_choose_from() {
     let (_, services) = server.get("/api/v1/services").await;
     let expected = json!({
         "items": [
-            { "name": "loom", "operations": 2 },
+            { "name": "loom", "operations": 3 },
             { "name": "processor", "operations": 1 },
             { "name": "sensor", "operations": 1 },
         ],
