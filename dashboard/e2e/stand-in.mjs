@@ -129,9 +129,9 @@ export async function standIn({ port = 0, empty = false } = {}) {
     send("hello", { boot: "boot", seq: String(seq) });
     const beat = () => {
       if (world.traces.length === 0) return;
-      if (topics.has("agents")) send("agents", lists.agents(world, new URLSearchParams()));
+      if (topics.has("agents")) send("agents", { connected: lists.agents(world, new URLSearchParams()).map(({ agent_id, instance_id }) => ({ agent_id, instance_id })) });
       if (topics.has("topology")) send("topology", lists.topology({ ...world, now: Date.now() }, new URLSearchParams(), Math.sin(Date.now() / 4000) * 0.3));
-      if (topics.has("events")) send("events", lists.events(world, new URLSearchParams()).slice(0, 1).map((event) => ({ ...event, time: data.iso(Date.now()), time_ns: data.nsText(Date.now(), seq) })));
+      if (topics.has("events")) send("events", { skipped_spans: 0, items: lists.events(world, new URLSearchParams()).slice(0, 1).map((event) => ({ ...event, time: data.iso(Date.now()), time_ns: data.nsText(Date.now(), seq) })) });
     };
     beat();
     const timer = setInterval(beat, 1000);

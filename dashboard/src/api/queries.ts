@@ -84,5 +84,5 @@ export const topologyQuery = (params: Params) =>
     queryKey: ["topology", params],
     queryFn: ({ signal }) => api.topology(params, signal),
     placeholderData: keepPreviousData,
-    refetchInterval: 10_000,
+    refetchInterval: 2_000,
   });

@@ -8,6 +8,7 @@ import { formatBytes, formatCount, plural } from "../lib/format";
 import { keepRange, useQueryState, useTimeRange } from "../lib/query-state";
 import { isLive, rangeParams } from "../lib/time-range";
 import { useLive } from "../live/use-live";
+import { eventsOf } from "../live/frames";
 import { merged } from "../live/merge";
 import { Badge, Button, PageHead } from "../ui/basics";
 import { Chips, TextFilter } from "../ui/filters";
@@ -30,7 +31,8 @@ export function EventsPage() {
     "events",
     {
       onData: (data) => {
-        if (Array.isArray(data)) setFresh((before) => merged(data as BusEvent[], before, KEPT));
+        const events = eventsOf(data);
+        if (events.length > 0) setFresh((before) => merged(events, before, KEPT));
       },
       onReset: () => {
         setFresh([]);

@@ -1,12 +1,12 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Map as MapIcon, Table2 } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
-import { wholeAgent } from "../api/client";
 import { agentsQuery, eventsQuery, topologyQuery } from "../api/queries";
-import type { Agent, BusEvent, Page, Topology } from "../api/types";
+import type { BusEvent, Topology } from "../api/types";
 import { formatRate, plural } from "../lib/format";
 import { useQueryState } from "../lib/query-state";
 import { merged } from "../live/merge";
+import { eventsOf } from "../live/frames";
 import { TopologyTable } from "../live/table-view";
 import { useLive } from "../live/use-live";
 import { Button, PageHead } from "../ui/basics";
@@ -39,11 +39,8 @@ export function LivePage() {
     },
     onReset: again,
   });
-  useLive("agents", {
-    onData: (data) => {
-      if (Array.isArray(data)) queries.setQueryData<Page<Agent>>(["agents", "list", {}], { items: (data as Agent[]).map(wholeAgent), next_cursor: null, truncated: false });
-    },
-  });
+  // Somebody came or went.
+  useLive("agents", { onData: again, onReset: again });
 
   if (topology.isPending || agents.isPending) return <Loading what="the map" />;
   if (topology.isError && agents.isError) return <Failure error={topology.error} retry={again} />;
@@ -86,7 +83,8 @@ function LastEvents({ focus }: { focus: string | null }) {
   const [fresh, setFresh] = useState<BusEvent[]>([]);
   useLive("events", {
     onData: (data) => {
-      if (Array.isArray(data)) setFresh((before) => merged(data as BusEvent[], before, LAST_EVENTS));
+      const events = eventsOf(data);
+      if (events.length > 0) setFresh((before) => merged(events, before, LAST_EVENTS));
     },
     onReset: () => {
       setFresh([]);

@@ -4,6 +4,7 @@ import { Hourglass, SearchX } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
 import { WAIT_FOR_TRACE_MS, isMissing, traceQuery } from "../api/queries";
 import { useLive } from "../live/use-live";
+import { hasGrown } from "../live/frames";
 import { useNow } from "../lib/now";
 import { useThrottled } from "../lib/throttled";
 import { TracePage } from "../trace/page";
@@ -37,7 +38,7 @@ function OneTrace({ id }: { id: string }) {
   }, 1_000);
   useLive("traces", {
     onData: (data) => {
-      if (Array.isArray(data) && data.some((one: { trace_id?: unknown }) => one?.trace_id === id)) look();
+      if (hasGrown(data, id)) look();
     },
     onReset: look,
   });

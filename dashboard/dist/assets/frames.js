@@ -1,0 +1,1 @@
+var e=e=>typeof e==`object`&&e&&!Array.isArray(e)?e:{},t=t=>{let{items:n}=e(t);return Array.isArray(n)?n:[]},n=(t,n)=>Object.hasOwn(e(t),n);export{n,t};

@@ -1,0 +1,14 @@
+import { expect, test } from "vitest";
+import { eventsOf, hasGrown } from "./frames";
+
+test("events are the items of a frame", () => {
+  const items = [{ event_id: "a" }];
+  expect(eventsOf({ items, skipped_spans: 0 })).toEqual(items);
+  for (const other of [null, "x", [], items, { items: "x" }, {}]) expect(eventsOf(other)).toEqual([]);
+});
+
+test("a trace has grown when the frame names it", () => {
+  expect(hasGrown({ abc: { spans: 2, has_root: true } }, "abc")).toBe(true);
+  for (const other of [null, "abc", ["abc"], {}, { abcd: {} }]) expect(hasGrown(other, "abc")).toBe(false);
+  expect(hasGrown({}, "toString")).toBe(false);
+});

@@ -1,0 +1,14 @@
+// What the frames of the live stream say (docs/api.md); what is not of the expected shape says nothing.
+import type { BusEvent } from "../api/types";
+
+const fieldsOf = (data: unknown): Record<string, unknown> =>
+  typeof data === "object" && data !== null && !Array.isArray(data) ? (data as Record<string, unknown>) : {};
+
+/** `events`: the newest first. */
+export const eventsOf = (data: unknown): BusEvent[] => {
+  const { items } = fieldsOf(data);
+  return Array.isArray(items) ? (items as BusEvent[]) : [];
+};
+
+/** `traces`: whether this one got spans. */
+export const hasGrown = (data: unknown, traceId: string): boolean => Object.hasOwn(fieldsOf(data), traceId);
