@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import loom
 import pytest
-from loom import Context, Event
+from loom import Context, Event, contents
 from loom.testing import LoomServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +35,13 @@ PATIENCE = 30.0
 
 def pytest_configure() -> None:
     os.environ.setdefault("LOOM_BIN", str(ROOT / "target/debug/loom"))
+
+
+@pytest.fixture(autouse=True)
+def content_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule for contents is the process': each test begins without one, and leaves none."""
+    monkeypatch.setattr(contents, "_rule", contents.Rule())
+    monkeypatch.delenv(contents.CAPTURE_CONTENT, raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -43,13 +43,6 @@ def foreign() -> Iterator[Tracer]:
     provider.shutdown()
 
 
-@pytest.fixture(autouse=True)
-def own_rule(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test begins without a rule, and leaves none."""
-    monkeypatch.setattr(contents, "_rule", contents.Rule())
-    monkeypatch.delenv(CAPTURE_CONTENT, raising=False)
-
-
 def written(tracer: Tracer) -> Any:
     """Return an ended span that was given contents in each way there is."""
     first, *others = [*CONTENTS.items(), *OTHERS.items()]
