@@ -8,7 +8,7 @@ use loom_tests::python::{PythonAgent, variables};
 use loom_tests::server::{Options, TestServer};
 use loom_trace::check::{self, check};
 use loom_trace::model::{Span, SpanId};
-use loom_trace::query::{Field, Predicate, Search, Sort};
+use loom_trace::query::{Field, Found, Predicate, Query, Search, Sort};
 use loom_trace::{Config, TraceStore};
 
 const READINGS: usize = 20_000;
@@ -105,22 +105,7 @@ async fn twenty_thousand_readings_are_twenty_thousand_whole_traces() {
         .await
         .expect("all is indexed");
     let query = store.query();
-    let mut search = Search {
-        matching: Predicate::Is(Field::Operation, "sensor.emit_data".to_owned()),
-        no_errors: false,
-        sort: Sort::Newest,
-        after: None,
-        limit: READINGS + 1,
-    };
-    let mut found = Vec::new();
-    loop {
-        let page = query.search(search.clone()).await.expect("an answer");
-        found.extend(page.items);
-        if page.next.is_none() {
-            break;
-        }
-        search.after = page.next;
-    }
+    let found = roots(&query).await;
     assert_eq!(found.len(), READINGS, "traces that have their root");
     let mut broken = BTreeMap::new();
     for found in found {
@@ -140,6 +125,27 @@ async fn twenty_thousand_readings_are_twenty_thousand_whole_traces() {
         "{} of {READINGS} traces are not whole: {examples:#?}",
         broken.len()
     );
+}
+
+/// The traces that have their root.
+async fn roots(query: &Query) -> Vec<Found> {
+    let mut search = Search {
+        matching: Predicate::Is(Field::Operation, "sensor.emit_data".to_owned()),
+        no_errors: false,
+        sort: Sort::Newest,
+        after: None,
+        limit: READINGS + 1,
+    };
+    let mut found = Vec::new();
+    loop {
+        let page = query.search(search.clone()).await.expect("an answer");
+        found.extend(page.items);
+        if page.next.is_none() {
+            break;
+        }
+        search.after = page.next;
+    }
+    found
 }
 
 /// Names from the root on, for as long as there is exactly one child.
