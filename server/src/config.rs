@@ -23,6 +23,7 @@ pub use sections::{
 };
 pub use streams::{StreamSection, SyncChoice};
 pub use token::Token;
+pub(crate) use token::is_same;
 pub use units::{ByteSize, Period, UnitError};
 
 use std::collections::BTreeMap;

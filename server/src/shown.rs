@@ -21,7 +21,8 @@ pub(crate) fn payload(bytes: &[u8]) -> (&'static str, Value) {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Two lower-case digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |four: u8| char::from_digit(four.into(), 16).unwrap_or('?');
     bytes
         .iter()

@@ -52,11 +52,12 @@ async fn list(
 ) -> Result<Json<Value>, LoomProblem> {
     let Query(params) = params.map_err(|error| Problem::bad_request(error.body_text()))?;
     let wanted = params.state.unwrap_or(Wanted::Connected);
-    let (active, remembered) = activity(&parts, None).await?;
+    let active = activity(&parts, None, ACTIVE).await?;
     let mut items = BTreeMap::new();
     if wanted != Wanted::Connected {
-        for (id, last) in &remembered {
-            items.insert(id.clone(), gone(id, last, active.get(id)));
+        for (id, last) in activity(&parts, None, REMEMBERED).await? {
+            let item = gone(&id, &last, active.get(&id));
+            items.insert(id, item);
         }
     }
     for entry in parts.directory.list() {
@@ -78,32 +79,31 @@ async fn show(
     State(parts): State<Parts>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, LoomProblem> {
-    let (active, remembered) = activity(&parts, Some(id.clone())).await?;
+    let active = activity(&parts, Some(id.clone()), ACTIVE).await?;
     let entries = parts.directory.list();
     if let Some(entry) = entries.iter().find(|entry| entry.agent_id == id) {
         return Ok(Json(connected(entry, active.get(&id))));
     }
-    let last = remembered.get(&id);
-    let last = last.ok_or_else(|| {
+    let remembered = activity(&parts, Some(id.clone()), REMEMBERED).await?;
+    let last = remembered.get(&id).ok_or_else(|| {
         Problem::not_found("no agent of this id is connected, or did anything in the last day")
     })?;
     Ok(Json(gone(&id, last, active.get(&id))))
 }
 
-/// What agents did in the last hour, and in the time for which they are remembered.
+/// What agents did in the last time.
 async fn activity(
     parts: &Parts,
     only: Option<String>,
-) -> Result<(BTreeMap<String, Activity>, BTreeMap<String, Activity>), LoomProblem> {
-    let query = parts.store.query();
+    period: Duration,
+) -> Result<BTreeMap<String, Activity>, LoomProblem> {
     let now = now_unix_nano();
-    let since = |period: Duration| now.saturating_sub(period.as_nanos() as u64);
+    let from = now.saturating_sub(period.as_nanos() as u64);
     // What begins in this moment belongs to it.
     let end = now.saturating_add(1_000_000_000);
-    let active = query.activity(By::Agent, only.clone(), since(ACTIVE), end);
-    let active = active.await?.of;
-    let remembered = query.activity(By::Agent, only, since(REMEMBERED), end);
-    Ok((active, remembered.await?.of))
+    let query = parts.store.query();
+    let found = query.activity(By::Agent, only, from, end).await?;
+    Ok(found.of)
 }
 
 fn connected(entry: &AgentEntry, activity: Option<&Activity>) -> Value {

@@ -5,6 +5,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{Embed, EmbeddedFile};
 
+use crate::shown::hex;
+
 const INDEX: &str = "index.html";
 
 #[derive(Embed)]
@@ -53,13 +55,7 @@ fn answer(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
 }
 
 fn tag(file: &EmbeddedFile) -> HeaderValue {
-    use std::fmt::Write;
-    let mut tag = String::from('"');
-    for byte in &file.metadata.sha256_hash()[..16] {
-        // Writing to a String does not fail.
-        _ = write!(tag, "{byte:02x}");
-    }
-    tag.push('"');
+    let tag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..16]));
     HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\""))
 }
 

@@ -19,10 +19,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
 use hub::Hub;
+
+/// The parameters of both doors.
+#[derive(Debug, Deserialize)]
+struct Params {
+    /// Names of channels with commas between them.
+    topics: Option<String>,
+    /// The frame that was read last; a browser says it in a header.
+    last_event_id: Option<String>,
+}
 
 /// The routes, and what feeds them until `end`.
 pub(super) fn open(

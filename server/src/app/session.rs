@@ -10,7 +10,8 @@ use axum::{Json, Router};
 use loom_trace::api::{LoomProblem, Problem};
 use serde::Deserialize;
 
-use crate::config::Token;
+use crate::config::{Token, is_same};
+use crate::shown::hex;
 
 const COOKIE: &str = "loom_token";
 /// No script can read it, and no page of another server makes a browser send it.
@@ -36,7 +37,7 @@ async fn sign_in(
     if !wanted.matches(shown.token.as_bytes()) {
         return Err(Problem::unauthorized("that is not this server's token").into());
     }
-    let cookie = format!("{COOKIE}={}; {ATTRIBUTES}", hex(wanted.expose()));
+    let cookie = format!("{COOKIE}={}; {ATTRIBUTES}", value(&wanted));
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 
@@ -45,31 +46,21 @@ async fn sign_out() -> Response {
     (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response()
 }
 
+/// In hex: a token may hold what would end a cookie.
+fn value(token: &Token) -> String {
+    hex(token.expose().as_bytes())
+}
+
 /// Whether a cookie shows the token.
 pub(super) fn shows(headers: &HeaderMap, token: &Token) -> bool {
-    let expected = hex(token.expose());
+    let expected = value(token);
     let lines = headers.get_all(header::COOKIE).iter();
     let mut cookies = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     cookies.any(|cookie| {
         let value = cookie.trim_ascii().strip_prefix(COOKIE.as_bytes());
         let value = value.and_then(|rest| rest.strip_prefix(b"="));
-        value.is_some_and(|shown| is_equal(shown, expected.as_bytes()))
+        value.is_some_and(|shown| is_same(shown, expected.as_bytes()))
     })
-}
-
-/// A token may hold what would end a cookie.
-fn hex(text: &str) -> String {
-    use std::fmt::Write;
-    text.bytes().fold(String::new(), |mut hex, byte| {
-        // Writing to a String does not fail.
-        _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
-/// Takes as long for a wrong one, wherever the difference is.
-fn is_equal(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
 #[cfg(test)]
@@ -86,7 +77,7 @@ mod tests {
             }
             shows(&headers, &token)
         };
-        let good = format!("{COOKIE}={}", hex(token.expose()));
+        let good = format!("{COOKIE}={}", value(&token));
         assert!(with(&[&good]));
         assert!(with(&["a=b", &format!("c=d; {good}")]));
         assert!(!with(&[]));

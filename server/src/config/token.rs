@@ -45,10 +45,14 @@ impl Token {
 
     /// Whether `shown` is this token; takes the same time wherever they differ.
     pub fn matches(&self, shown: &[u8]) -> bool {
-        let own = self.0.as_bytes();
-        let difference = own.iter().zip(shown).fold(0, |all, (a, b)| all | (a ^ b));
-        difference == 0 && own.len() == shown.len()
+        is_same(self.0.as_bytes(), shown)
     }
+}
+
+/// Whether two secrets are the same; it takes as long, wherever the difference is.
+pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let difference = one.iter().zip(other).fold(0, |all, (a, b)| all | (a ^ b));
+    difference == 0 && one.len() == other.len()
 }
 
 impl fmt::Debug for Token {

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +45,7 @@ struct State {
 
 /// Where a reader begins.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Begin {
+enum Begin {
     /// With the next frame.
     Now,
     /// Right after the frame that it had.
@@ -61,7 +62,7 @@ pub(super) struct Reader {
     receiver: broadcast::Receiver<Arc<Frame>>,
     /// Number of the frame before its first.
     pub(super) seq: u64,
-    pub(super) begin: Begin,
+    begin: Begin,
 }
 
 /// What a reader gets.
@@ -87,10 +88,6 @@ impl Hub {
             is_live: watch::Sender::new(false),
             end,
         }
-    }
-
-    pub(super) fn boot(&self) -> &str {
-        &self.boot
     }
 
     /// The id of a frame, as readers say it when they come again.
@@ -207,6 +204,17 @@ impl Reader {
             Ok(frame) => Some(Read::Frame(frame)),
             Err(broadcast::error::RecvError::Lagged(frames)) => Some(Read::Gap(frames)),
             Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+
+    /// What it is told first: the event, and what that says.
+    pub(super) fn opening(&self) -> (&'static str, Value) {
+        match self.begin {
+            Begin::Now | Begin::Resumed => (
+                "hello",
+                json!({ "boot": self.hub.boot, "seq": self.seq.to_string() }),
+            ),
+            Begin::Reset(reason) => ("reset", json!({ "reason": reason })),
         }
     }
 

@@ -11,19 +11,13 @@ use loom_trace::api::{LoomProblem, Problem};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Params;
 use super::frame::Channels;
-use super::hub::{Begin, Hub, Read, Reader};
+use super::hub::{Hub, Read, Reader};
 use crate::app::origin;
 
 /// Wishes are short.
 const LARGEST_WISH: usize = 4096;
-
-/// The parameters of a connection.
-#[derive(Debug, Deserialize)]
-pub(super) struct Params {
-    topics: Option<String>,
-    last_event_id: Option<String>,
-}
 
 /// What a client may say.
 #[derive(Debug, Default, Deserialize)]
@@ -54,16 +48,9 @@ pub(super) async fn socket(
 }
 
 async fn serve(mut socket: WebSocket, mut reader: Reader, mut channels: Channels) {
-    let boot = reader.hub().boot();
-    let begin = match reader.begin {
-        Begin::Now | Begin::Resumed => (
-            "hello",
-            json!({ "boot": boot, "seq": reader.seq.to_string() }),
-        ),
-        Begin::Reset(reason) => ("reset", json!({ "reason": reason })),
-    };
+    let (name, data) = reader.opening();
     let id = reader.hub().id(reader.seq);
-    if send(&mut socket, Some(&id), begin.0, &begin.1.to_string())
+    if send(&mut socket, Some(&id), name, &data.to_string())
         .await
         .is_none()
     {

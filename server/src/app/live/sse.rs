@@ -10,26 +10,17 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use loom_trace::api::{LoomProblem, Problem};
-use serde::Deserialize;
 use serde_json::json;
 
+use super::Params;
 use super::frame::{Channel, Channels};
-use super::hub::{Begin, Hub, Read, Reader};
+use super::hub::{Hub, Read, Reader};
 
 /// What a browser waits before it comes again.
 const RETRY: Duration = Duration::from_secs(2);
 /// A comment now and then, so that what stands between does not take the stream for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-/// The parameters of a stream.
-#[derive(Debug, Deserialize)]
-pub(super) struct Params {
-    /// Names of channels with commas between them.
-    topics: Option<String>,
-    /// For who cannot send the header.
-    last_event_id: Option<String>,
-}
 
 /// `topics=events,executions,agents,traces,stats` (all of them unless said otherwise); goes on after `Last-Event-ID`.
 pub(super) async fn stream(
@@ -73,13 +64,8 @@ impl Stage {
             Self::Begin(reader, channels) => {
                 let id = reader.hub().id(reader.seq);
                 let event = Event::default().id(&id).retry(RETRY);
-                let hello = json!({ "boot": reader.hub().boot(), "seq": reader.seq.to_string() });
-                let event = match reader.begin {
-                    Begin::Now | Begin::Resumed => event.event("hello").data(hello.to_string()),
-                    Begin::Reset(reason) => event
-                        .event("reset")
-                        .data(json!({ "reason": reason }).to_string()),
-                };
+                let (name, data) = reader.opening();
+                let event = event.event(name).data(data.to_string());
                 Some((event, Self::Reading(reader, channels)))
             }
             Self::Reading(mut reader, channels) => loop {
