@@ -15,10 +15,11 @@
 //! | `GET /api/v1/traces/{id}/critical-path` | what a trace's duration was spent on |
 //! | `GET /api/v1/traces/{id}/check` | what is wrong with a trace |
 //! | `GET /api/v1/traces/{id}/waterfall?width=&color=` | one trace as text for a terminal |
-//! | `GET /api/v1/observability/agents/{id}/metrics?time_range=` | what an agent has cost, `workflows/{id}` the same |
+//! | `GET /api/v1/observability/agents/{id}/metrics?time_range=&step=` | what an agent has cost, `workflows/{id}` the same |
 //! | `GET /api/v1/events?topic=&sender=&…`, `/events/{id}` | events, and what became of one |
 //! | `GET /api/v1/workflows`, `/workflows/{id}` | workflows, and the steps of one |
 //! | `GET /api/v1/agents/{id}/metrics`, `/workflows/{id}/metrics` | the same as under `observability` |
+//! | `GET /api/v1/metrics` | the same of everything |
 //! | `GET /api/v1/topology?window=&workflow=` | agents, topics and what goes between them |
 //! | `GET /api/v1/services`, `/suggest?field=&prefix=` | names to choose from |
 //! | `GET /api/v1/stats` | counters |
@@ -127,6 +128,7 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
             get(observability::workflow),
         )
         .route("/api/v1/agents/{id}/metrics", get(observability::agent))
+        .route("/api/v1/metrics", get(observability::all))
         .route("/api/v1/topology", get(v1::topology::topology))
         .route("/api/v1/services", get(v1::names::services))
         .route("/api/v1/suggest", get(v1::names::suggest))
