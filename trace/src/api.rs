@@ -15,10 +15,11 @@
 //! | `GET /api/v1/traces/{id}/critical-path` | what a trace's duration was spent on |
 //! | `GET /api/v1/traces/{id}/check` | what is wrong with a trace |
 //! | `GET /api/v1/traces/{id}/waterfall?width=&color=` | one trace as text for a terminal |
-//! | `GET /api/v1/observability/agents/{id}/metrics?time_range=` | what an agent has cost, `workflows/{id}` the same |
+//! | `GET /api/v1/observability/agents/{id}/metrics?time_range=&step=` | what an agent has cost, `workflows/{id}` the same |
 //! | `GET /api/v1/events?topic=&sender=&…`, `/events/{id}` | events, and what became of one |
 //! | `GET /api/v1/workflows`, `/workflows/{id}` | workflows, and the steps of one |
 //! | `GET /api/v1/agents/{id}/metrics`, `/workflows/{id}/metrics` | the same as under `observability` |
+//! | `GET /api/v1/metrics` | the same of everything |
 //! | `GET /api/v1/topology?window=&workflow=` | agents, topics and what goes between them |
 //! | `GET /api/v1/services`, `/suggest?field=&prefix=` | names to choose from |
 //! | `GET /api/v1/stats` | counters |
@@ -157,19 +158,11 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(v1::names::services))
         .routes(routes!(v1::names::suggest))
         .routes(routes!(v1::stats))
-        .route(
-            "/api/v1/observability/agents/{id}/metrics",
-            get(observability::agent),
-        )
-        .route(
-            "/api/v1/observability/workflows/{id}/metrics",
-            get(observability::workflow),
-        )
-        .route(
-            "/api/v1/workflows/{id}/metrics",
-            get(observability::workflow),
-        )
-        .route("/api/v1/agents/{id}/metrics", get(observability::agent))
+        .routes(routes!(observability::agent))
+        .routes(routes!(observability::observed_agent))
+        .routes(routes!(observability::workflow))
+        .routes(routes!(observability::observed_workflow))
+        .routes(routes!(observability::all))
 }
 
 async fn ready(State(api): State<Api>) -> Response {

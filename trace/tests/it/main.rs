@@ -4,6 +4,7 @@ mod api;
 mod bus_api;
 mod crash;
 mod doors;
+mod metrics_api;
 mod recovery;
 mod search_api;
 mod support;
