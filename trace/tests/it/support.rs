@@ -74,6 +74,23 @@ impl Server {
         exchange(self.http, &head, b"").await
     }
 
+    /// Status and JSON body of a POST of JSON to the API.
+    pub(crate) async fn post_json(&self, path: &str, body: &str) -> (u16, Value) {
+        let answer = self.ask("POST", path, body).await;
+        let json = serde_json::from_str(&answer.body)
+            .unwrap_or_else(|e| panic!("{path}: {e}: {}", answer.body));
+        (answer.status, json)
+    }
+
+    /// A request to the API.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n",
+            self.http
+        );
+        exchange(self.http, &head, body.as_bytes()).await
+    }
+
     /// POST to the OTLP/HTTP door; `headers` are whole lines.
     pub(crate) async fn post(&self, headers: &[&str], body: &[u8]) -> Answer {
         let mut head = format!("POST /v1/traces HTTP/1.1\r\nHost: {}\r\n", self.otlp_http);

@@ -56,7 +56,7 @@ impl From<Summary> for Item {
             spans: summary.spans,
             errors: summary.errors,
             orphans: summary.orphans,
-            services: summary.services.into_iter().collect(),
+            services: summary.services.into_keys().collect(),
             agents: summary.agents.into_iter().collect(),
             workflow_id: summary.workflow_id,
         }
