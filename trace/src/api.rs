@@ -56,6 +56,7 @@ use crate::trace_store::TraceStore;
 
 use error::Family;
 pub use error::{LoomProblem, Problem};
+pub use jaeger::rpc;
 
 /// What every handler gets.
 #[derive(Debug, Clone)]

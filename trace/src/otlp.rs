@@ -2,6 +2,7 @@
 
 pub mod alias;
 pub mod decode;
+pub mod encode;
 pub mod grouped;
 pub mod json;
 pub mod scan;

@@ -6,6 +6,7 @@ mod flag;
 mod handlers;
 mod id;
 mod monitor;
+pub mod rpc;
 mod trace;
 mod transform;
 mod v3;
@@ -35,11 +36,12 @@ pub(super) fn routes() -> Router<Api> {
     legacy.merge(v3::routes())
 }
 
-/// Tells that an answer holds less than was asked for: neither of Jaeger's shapes has a place for it.
-const INCOMPLETE: HeaderName = HeaderName::from_static("loom-incomplete");
+/// Header that tells that an answer holds less than was asked for: none of Jaeger's shapes has a place for it.
+const INCOMPLETE: &str = "loom-incomplete";
 
 /// Headers of an answer, which may hold less than was asked for.
 fn incomplete(is_incomplete: bool) -> HeaderMap {
-    let header = (INCOMPLETE, HeaderValue::from_static("true"));
+    let name = HeaderName::from_static(INCOMPLETE);
+    let header = (name, HeaderValue::from_static("true"));
     is_incomplete.then_some(header).into_iter().collect()
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use loom_trace::api::rpc;
 use loom_trace::collector::{grpc, http};
 use loom_trace::{ApiConfig, CollectorConfig, Config, TraceStore, api};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -14,6 +15,7 @@ use prost::Message;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tonic::service::Routes;
 
 /// No wait in these tests is longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,7 +49,11 @@ impl Server {
         // All three end with the test's runtime.
         tokio::spawn(
             tonic::transport::Server::builder()
-                .add_service(service)
+                .add_routes(rpc::add_to(
+                    Routes::new(service),
+                    &store,
+                    &ApiConfig::default(),
+                ))
                 .serve_with_incoming(incoming),
         );
         let router = http::router(store.ingest(), collector);
