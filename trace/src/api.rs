@@ -1,4 +1,4 @@
-//! The HTTP API: Jaeger's JSON for Grafana, scripts and old Jaeger UIs, Loom's own routes, a page for humans, probes.
+//! The HTTP API: Jaeger's two families of routes for its UI, for Grafana and for scripts, Loom's own routes, a page for humans, probes.
 //!
 //! | route | answer |
 //! | --- | --- |
@@ -8,6 +8,9 @@
 //! | `GET /api/traces?service=&…` | traces that match |
 //! | `GET /api/traces/{id}` | one trace |
 //! | `GET /api/dependencies?endTs=&lookback=` | which service calls which |
+//! | `GET /api/metrics/{latencies,calls,errors}?service=` | rate, errors and duration of services over time |
+//! | `POST /api/transform` | OTLP/JSON as Jaeger's JSON |
+//! | `GET /api/v3/services`, `/operations`, `/trace-summaries`, `/traces`, `/traces/{id}`, `/dependencies` | Jaeger's newer family: OTLP |
 //! | `GET /api/v1/traces?service=&agent=&q=&…` | one line per trace that matches |
 //! | `GET /api/v1/traces/{id}` | one trace without the bodies of its spans, in columns |
 //! | `GET /api/v1/traces/{id}/spans/{span_id}` | one span with everything |
@@ -26,7 +29,7 @@
 //! | `GET /api/v1/openapi.json` | the description of all routes under `/api/v1` |
 //! | `GET /livez`, `/readyz`, `/metrics` | probes, Prometheus |
 //!
-//! Routes under `/api/v1` answer errors as RFC 9457 says, the other ones under `/api` as Jaeger does. What else stands on
+//! Routes under `/api/v1` answer errors as RFC 9457 says, the other ones under `/api` as Jaeger does in each of its families. What else stands on
 //! the same listener comes in as an [`Extension`].
 
 mod cursor;
@@ -64,6 +67,7 @@ use crate::trace_store::TraceStore;
 use error::Family;
 pub use error::{LoomProblem, Problem};
 pub use extract::{JsonBody, Path, Query};
+pub use jaeger::rpc;
 pub use page::Page;
 
 /// What every handler gets.
@@ -115,16 +119,7 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
         .split_for_parts();
     let description = Bytes::from(to_json(&description::complete(description)));
     axum::Router::new()
-        .route("/api/services", get(jaeger::handlers::services))
-        // A wildcard, because Grafana puts the service's name into the path as it is, slashes included.
-        .route(
-            "/api/services/{*rest}",
-            get(jaeger::handlers::service_operations),
-        )
-        .route("/api/operations", get(jaeger::handlers::operations))
-        .route("/api/traces", get(jaeger::handlers::search))
-        .route("/api/traces/{id}", get(jaeger::handlers::trace))
-        .route("/api/dependencies", get(jaeger::handlers::dependencies))
+        .merge(jaeger::routes())
         .route(
             "/api/v1/openapi.json",
             get(async move || json_text(description)),
@@ -135,6 +130,7 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
         .fallback(not_found)
         .with_state(state)
         .merge(documented)
+        .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn(error::instance))
         .layer(middleware::map_response(secure))
         .layer(middleware::from_fn_with_state(hosts, host::check))
@@ -187,6 +183,10 @@ async fn not_found(
         (Family::Plain, Some(pages)) => pages(&method, &uri, &headers),
         (family, _) => Problem::not_found("no such route").respond(family),
     }
+}
+
+async fn not_allowed(uri: Uri) -> Response {
+    Problem::method_not_allowed().respond(Family::of(uri.path()))
 }
 
 /// Builds a large answer on a blocking thread: tens of thousands of spans take longer than an async thread has.

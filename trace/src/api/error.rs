@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::Request;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -43,6 +44,8 @@ pub(super) enum Family {
     Loom,
     /// The rest of `/api`: Jaeger's envelope.
     Jaeger,
+    /// `/api/v3`: Jaeger's newer routes, with the errors of gRPC's gateway.
+    V3,
     /// Everything else: a line of text.
     Plain,
 }
@@ -55,6 +58,8 @@ impl Family {
         };
         if below("/api/v1") {
             Self::Loom
+        } else if below("/api/v3") {
+            Self::V3
         } else if below("/api") {
             Self::Jaeger
         } else {
@@ -111,6 +116,15 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
+    /// There is such a thing, but not by this method: 405.
+    pub(super) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "no such method here, `allow` names those that are",
+        )
+    }
+
     /// It cannot be answered now: 503.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
@@ -137,6 +151,12 @@ impl Problem {
                 let body = json!({
                     "data": null, "total": 0, "limit": 0, "offset": 0,
                     "errors": [{ "code": status.as_u16(), "msg": self.detail }],
+                });
+                (status, Json(body)).into_response()
+            }
+            Family::V3 => {
+                let body = json!({
+                    "error": { "httpCode": status.as_u16(), "message": self.detail },
                 });
                 (status, Json(body)).into_response()
             }
@@ -199,6 +219,25 @@ pub(super) async fn instance(request: Request, next: Next) -> Response {
     response
 }
 
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            status @ StatusCode::PAYLOAD_TOO_LARGE => Self::new(
+                status,
+                "too_large",
+                "the body is larger than this route takes",
+            ),
+            _ => Self::bad_request(rejection.body_text()),
+        }
+    }
+}
+
 impl From<FlushError> for Problem {
     fn from(error: FlushError) -> Self {
         Self::unavailable(error.to_string())
@@ -246,6 +285,10 @@ impl From<QueryError> for Problem {
 #[derive(Debug)]
 pub(super) struct JaegerProblem(pub(super) Problem);
 
+/// A handler's error in the shape of Jaeger's API v3.
+#[derive(Debug)]
+pub(super) struct V3Problem(pub(super) Problem);
+
 /// A handler's error in the shape of the routes under `/api/v1`: problem details of RFC 9457.
 #[derive(Debug)]
 pub struct LoomProblem(pub(super) Problem);
@@ -269,6 +312,7 @@ macro_rules! family {
 family! {
     JaegerProblem => Jaeger,
     LoomProblem => Loom,
+    V3Problem => V3,
 }
 
 impl IntoResponses for LoomProblem {

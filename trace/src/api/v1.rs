@@ -3,7 +3,7 @@
 mod columns;
 pub(super) mod events;
 pub(super) mod names;
-mod span;
+pub(super) mod span;
 pub(super) mod topology;
 pub(super) mod trace;
 pub(super) mod traces;

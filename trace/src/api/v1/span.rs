@@ -204,7 +204,7 @@ fn execution_id(span: &Span) -> Option<SpanId> {
 }
 
 /// Attributes as a browser reads them: what JSON has no number for is text, bytes are base64.
-pub(super) enum Plain<'a> {
+pub(in super::super) enum Plain<'a> {
     Map(&'a Attributes),
     Value(&'a Value),
 }

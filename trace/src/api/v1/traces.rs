@@ -67,7 +67,7 @@ impl From<Summary> for TraceSummary {
             spans: summary.spans,
             errors: summary.errors,
             orphans: summary.orphans,
-            services: summary.services.into_iter().collect(),
+            services: summary.services.into_keys().collect(),
             agents: summary.agents.into_iter().collect(),
             workflow_id: summary.workflow_id,
         }
