@@ -116,12 +116,12 @@ def _stamp() -> float:
 
 def _phase() -> float:
     import loom
-    from loom.phases import Phase, Timing
+    from loom.phases import Phase, timing_of
     from opentelemetry import trace
 
     loom.init_telemetry("bench")
     with loom.context(agent_id="bench", **WHO), trace.get_tracer("bench").start_as_current_span("handler") as handler:
-        timing = Timing(handler)
+        timing = timing_of(handler)
 
         def phase() -> None:
             with Phase(timing, "llm_processing"):

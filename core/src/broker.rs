@@ -333,7 +333,7 @@ impl OpenCall<'_> {
             .shared
             .tracer
             .end(self.span, SpanKind::Client, status, || {
-                SpanDetail::Free(Box::new(detail))
+                SpanDetail::Free(Arc::new(detail))
             });
     }
 }

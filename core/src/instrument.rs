@@ -191,6 +191,8 @@ pub fn current_context() -> Option<TraceContext> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use loom_telemetry::sampler::RootSampler;
     use loom_telemetry::{FreeDetail, RecorderConfig};
 
@@ -212,7 +214,7 @@ mod tests {
 
     fn end(tracer: &Tracer, span: HopSpan) {
         tracer.end(span, SpanKind::Internal, SpanStatus::Unset, || {
-            SpanDetail::Free(Box::new(FreeDetail {
+            SpanDetail::Free(Arc::new(FreeDetail {
                 name: "hop".into(),
                 ..FreeDetail::default()
             }))

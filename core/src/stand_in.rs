@@ -174,7 +174,7 @@ impl Lost {
         self.context.span_id = ids::handler_span_id(self.parent);
         let mut detail = self.free(name::ON_EVENT);
         if is_answered {
-            return self.record(SpanKind::Consumer, SpanDetail::Free(Box::new(detail)));
+            return self.record(SpanKind::Consumer, SpanDetail::Free(Arc::new(detail)));
         }
         detail.attributes.extend([
             (key::ERROR_TYPE.into(), "agent_lost".into()),
@@ -184,14 +184,14 @@ impl Lost {
             .clone_into(&mut detail.status_message);
         SpanRecord {
             status: SpanStatus::Error,
-            ..self.record(SpanKind::Consumer, SpanDetail::Free(Box::new(detail)))
+            ..self.record(SpanKind::Consumer, SpanDetail::Free(Arc::new(detail)))
         }
     }
 
     /// Anything else of which only the children are known.
     pub fn anything(self) -> SpanRecord {
         let detail = self.free(name::LOST);
-        self.record(SpanKind::Internal, SpanDetail::Free(Box::new(detail)))
+        self.record(SpanKind::Internal, SpanDetail::Free(Arc::new(detail)))
     }
 
     fn free(&self, name: &'static str) -> FreeDetail {

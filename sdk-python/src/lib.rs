@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 
 mod client;
 mod content;
+mod current;
 mod error;
 mod event;
 mod inbox;
@@ -26,6 +27,7 @@ mod logs;
 mod names;
 mod otel;
 mod outbox;
+mod phase;
 mod runtime;
 mod session;
 mod source;
@@ -50,9 +52,11 @@ mod _native {
         validate_pattern, validate_topic,
     };
     #[pymodule_export]
+    use crate::phase::{Phase, Timing};
+    #[pymodule_export]
     use crate::source::SpanSource;
     #[pymodule_export]
-    use crate::span::{Span, add_to_attribute, link_event};
+    use crate::span::{Span, link_event};
     #[pymodule_export]
     use crate::stamp::Stamp;
     #[pymodule_export]

@@ -133,6 +133,11 @@ impl Api {
         self.status.call1(py, (code, description))
     }
 
+    /// `StatusCode.ERROR`.
+    pub(crate) fn error<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.status_codes[SpanStatus::Error as usize].bind(py)
+    }
+
     /// Reads a member of `StatusCode`; `None` for anything else.
     pub(crate) fn read_status_code(&self, code: &Bound<'_, PyAny>) -> Option<SpanStatus> {
         let at = self

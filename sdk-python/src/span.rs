@@ -18,23 +18,23 @@ use crate::source::SpanSource;
 use crate::stamp::Stamp;
 use crate::value::{self, Read};
 
+mod again;
 mod exception;
 mod hooks;
 mod joining;
 mod lists;
 mod preset;
 mod recording;
-mod sums;
 mod view;
 
-pub(crate) use hooks::{run_end_hook, run_start_hook, set_hooks};
+pub(crate) use exception::one_line;
+pub(crate) use hooks::{has_hooks, run_end_hook, run_start_hook, set_hooks};
 pub(crate) use joining::link_event;
 pub(crate) use lists::put_links;
 use lists::{push_bounded, read_link};
 pub(crate) use preset::Preset;
 use recording::{Body, Recording};
 pub(crate) use recording::{OnException, SpanStart};
-pub(crate) use sums::add_to_attribute;
 
 /// See the module.
 #[pyclass(frozen, weakref, module = "loom._native")]
@@ -134,7 +134,7 @@ impl Span {
             attributes,
         )?;
         recording.change(py, "Calling add_event() on an ended span.", |body| {
-            let detail = &mut *body.detail;
+            let detail = body.detail_mut();
             push_bounded(
                 &mut detail.events,
                 &mut detail.dropped_events,
@@ -176,7 +176,7 @@ impl Span {
             return Ok(());
         }
         recording.change(py, "Setting attribute on ended span.", |body| {
-            let detail = &mut *body.detail;
+            let detail = body.detail_mut();
             let dropped = &mut detail.dropped_attributes;
             match read {
                 Read::Value(value) => {
@@ -209,7 +209,7 @@ impl Span {
             Some(attributes),
         )?;
         recording.change(py, "Setting attribute on ended span.", |body| {
-            let detail = &mut *body.detail;
+            let detail = body.detail_mut();
             detail.dropped_attributes += dropped;
             for (key, value) in read {
                 let key = key.as_str().unwrap_or_default();
@@ -251,7 +251,7 @@ impl Span {
         };
         let limit = recording.source.limits().links;
         recording.change(py, "Calling add_link() on an ended span.", |body| {
-            let detail = &mut *body.detail;
+            let detail = body.detail_mut();
             push_bounded(&mut detail.links, &mut detail.dropped_links, limit, link);
         });
         Ok(())
@@ -317,13 +317,13 @@ impl Span {
     fn update_name(&self, py: Python<'_>, name: String) {
         if let Some(recording) = &self.recording {
             recording.change(py, "Calling update_name() on an ended span.", |body| {
-                body.detail.name = Value::Text(name);
+                body.detail_mut().name = Value::Text(name);
             });
         }
     }
 
     #[pyo3(signature = (end_time=None))]
-    fn end(slf: &Bound<'_, Self>, end_time: Option<u64>) -> PyResult<()> {
+    pub(crate) fn end(slf: &Bound<'_, Self>, end_time: Option<u64>) -> PyResult<()> {
         let span = slf.get();
         if !span.finish(end_time) {
             warn(slf.py(), "Calling end() on an ended span.");
@@ -403,9 +403,7 @@ impl Span {
 
     #[getter]
     fn attributes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let attributes = self
-            .read(|recording, body| recording.attributes(&body.detail))
-            .unwrap_or_default();
+        let attributes = self.read(Recording::attributes).unwrap_or_default();
         Ok(view::read_only(&value::write_all(py, &attributes)?))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use loom_proto::TraceContext;
 use loom_telemetry::record::FreeDetail;
-use loom_telemetry::{Value, ids};
+use loom_telemetry::{SpanKind, Value, ids};
 use pyo3::prelude::*;
 
 use crate::otel::{Api, Parent};
@@ -69,17 +69,7 @@ impl NativeTracer {
             let tracestate = parent.and_then(|parent| parent.tracestate);
             return Ok(Span::passing(context, false, tracestate));
         }
-        let mut detail = Box::new(FreeDetail {
-            name: Value::Text(name),
-            scope_name: Value::Shared(Arc::clone(&self.name)),
-            scope_version: Value::Shared(Arc::clone(&self.version)),
-            ..FreeDetail::default()
-        });
-        if let Some(parent) = &parent
-            && let Some(tracestate) = &parent.tracestate
-        {
-            detail.tracestate = tracestate.to_string();
-        }
+        let mut detail = self.detail(Value::Text(name), parent.as_ref());
         let limits = source.limits();
         value::set_all(
             &mut detail.attributes,
@@ -107,6 +97,50 @@ impl NativeTracer {
             detail,
         };
         Ok(Span::started(source, context, start))
+    }
+}
+
+impl NativeTracer {
+    /// Starts a span below one of this process, about whom `stamp` says, else about whom the parent is. `None` when nothing
+    /// is recorded there in this process.
+    pub(crate) fn start_child(
+        &self,
+        parent: &Span,
+        name: Value,
+        attribute: (Value, Value),
+        stamp: Option<Stamp>,
+    ) -> Option<Span> {
+        let source = parent
+            .source()
+            .filter(|source| source.is_of_this_process())?;
+        let above = parent.as_parent()?;
+        let context = source.decide(Some(&above));
+        if !context.is_sampled() {
+            return Some(Span::passing(context, false, above.tracestate));
+        }
+        let mut detail = self.detail(name, Some(&above));
+        detail.attributes.push(attribute);
+        let start = SpanStart {
+            kind: SpanKind::Internal,
+            parent: Some(above),
+            start_unix_nano: ids::now_unix_nano(),
+            on_exception: OnException::default(),
+            preset: None,
+            stamp: stamp.or_else(|| parent.stamp().cloned()),
+            detail,
+        };
+        Some(Span::started(source.clone(), context, start))
+    }
+
+    fn detail(&self, name: Value, parent: Option<&Parent>) -> FreeDetail {
+        let tracestate = parent.and_then(|parent| parent.tracestate.as_deref());
+        FreeDetail {
+            name,
+            tracestate: tracestate.unwrap_or_default().to_owned(),
+            scope_name: Value::Shared(Arc::clone(&self.name)),
+            scope_version: Value::Shared(Arc::clone(&self.version)),
+            ..FreeDetail::default()
+        }
     }
 }
 

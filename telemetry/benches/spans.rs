@@ -47,7 +47,7 @@ fn hop(topic: &Arc<str>, agent: &Arc<str>) -> SpanRecord {
 /// As an instrumentation makes it: six attributes, four of them texts.
 fn free() -> SpanRecord {
     SpanRecord {
-        detail: SpanDetail::Free(Box::new(FreeDetail {
+        detail: SpanDetail::Free(Arc::new(FreeDetail {
             name: "chat gpt-x".into(),
             attributes: vec![
                 ("gen_ai.operation.name".into(), "chat".into()),

@@ -62,7 +62,7 @@ pub enum SpanDetail {
     /// A hop of an event; no allocation, unless it has a link.
     Message(MessageDetail),
     /// Whatever the OTel API allows.
-    Free(Box<FreeDetail>),
+    Free(Arc<FreeDetail>),
 }
 
 /// A hop of an event through the bus or the bridge. The names and attributes are made of it when it is written.

@@ -286,7 +286,7 @@ mod tests {
             status: SpanStatus::Unset,
             start_unix_nano: 1,
             end_unix_nano: 2,
-            detail: SpanDetail::Free(Box::new(FreeDetail {
+            detail: SpanDetail::Free(Arc::new(FreeDetail {
                 name: "work".into(),
                 ..FreeDetail::default()
             })),

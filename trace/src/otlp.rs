@@ -1,9 +1,12 @@
-//! OTLP bytes to plain spans: a cheap look at the door, the full decoding behind the spool.
+//! OTLP bytes to plain spans, a cheap look at the door and the full decoding behind the spool; and plain spans to OTLP again.
 
 pub mod alias;
 pub mod decode;
+pub mod encode;
+pub mod grouped;
 pub mod json;
 pub mod scan;
+pub mod to_json;
 mod wire;
 
 pub use decode::{Decoded, decode, decode_each};

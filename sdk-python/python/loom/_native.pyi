@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, final, overload
+from typing import Any, Literal, Self, final, overload
 
 from opentelemetry import trace
 from opentelemetry.util.types import Attributes, AttributeValue
+from typing_extensions import disjoint_base
 
 from loom._otel import SpanEvent
 from loom.envelope import Envelope
@@ -17,11 +18,12 @@ __all__ = [
     "Client",
     "Event",
     "NativeTracer",
+    "Phase",
     "Span",
     "SpanSource",
     "Stamp",
+    "Timing",
     "__version__",
-    "add_to_attribute",
     "after_fork_in_child",
     "content_keys",
     "error_codes",
@@ -56,7 +58,6 @@ def flush_spans(seconds: float, /) -> _Report | None: ...
 def shutdown_spans(seconds: float, /) -> _Report | None: ...
 def span_stats() -> _Report | None: ...
 def leave_process(seconds: float, /) -> _Report | None: ...
-def add_to_attribute(span: Span, key: str, amount: float, /) -> None: ...
 def link_event(span: Span, event: Event, is_last: bool, /) -> None: ...
 def take_logs() -> list[tuple[int, str]]: ...
 def set_span_hooks(on_start: Callable[[Span, None], object], on_end: Callable[[Span], object], /) -> None: ...
@@ -218,6 +219,34 @@ class SpanSource:
     @property
     def is_usable(self) -> bool: ...
     def of_nobody(self) -> SpanSource: ...
+
+@final
+class Timing:
+    """The phases of one execution, in milliseconds. Several threads may be in phases at once."""
+
+    def __new__(cls, span: trace.Span, tracer: trace.Tracer, scope: NativeTracer | None, /) -> Timing: ...
+    def breakdown(self) -> dict[str, float]:
+        """Return ``NAME_ms`` of each phase that has ended, and ``total_ms`` since the first one was begun."""
+
+@disjoint_base
+class Phase:
+    """One phase, as a ``with`` block. It can be entered again when it has been left."""
+
+    def __new__(cls, timing: Timing, name: str) -> Self: ...
+    @property
+    def name(self) -> str:
+        """As it is written."""
+    @property
+    def span(self) -> trace.Span:
+        """There from the beginning of the block."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        class_: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
 
 @final
 class NativeTracer:

@@ -42,6 +42,8 @@ class Tracer(trace.Tracer):
     def __init__(self, provider: Provider, scope: _native.NativeTracer) -> None:
         self._provider = provider
         self._processors = provider.processors
+        self.scope = scope
+        """Its native half."""
         self._start = scope.start_span
 
     def start_span(
@@ -74,17 +76,6 @@ class Tracer(trace.Tracer):
         )
         if self._processors.added:
             self._processors.on_start(span, context)
-        return cast("trace.Span", span)
-
-    def start_in(self, current: Context, name: str, attributes: Attributes) -> trace.Span:
-        """Start a span of this package in the current context: what ``start_span`` does for others, and no more."""
-        source = current_source.get()
-        if source is None or not source.is_usable:
-            source = self._provider.default_source()
-        parent, stamp = current.get(SPAN_KEY), stamp_of(current)
-        span = self._start(source, name, parent, _INTERNAL, attributes, None, None, True, True, stamp)
-        if self._processors.added:
-            self._processors.on_start(span, current)
         return cast("trace.Span", span)
 
     def start_as_current_span(  # type: ignore[override]  # the API's decorator hides the class that it returns

@@ -9,7 +9,7 @@ from loom.blocking import BlockingContext
 from loom.exceptions import InvalidEvent, LoomError
 from loom.lifecycle import Tool, tell_thought
 from loom.outgoing import DEFAULT_TIMEOUT, Emitter, Outgoing
-from loom.phases import Phase, Timing
+from loom.phases import Phase, Timing, timing_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -88,7 +88,7 @@ class Context(Outgoing):
         try:
             return self._timing
         except AttributeError:
-            self._timing = timing = Timing(self.span)
+            self._timing = timing = timing_of(self.span)
             return timing
 
     def give_up(self) -> None:

@@ -60,7 +60,7 @@ impl Client {
             on_exception: OnException::default(),
             preset: Some(preset),
             stamp: stamp.cloned(),
-            detail: Box::new(detail),
+            detail,
         };
         Span::started(source.clone(), context, start)
     }
@@ -112,7 +112,7 @@ impl Client {
             on_exception: OnException::default(),
             preset: None,
             stamp: stamp.cloned(),
-            detail: Box::new(FreeDetail {
+            detail: FreeDetail {
                 name: span::ON_ACTION.into(),
                 attributes,
                 tracestate: if has_state {
@@ -121,7 +121,7 @@ impl Client {
                     String::new()
                 },
                 ..FreeDetail::default()
-            }),
+            },
         };
         Span::started(source.clone(), context, start)
     }

@@ -1,6 +1,7 @@
 //! The way of an event from `ctx.emit` into the outbox. Hot path.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use loom_proto::semconv::{attribute as key, header, span};
 use loom_proto::topic::{is_inbox, validate_topic};
@@ -196,7 +197,7 @@ impl Client {
             status: SpanStatus::Unset,
             start_unix_nano,
             end_unix_nano: ids::now_unix_nano().max(start_unix_nano),
-            detail: SpanDetail::Free(Box::new(FreeDetail {
+            detail: SpanDetail::Free(Arc::new(FreeDetail {
                 name: span::EMIT.into(),
                 attributes,
                 ..FreeDetail::default()

@@ -36,7 +36,7 @@ pub(super) fn class_name(exception: &Bound<'_, PyAny>) -> PyResult<String> {
 }
 
 /// `Class: message`.
-pub(super) fn one_line(exception: &Bound<'_, PyAny>) -> PyResult<String> {
+pub(crate) fn one_line(exception: &Bound<'_, PyAny>) -> PyResult<String> {
     let name = exception.get_type().name()?;
     Ok(format!("{name}: {}", exception.str()?.to_string_lossy()))
 }

@@ -18,9 +18,14 @@ pub(crate) fn set_hooks(py: Python<'_>, on_start: Py<PyAny>, on_end: Py<PyAny>) 
     }
 }
 
+/// Whether there are processors that want to be told.
+pub(crate) fn has_hooks() -> bool {
+    HAS_HOOKS.load(Ordering::Acquire)
+}
+
 /// Tells the processors that a span has started, if it is recorded.
 pub(crate) fn run_start_hook(span: &Bound<'_, Span>) -> PyResult<()> {
-    if HAS_HOOKS.load(Ordering::Acquire)
+    if has_hooks()
         && span.get().source().is_some()
         && let Some((on_start, _)) = HOOKS.get(span.py())
     {
@@ -31,7 +36,7 @@ pub(crate) fn run_start_hook(span: &Bound<'_, Span>) -> PyResult<()> {
 
 /// Tells the processors that a span has ended.
 pub(crate) fn run_end_hook(span: &Bound<'_, Span>) -> PyResult<()> {
-    if HAS_HOOKS.load(Ordering::Acquire)
+    if has_hooks()
         && let Some((_, on_end)) = HOOKS.get(span.py())
     {
         on_end.call1(span.py(), (span,))?;

@@ -33,7 +33,7 @@ pub(crate) fn link_event(span: &Span, event: &Event, is_last: bool) {
     };
     let limit = recording.source.limits().links;
     recording.change_if_live(|body| {
-        let detail = &mut *body.detail;
+        let detail = body.detail_mut();
         push_bounded(&mut detail.links, &mut detail.dropped_links, limit, link);
     });
 }

@@ -1,5 +1,7 @@
 //! The part of a span that is recorded.
 
+use std::sync::Arc;
+
 use loom_proto::trace_context::{SpanId, TraceContext};
 use loom_telemetry::record::FreeDetail;
 use loom_telemetry::{SpanDetail, SpanKind, SpanRecord, SpanStatus, Value, ids};
@@ -33,7 +35,8 @@ pub(crate) struct OnException {
 
 /// What changes while the span lives.
 pub(super) struct Body {
-    pub(super) detail: Box<FreeDetail>,
+    /// Shared with the record of the span that has ended: nobody copies what it says.
+    pub(super) detail: Arc<FreeDetail>,
     pub(super) status: SpanStatus,
     /// 0 while the span lives.
     pub(super) end_unix_nano: u64,
@@ -47,7 +50,7 @@ pub(crate) struct SpanStart {
     pub(crate) on_exception: OnException,
     pub(crate) preset: Option<Preset>,
     pub(crate) stamp: Option<Stamp>,
-    pub(crate) detail: Box<FreeDetail>,
+    pub(crate) detail: FreeDetail,
 }
 
 impl Default for OnException {
@@ -60,16 +63,21 @@ impl Default for OnException {
 }
 
 impl Body {
+    /// To be called while the span lives: then nobody else holds it, and nothing is copied.
+    pub(super) fn detail_mut(&mut self) -> &mut FreeDetail {
+        Arc::make_mut(&mut self.detail)
+    }
+
     /// OTel: a status of Ok is final.
     pub(super) fn succeed(&mut self) {
         self.status = SpanStatus::Ok;
-        self.detail.status_message.clear();
+        self.detail_mut().status_message.clear();
     }
 
     pub(super) fn fail(&mut self, message: String) {
         if self.status != SpanStatus::Ok {
             self.status = SpanStatus::Error;
-            self.detail.status_message = message;
+            self.detail_mut().status_message = message;
         }
     }
 }
@@ -85,7 +93,7 @@ impl Recording {
             preset: start.preset,
             stamp: start.stamp,
             body: Mutex::new(Body {
-                detail: start.detail,
+                detail: Arc::new(start.detail),
                 status: SpanStatus::Unset,
                 end_unix_nano: 0,
             }),
@@ -127,6 +135,7 @@ impl Recording {
         body.end_unix_nano = end_unix_nano
             .unwrap_or_else(ids::now_unix_nano)
             .max(self.start_unix_nano);
+        self.complete(&mut body.detail_mut().attributes);
         let record = SpanRecord {
             context,
             parent_span_id: self
@@ -138,42 +147,35 @@ impl Recording {
             status: body.status,
             start_unix_nano: self.start_unix_nano,
             end_unix_nano: body.end_unix_nano,
-            detail: SpanDetail::Free(Box::new(self.whole(&body.detail))),
+            detail: SpanDetail::Free(Arc::clone(&body.detail)),
         };
         drop(body);
         self.source.record(record);
         true
     }
 
-    /// All of the attributes. What was set on the span itself goes before what it was begun with, and that before the
-    /// identity of its context; a key is there once.
-    pub(super) fn attributes(&self, detail: &FreeDetail) -> Vec<(Value, Value)> {
-        let preset = self.preset.as_ref().map(Preset::attributes);
-        let mut all = preset.unwrap_or_default();
-        if let Some(stamp) = &self.stamp {
-            add_missing(&mut all, stamp.attributes());
+    /// All of the attributes, for whoever reads them before or after the end.
+    pub(super) fn attributes(&self, body: &Body) -> Vec<(Value, Value)> {
+        let mut attributes = body.detail.attributes.clone();
+        if body.end_unix_nano == 0 {
+            self.complete(&mut attributes);
         }
-        if let Some(agent) = self.source.agent() {
-            add_missing(&mut all, std::slice::from_ref(agent));
-        }
-        all.retain(|(key, _)| !has(&detail.attributes, key));
-        all.extend_from_slice(&detail.attributes);
-        all
+        attributes
     }
 
-    /// A copy for the record: the span stays readable for whoever still holds it.
-    fn whole(&self, detail: &FreeDetail) -> FreeDetail {
-        FreeDetail {
-            name: detail.name.clone(),
-            attributes: self.attributes(detail),
-            events: detail.events.clone(),
-            links: detail.links.clone(),
-            status_message: detail.status_message.clone(),
-            tracestate: detail.tracestate.clone(),
-            scope_name: detail.scope_name.clone(),
-            scope_version: detail.scope_version.clone(),
-            ..*detail
+    /// Adds to what was set on the span itself what it was begun with, and then the identity of its context. A key is there
+    /// once, with the first of its values.
+    fn complete(&self, attributes: &mut Vec<(Value, Value)>) {
+        if let Some(preset) = &self.preset {
+            let set = std::mem::replace(attributes, preset.attributes());
+            attributes.retain(|(key, _)| !has(&set, key));
+            attributes.extend(set);
         }
+        let stamp = self.stamp.as_ref().map_or(&[][..], Stamp::attributes);
+        let agent = self.source.agent().map_or(&[][..], std::slice::from_ref);
+        attributes.reserve(stamp.len() + agent.len());
+        add_missing(attributes, stamp);
+        add_missing(attributes, agent);
     }
 }
 

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use loom_trace::api::{Extension, router_with};
-use loom_trace::collector;
+use loom_trace::api::{Extension, router_with, rpc};
+use loom_trace::{ApiConfig, collector};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
 
 use super::deliveries::LostDeliveries;
 use super::http1::{self, HEAD_TIMEOUT};
@@ -44,6 +45,8 @@ pub(super) fn open(
     let mut tasks = JoinSet::new();
     let ingest = || parts.store.ingest();
     let collector_config = loom_trace::CollectorConfig::from(&config.collector);
+    let mut api_config = ApiConfig::from(&config.api);
+    api_config.allowed_hosts.extend(bound_host(addresses.http));
 
     if let Some(listener) = listeners.bridge {
         tasks.spawn(serve_grpc(
@@ -54,8 +57,8 @@ pub(super) fn open(
         ));
     }
     if let Some(listener) = listeners.otlp_grpc {
-        let service = collector::grpc::service(ingest(), collector_config.clone());
-        let mut routes = Routes::new(service);
+        let receiver = collector::grpc::service(ingest(), collector_config.clone());
+        let mut routes = otlp_routes(receiver, parts, &api_config);
         if let Some(token) = token {
             let guard = axum::middleware::from_fn_with_state(Arc::clone(token), auth::grpc);
             routes = Routes::from(routes.into_axum_router().layer(guard));
@@ -72,8 +75,6 @@ pub(super) fn open(
         tasks.spawn(http1::serve(listener, router, HEAD_TIMEOUT, others.clone()));
     }
     if let Some(listener) = listeners.http {
-        let mut api_config = loom_trace::ApiConfig::from(&config.api);
-        api_config.allowed_hosts.extend(bound_host(addresses.http));
         let (counters, accounts) = (parts.clone(), parts.clone());
         let (live_routes, producer) = live::open(parts.clone(), others.clone());
         tasks.spawn(producer);
@@ -81,7 +82,7 @@ pub(super) fn open(
         let extension = Extension {
             routes: http::routes(parts.clone(), *addresses)
                 .merge(live_routes)
-                .merge(session::routes(token.cloned())),
+                .merge(session::routes().with_state(token.cloned())),
             pages: Some(dashboard::serve),
             metrics: Some(Arc::new(move || metrics::render(&counters))),
             connected: Some(Arc::new(move || {
@@ -111,16 +112,29 @@ pub(super) fn open(
     }
 }
 
-/// The bridge with the services that other languages' tools expect beside it.
 fn bridge_routes(parts: &Parts) -> Routes {
+    let routes = Routes::new(parts.bridge.service()).add_service(parts.streams.service());
+    with_tools(routes, loom_proto::FILE_DESCRIPTOR_SET, &["loom.v1.Bridge"])
+}
+
+/// The receiver, and who reads over the same door: a stock Jaeger writes and reads at one address.
+fn otlp_routes(receiver: collector::grpc::TraceService, parts: &Parts, api: &ApiConfig) -> Routes {
+    let routes = rpc::add_to(Routes::new(receiver), &parts.store, api);
+    with_tools(routes, rpc::FILE_DESCRIPTOR_SET, &rpc::SERVICES)
+}
+
+/// Adds the services that other languages' tools expect: health, and reflection of what `descriptors` describe.
+fn with_tools(
+    routes: Routes,
+    descriptors: &'static [u8],
+    services: &'static [&'static str],
+) -> Routes {
     let (reporter, health) = tonic_health::server::health_reporter();
-    let mut routes = Routes::new(parts.bridge.service())
-        .add_service(parts.streams.service())
-        .add_service(health);
+    let mut routes = routes.add_service(health);
     // Two versions of the protocol are in use; grpcurl speaks either.
     let reflection = || {
         tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(loom_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(descriptors)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     match (reflection().build_v1(), reflection().build_v1alpha()) {
@@ -128,9 +142,11 @@ fn bridge_routes(parts: &Parts) -> Routes {
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "reflection is not offered"),
     }
     tokio::spawn(async move {
-        reporter
-            .set_serving::<loom_proto::v1::bridge_server::BridgeServer<loom_bridge::Bridge>>()
-            .await;
+        for service in services {
+            reporter
+                .set_service_status(service, ServingStatus::Serving)
+                .await;
+        }
     });
     routes
 }

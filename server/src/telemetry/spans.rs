@@ -106,7 +106,7 @@ fn record(span: SpanData) -> SpanRecord {
         status,
         start_unix_nano,
         end_unix_nano: nanos(span.end_time).max(start_unix_nano),
-        detail: SpanDetail::Free(Box::new(FreeDetail {
+        detail: SpanDetail::Free(Arc::new(FreeDetail {
             name: span.name.into_owned().into(),
             attributes: attributes(span.attributes),
             dropped_events: span.events.dropped_count,

@@ -161,7 +161,7 @@ fn a_root_has_no_parent() {
 #[test]
 fn foreign_scopes_stand_beside_looms_own() {
     let free = |name: &'static str, scope: &'static str| SpanRecord {
-        detail: SpanDetail::Free(Box::new(FreeDetail {
+        detail: SpanDetail::Free(Arc::new(FreeDetail {
             name: name.into(),
             scope_name: scope.into(),
             ..FreeDetail::default()
@@ -201,7 +201,7 @@ fn values_end_at_the_deepest_level() {
         deep = Value::Map(vec![("in".into(), deep)]);
     }
     let mut record = message_span(MessageOperation::BusPublish { matched: 0 });
-    record.detail = SpanDetail::Free(Box::new(FreeDetail {
+    record.detail = SpanDetail::Free(Arc::new(FreeDetail {
         attributes: vec![("deep".into(), deep)],
         ..FreeDetail::default()
     }));

@@ -106,7 +106,7 @@ fn span(name: impl Into<Value>) -> SpanRecord {
         status: SpanStatus::Unset,
         start_unix_nano: 1,
         end_unix_nano: 2,
-        detail: SpanDetail::Free(Box::new(FreeDetail {
+        detail: SpanDetail::Free(Arc::new(FreeDetail {
             name: name.into(),
             ..FreeDetail::default()
         })),

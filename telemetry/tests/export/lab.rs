@@ -1,5 +1,6 @@
 //! A pipeline with an exporter, and a runtime for it that is not the test's own thread.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use loom_telemetry::export::{Exporter, ExporterConfig, Protocol};
@@ -72,7 +73,7 @@ impl Lab {
                 status: SpanStatus::Unset,
                 start_unix_nano: 1,
                 end_unix_nano: 2,
-                detail: SpanDetail::Free(Box::new(FreeDetail {
+                detail: SpanDetail::Free(Arc::new(FreeDetail {
                     name: number.to_string().into(),
                     ..FreeDetail::default()
                 })),

@@ -1,15 +1,24 @@
 //! Errors as each family of routes shows them.
 
+use std::collections::BTreeMap;
+
 use axum::extract::Request;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, body};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use utoipa::openapi::{Content, Ref, RefOr, Response as ResponseSchema, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::error::{FlushError, QueryError};
+use crate::model::value::to_json;
 use crate::verify::VerifyError;
+
+/// RFC 9457.
+const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Why a request has no answer.
 #[derive(Debug)]
@@ -21,7 +30,7 @@ pub struct Problem {
 }
 
 /// One part of a request that is wrong.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 struct Fault {
     /// JSON pointer into the request: `/query/limit`, `/path/id`.
     pointer: String,
@@ -35,6 +44,8 @@ pub(super) enum Family {
     Loom,
     /// The rest of `/api`: Jaeger's envelope.
     Jaeger,
+    /// `/api/v3`: Jaeger's newer routes, with the errors of gRPC's gateway.
+    V3,
     /// Everything else: a line of text.
     Plain,
 }
@@ -47,6 +58,8 @@ impl Family {
         };
         if below("/api/v1") {
             Self::Loom
+        } else if below("/api/v3") {
+            Self::V3
         } else if below("/api") {
             Self::Jaeger
         } else {
@@ -103,6 +116,15 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
+    /// There is such a thing, but not by this method: 405.
+    pub(super) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "no such method here, `allow` names those that are",
+        )
+    }
+
     /// It cannot be answered now: 503.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
@@ -132,23 +154,27 @@ impl Problem {
                 });
                 (status, Json(body)).into_response()
             }
-            Family::Loom => {
-                let mut body = json!({
-                    "type": "about:blank",
-                    "title": status.canonical_reason(),
-                    "status": status.as_u16(),
-                    "code": self.code,
-                    "detail": self.detail,
+            Family::V3 => {
+                let body = json!({
+                    "error": { "httpCode": status.as_u16(), "message": self.detail },
                 });
-                if !self.errors.is_empty() {
-                    body["errors"] = json!(self.errors);
-                }
+                (status, Json(body)).into_response()
+            }
+            Family::Loom => {
+                let body = ProblemDetails {
+                    r#type: "about:blank",
+                    title: status.canonical_reason(),
+                    status: status.as_u16(),
+                    code: self.code,
+                    detail: self.detail,
+                    instance: None,
+                    errors: self.errors,
+                };
                 let mut response = (status, Json(&body)).into_response();
-                response.headers_mut().insert(
-                    header::CONTENT_TYPE,
-                    HeaderValue::from_static("application/problem+json"),
-                );
-                response.extensions_mut().insert(ProblemBody(body));
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+                response.extensions_mut().insert(body);
                 response
             }
             Family::Plain => (status, format!("{}\n", self.detail)).into_response(),
@@ -156,20 +182,60 @@ impl Problem {
     }
 }
 
-/// The body of a problem, for [`instance`].
-#[derive(Debug, Clone)]
-struct ProblemBody(Value);
+/// Why a request has no answer, by RFC 9457.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct ProblemDetails {
+    /// Always `about:blank`: the status and `code` say what it is.
+    r#type: &'static str,
+    /// The name of the status.
+    title: Option<&'static str>,
+    /// The status of the response.
+    status: u16,
+    /// What it is, for programs.
+    code: &'static str,
+    /// What it is, for people.
+    detail: String,
+    /// Path of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    /// What is wrong with the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<Fault>,
+}
 
 /// Says in a problem which request had it.
 pub(super) async fn instance(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
-    if let Some(ProblemBody(mut problem)) = response.extensions_mut().remove() {
-        problem["instance"] = path.into();
+    if let Some(problem) = response.extensions_mut().remove::<ProblemDetails>() {
+        let problem = ProblemDetails {
+            instance: Some(path),
+            ..problem
+        };
         response.headers_mut().remove(header::CONTENT_LENGTH);
-        *response.body_mut() = body::Body::from(problem.to_string());
+        *response.body_mut() = body::Body::from(to_json(&problem));
     }
     response
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            status @ StatusCode::PAYLOAD_TOO_LARGE => Self::new(
+                status,
+                "too_large",
+                "the body is larger than this route takes",
+            ),
+            _ => Self::bad_request(rejection.body_text()),
+        }
+    }
 }
 
 impl From<FlushError> for Problem {
@@ -219,6 +285,10 @@ impl From<QueryError> for Problem {
 #[derive(Debug)]
 pub(super) struct JaegerProblem(pub(super) Problem);
 
+/// A handler's error in the shape of Jaeger's API v3.
+#[derive(Debug)]
+pub(super) struct V3Problem(pub(super) Problem);
+
 /// A handler's error in the shape of the routes under `/api/v1`: problem details of RFC 9457.
 #[derive(Debug)]
 pub struct LoomProblem(pub(super) Problem);
@@ -242,4 +312,34 @@ macro_rules! family {
 family! {
     JaegerProblem => Jaeger,
     LoomProblem => Loom,
+    V3Problem => V3,
+}
+
+impl IntoResponses for LoomProblem {
+    fn responses() -> BTreeMap<String, RefOr<ResponseSchema>> {
+        let problem = Content::new(Some(Ref::from_schema_name(ProblemDetails::name())));
+        let response = |(status, what): (&str, &str)| {
+            let response = ResponseBuilder::new()
+                .description(what)
+                .content(PROBLEM_JSON, problem.clone())
+                .build();
+            (status.to_owned(), response.into())
+        };
+        [
+            (
+                "400",
+                "The request cannot be read: `errors` says what of it.",
+            ),
+            ("401", "The server wants its token."),
+            ("403", "A page of another server asks."),
+            ("404", "There is no such thing, yet or any more."),
+            ("421", "The API is not called by this name."),
+            ("500", "The store failed; the server's log says why."),
+            ("503", "The server is stopping."),
+            ("504", "The query took too long: narrow it."),
+        ]
+        .into_iter()
+        .map(response)
+        .collect()
+    }
 }

@@ -1,301 +1,47 @@
-//! Jaeger's legacy JSON: shapes, units and quirks.
-//!
-//! Times are µs, ids are padded to 32 and 16 digits, what JSON cannot say of a tag is text, integers that a browser
-//! would round are text too, lists are never null.
+//! Jaeger's routes: API v3, and the legacy family.
 
-pub(super) mod handlers;
+mod envelope;
+pub(super) mod find;
+mod flag;
+mod handlers;
+mod id;
+mod monitor;
+pub mod rpc;
+mod trace;
+mod transform;
+mod v3;
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::routing::{get, post};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::Serialize;
-use serde_json::Value as Json;
+use super::Api;
 
-use crate::model::value::to_json;
-use crate::model::{Attributes, Link, Resource, Span, SpanId, StatusCode, Trace, TraceId, Value};
-
-/// The largest integer that every JSON reader keeps exactly.
-const MAX_SAFE_INTEGER: u64 = 1 << 53;
-
-/// Every answer but Jaeger's metrics.
-#[derive(Debug, Serialize)]
-pub(super) struct Envelope<T> {
-    data: T,
-    total: usize,
-    limit: usize,
-    offset: usize,
-    errors: Option<Vec<ErrorItem>>,
+/// The routes of both families.
+pub(super) fn routes() -> Router<Api> {
+    let legacy = Router::new()
+        .route("/api/services", get(handlers::services))
+        // A wildcard, because Grafana puts the service's name into the path as it is, slashes included.
+        .route("/api/services/{*rest}", get(handlers::service_operations))
+        .route("/api/operations", get(handlers::operations))
+        .route("/api/traces", get(handlers::search))
+        .route("/api/traces/{id}", get(handlers::trace))
+        .route("/api/dependencies", get(handlers::dependencies))
+        .route("/api/metrics/latencies", get(monitor::latencies))
+        .route("/api/metrics/calls", get(monitor::calls))
+        .route("/api/metrics/errors", get(monitor::errors))
+        .route("/api/transform", post(transform::transform))
+        .layer(DefaultBodyLimit::max(transform::MAX_BODY));
+    legacy.merge(v3::routes())
 }
 
-impl<T> Envelope<T> {
-    /// `total` is the number of items for lists and 0 for traces, as Jaeger has it.
-    pub(super) fn new(data: T, total: usize) -> Self {
-        Self {
-            data,
-            total,
-            limit: 0,
-            offset: 0,
-            errors: None,
-        }
-    }
+/// Header that tells that an answer holds less than was asked for: none of Jaeger's shapes has a place for it.
+const INCOMPLETE: &str = "loom-incomplete";
 
-    pub(super) fn with_errors(mut self, errors: Vec<ErrorItem>) -> Self {
-        self.errors = (!errors.is_empty()).then_some(errors);
-        self
-    }
+/// Headers of an answer, which may hold less than was asked for.
+fn incomplete(is_incomplete: bool) -> HeaderMap {
+    let name = HeaderName::from_static(INCOMPLETE);
+    let header = (name, HeaderValue::from_static("true"));
+    is_incomplete.then_some(header).into_iter().collect()
 }
-
-/// A trace that was asked for by its id and is not there.
-#[derive(Debug, Serialize)]
-pub(super) struct ErrorItem {
-    pub(super) msg: String,
-    #[serde(rename = "traceID")]
-    pub(super) trace_id: String,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct JaegerTrace {
-    #[serde(rename = "traceID")]
-    trace_id: TraceId,
-    spans: Vec<JaegerSpan>,
-    processes: BTreeMap<String, Process>,
-    warnings: Option<Vec<String>>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct JaegerSpan {
-    #[serde(rename = "traceID")]
-    trace_id: TraceId,
-    #[serde(rename = "spanID")]
-    span_id: SpanId,
-    flags: u32,
-    operation_name: String,
-    references: Vec<Reference>,
-    start_time: u64,
-    duration: u64,
-    tags: Vec<Tag>,
-    logs: Vec<Log>,
-    #[serde(rename = "processID")]
-    process_id: String,
-    warnings: Option<Vec<String>>,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Reference {
-    ref_type: RefType,
-    #[serde(rename = "traceID")]
-    trace_id: TraceId,
-    #[serde(rename = "spanID")]
-    span_id: SpanId,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum RefType {
-    ChildOf,
-    FollowsFrom,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-struct Tag {
-    key: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    value: Json,
-}
-
-#[derive(Debug, Serialize)]
-struct Log {
-    timestamp: u64,
-    fields: Vec<Tag>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Process {
-    service_name: String,
-    tags: Vec<Tag>,
-}
-
-impl From<&Trace> for JaegerTrace {
-    fn from(trace: &Trace) -> Self {
-        let mut processes = Processes::default();
-        let spans = trace
-            .spans
-            .iter()
-            .map(|span| JaegerSpan::new(span, processes.id(&span.resource)))
-            .collect();
-        let warnings = trace.truncated.then(|| {
-            vec![format!(
-                "the trace is larger than one answer may be: only its first {} spans are here",
-                trace.spans.len()
-            )]
-        });
-        Self {
-            trace_id: trace.id,
-            spans,
-            processes: processes.known,
-            warnings,
-        }
-    }
-}
-
-/// Gives equal processes equal ids: p1, p2, …
-#[derive(Default)]
-struct Processes {
-    known: BTreeMap<String, Process>,
-    /// Ids by the place of the resource in memory, which the store's reader shares between spans.
-    by_place: HashMap<*const Resource, String>,
-    /// Ids by the resource's content.
-    by_content: HashMap<String, String>,
-}
-
-impl Processes {
-    fn id(&mut self, resource: &Arc<Resource>) -> String {
-        if let Some(id) = self.by_place.get(&Arc::as_ptr(resource)) {
-            return id.clone();
-        }
-        let next = self.by_content.len() + 1;
-        let id = match self.by_content.entry(to_json(&**resource)) {
-            Entry::Occupied(entry) => entry.get().clone(),
-            Entry::Vacant(entry) => {
-                let id = entry.insert(format!("p{next}")).clone();
-                self.known.insert(id.clone(), Process::from(&**resource));
-                id
-            }
-        };
-        self.by_place.insert(Arc::as_ptr(resource), id.clone());
-        id
-    }
-}
-
-impl From<&Resource> for Process {
-    fn from(resource: &Resource) -> Self {
-        let others = resource
-            .attributes
-            .iter()
-            .filter(|(key, _)| *key != "service.name");
-        Self {
-            service_name: resource.service().to_owned(),
-            tags: others.map(|(key, value)| tag(key, value)).collect(),
-        }
-    }
-}
-
-impl JaegerSpan {
-    fn new(span: &Span, process_id: String) -> Self {
-        let backwards = (span.end_ns < span.start_ns)
-            .then(|| vec!["the span ends before it starts; its duration is shown as 0".to_owned()]);
-        Self {
-            trace_id: span.trace_id,
-            span_id: span.span_id,
-            // Only W3C's flags; the bits above are OTLP's own.
-            flags: span.flags & 0xff,
-            operation_name: span.name.clone(),
-            references: references(span),
-            start_time: span.start_ns / 1_000,
-            duration: span.duration_ns() / 1_000,
-            tags: span_tags(span),
-            logs: span.events.iter().map(log).collect(),
-            process_id,
-            warnings: backwards,
-        }
-    }
-}
-
-/// The parent first, then the links; a link to the parent only refines its type.
-fn references(span: &Span) -> Vec<Reference> {
-    let of = |link: &Link| match link.attributes.get("opentracing.ref_type") {
-        Some(Value::String(kind)) if kind == "child_of" => RefType::ChildOf,
-        _ => RefType::FollowsFrom,
-    };
-    let is_parent =
-        |link: &&Link| link.trace_id == span.trace_id && Some(link.span_id) == span.parent_span_id;
-    let parent = span.parent_span_id.map(|span_id| Reference {
-        ref_type: match span.links.iter().find(is_parent) {
-            Some(link) if link.attributes.get("opentracing.ref_type").is_some() => of(link),
-            _ => RefType::ChildOf,
-        },
-        trace_id: span.trace_id,
-        span_id,
-    });
-    let links = span.links.iter().filter(|link| !is_parent(link));
-    parent
-        .into_iter()
-        .chain(links.map(|link| Reference {
-            ref_type: of(link),
-            trace_id: link.trace_id,
-            span_id: link.span_id,
-        }))
-        .collect()
-}
-
-fn span_tags(span: &Span) -> Vec<Tag> {
-    let mut tags = tags(&span.attributes);
-    let mut add = |key: &str, text: &str| {
-        if !text.is_empty() {
-            tags.push(tag(key, &Value::from(text)));
-        }
-    };
-    add("otel.scope.name", &span.scope.name);
-    add("otel.scope.version", &span.scope.version);
-    add("span.kind", span.kind.name().unwrap_or_default());
-    match span.status.code {
-        StatusCode::Unset => {}
-        StatusCode::Ok => add("otel.status_code", "OK"),
-        StatusCode::Error => add("otel.status_code", "ERROR"),
-    }
-    add("otel.status_description", &span.status.message);
-    add("w3c.tracestate", &span.trace_state);
-    if span.is_error() && span.attributes.get("error").is_none() {
-        tags.push(tag("error", &Value::Bool(true)));
-    }
-    tags
-}
-
-fn log(event: &crate::model::Event) -> Log {
-    let mut fields = vec![tag("event", &Value::from(event.name.as_str()))];
-    fields.extend(tags(&event.attributes));
-    Log {
-        timestamp: event.time_ns / 1_000,
-        fields,
-    }
-}
-
-fn tags(attributes: &Attributes) -> Vec<Tag> {
-    attributes
-        .iter()
-        .map(|(key, value)| tag(key, value))
-        .collect()
-}
-
-fn tag(key: &str, value: &Value) -> Tag {
-    let (kind, value) = match value {
-        Value::String(text) => ("string", text.as_str().into()),
-        Value::Bool(flag) => ("bool", (*flag).into()),
-        Value::Int(number) if number.unsigned_abs() > MAX_SAFE_INTEGER => {
-            ("int64", number.to_string().into())
-        }
-        Value::Int(number) => ("int64", (*number).into()),
-        // JSON has no NaN and no infinities.
-        Value::Double(number) if !number.is_finite() => ("float64", number.to_string().into()),
-        Value::Double(number) => ("float64", (*number).into()),
-        Value::Bytes(bytes) => ("binary", BASE64.encode(bytes).into()),
-        Value::Empty => ("string", "".into()),
-        Value::Array(_) | Value::Map(_) => ("string", value.to_text().into()),
-    };
-    Tag {
-        key: key.to_owned(),
-        kind,
-        value,
-    }
-}
-
-#[cfg(test)]
-#[path = "jaeger/jaeger_tests.rs"]
-mod tests;

@@ -8,12 +8,11 @@ use axum::extract::Query;
 use axum::http::Uri;
 
 use super::error::Problem;
+use super::jaeger::find::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::model::StatusCode;
 use crate::query::{Field, Predicate, Search, Sort, Words};
 
 const DAY_NS: u64 = 24 * 3600 * 1_000_000_000;
-/// Traces of one answer at most, whatever was asked for.
-const MAX_LIMIT: usize = 1_500;
 
 /// The parameters of a request; a name may stand there more than once.
 #[derive(Debug)]
@@ -24,6 +23,11 @@ impl Params {
         Query::try_from_uri(uri)
             .map(|Query(pairs)| Self(pairs))
             .map_err(|error| Problem::bad_request(error.body_text()))
+    }
+
+    /// Parameters that did not stand in an address.
+    pub(super) fn new(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
     }
 
     /// All names and values.
@@ -79,7 +83,7 @@ impl Params {
         let mut all = self.conditions()?;
         all.extend(self.jaeger_period(now_ns)?);
         let limit = match self.parse("limit", number::<usize>)? {
-            None | Some(0) => 100,
+            None | Some(0) => DEFAULT_LIMIT,
             Some(limit) => limit.min(MAX_LIMIT),
         };
         Ok(Search {

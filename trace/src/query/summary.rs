@@ -1,6 +1,6 @@
 //! One line about a trace, from the small columns of its spans. The only place that says how a line comes about.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use rusqlite::Connection;
 use serde::Serialize;
@@ -29,12 +29,21 @@ pub struct Summary {
     pub errors: u64,
     /// Spans whose parent is not known.
     pub orphans: u64,
-    /// Services in it, sorted.
-    pub services: BTreeSet<String>,
+    /// Services in it, sorted, and their part of it.
+    pub services: BTreeMap<String, ServicePart>,
     /// Agents that its spans are about, sorted.
     pub agents: BTreeSet<String>,
     /// The workflow that it belongs to; of several that of its earliest span.
     pub workflow_id: Option<String>,
+}
+
+/// What one service has done in a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct ServicePart {
+    /// Its spans.
+    pub spans: u64,
+    /// Those with status error.
+    pub errors: u64,
 }
 
 impl Query {
@@ -69,7 +78,7 @@ fn summary(conn: &Connection, id: TraceId) -> Result<Option<Summary>, StoreError
         spans: 0,
         errors: 0,
         orphans: 0,
-        services: BTreeSet::new(),
+        services: BTreeMap::new(),
         agents: BTreeSet::new(),
         workflow_id: None,
     };
@@ -88,8 +97,9 @@ fn summary(conn: &Connection, id: TraceId) -> Result<Option<Summary>, StoreError
         let start = row.get::<_, i64>(3)?.cast_unsigned();
         known.insert(row.get::<_, [u8; 8]>(0)?);
         parents.extend(parent);
+        let failed = u64::from(row.get::<_, u8>(5)? == StatusCode::Error as u8);
         summary.spans += 1;
-        summary.errors += u64::from(row.get::<_, u8>(5)? == StatusCode::Error as u8);
+        summary.errors += failed;
         summary.start_ns = summary.start_ns.min(start);
         summary.end_ns = summary.end_ns.max(row.get::<_, i64>(4)?.cast_unsigned());
         let rank = (parent.is_some(), start);
@@ -98,8 +108,19 @@ fn summary(conn: &Connection, id: TraceId) -> Result<Option<Summary>, StoreError
             summary.root_name = row.get(2)?;
             summary.root_service = text(row, 6)?.unwrap_or_default();
         }
-        insert(&mut summary.services, row, 6)?;
-        insert(&mut summary.agents, row, 7)?;
+        if let Some(service) = shared(row, 6)? {
+            let part = match summary.services.get_mut(service) {
+                Some(part) => part,
+                None => summary.services.entry(service.to_owned()).or_default(),
+            };
+            part.spans += 1;
+            part.errors += failed;
+        }
+        if let Some(agent) = shared(row, 7)?
+            && !summary.agents.contains(agent)
+        {
+            summary.agents.insert(agent.to_owned());
+        }
         if start < first_of_workflow
             && let Some(workflow) = text(row, 8)?
         {
@@ -118,18 +139,8 @@ fn summary(conn: &Connection, id: TraceId) -> Result<Option<Summary>, StoreError
     Ok(Some(summary))
 }
 
-/// Adds a text that most spans share: it is copied only when it is new.
-fn insert(
-    set: &mut BTreeSet<String>,
-    row: &rusqlite::Row<'_>,
-    at: usize,
-) -> Result<(), StoreError> {
+/// A text that most spans share: whoever wants to keep it copies it when it is new.
+fn shared<'r>(row: &'r rusqlite::Row<'_>, at: usize) -> Result<Option<&'r str>, StoreError> {
     let text = row.get_ref(at)?.as_str_or_null();
-    let text = text.map_err(|error| StoreError::Sqlite(error.into()))?;
-    if let Some(text) = text
-        && !set.contains(text)
-    {
-        set.insert(text.to_owned());
-    }
-    Ok(())
+    text.map_err(|error| StoreError::Sqlite(error.into()))
 }

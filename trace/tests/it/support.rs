@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use loom_trace::api::rpc;
 use loom_trace::collector::{grpc, http};
 use loom_trace::{ApiConfig, CollectorConfig, Config, TraceStore, api};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -14,6 +15,7 @@ use prost::Message;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tonic::service::Routes;
 
 /// No wait in these tests is longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,7 +49,11 @@ impl Server {
         // All three end with the test's runtime.
         tokio::spawn(
             tonic::transport::Server::builder()
-                .add_service(service)
+                .add_routes(rpc::add_to(
+                    Routes::new(service),
+                    &store,
+                    &ApiConfig::default(),
+                ))
                 .serve_with_incoming(incoming),
         );
         let router = http::router(store.ingest(), collector);
@@ -72,6 +78,23 @@ impl Server {
     pub(crate) async fn get_text(&self, path: &str) -> Answer {
         let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n", self.http);
         exchange(self.http, &head, b"").await
+    }
+
+    /// Status and JSON body of a POST of JSON to the API.
+    pub(crate) async fn post_json(&self, path: &str, body: &str) -> (u16, Value) {
+        let answer = self.ask("POST", path, body).await;
+        let json = serde_json::from_str(&answer.body)
+            .unwrap_or_else(|e| panic!("{path}: {e}: {}", answer.body));
+        (answer.status, json)
+    }
+
+    /// A request to the API.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n",
+            self.http
+        );
+        exchange(self.http, &head, body.as_bytes()).await
     }
 
     /// POST to the OTLP/HTTP door; `headers` are whole lines.

@@ -185,7 +185,7 @@ prop_compose! {
         times in (any::<u64>(), any::<u64>()),
         detail in prop_oneof![
             any_message().prop_map(SpanDetail::Message),
-            any_free().prop_map(|detail| SpanDetail::Free(Box::new(detail))),
+            any_free().prop_map(|detail| SpanDetail::Free(Arc::new(detail))),
         ],
     ) -> SpanRecord {
         SpanRecord {

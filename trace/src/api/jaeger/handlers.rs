@@ -1,15 +1,20 @@
 //! Jaeger's legacy routes: parse the request, ask the query, shape the answer.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::Uri;
-use axum::response::Response;
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::super::error::{JaegerProblem, Problem};
 use super::super::params::Params;
 use super::super::{Api, json_text, off_thread};
-use super::{Envelope, ErrorItem, JaegerTrace};
+use super::envelope::{Envelope, ErrorItem};
+use super::find::{self, FoundIds};
+use super::id::trace_id;
+use super::incomplete;
+use super::trace::JaegerTrace;
 use crate::indexer::now_ms;
 use crate::model::value::to_json;
 use crate::model::{SpanKind, Trace, TraceId};
@@ -17,16 +22,17 @@ use crate::query::Operation;
 
 type Answer<T> = Result<Json<Envelope<T>>, JaegerProblem>;
 
-pub(in super::super) async fn services(State(api): State<Api>) -> Answer<Vec<String>> {
+pub(super) async fn services(State(api): State<Api>) -> Answer<Vec<String>> {
     let services = api.store.query().services().await?;
     let total = services.len();
     Ok(Json(Envelope::new(services, total)))
 }
 
-pub(in super::super) async fn service_operations(
+pub(super) async fn service_operations(
     State(api): State<Api>,
-    Path(rest): Path<String>,
+    rest: Result<Path<String>, PathRejection>,
 ) -> Answer<Vec<String>> {
+    let Path(rest) = rest?;
     let service = rest
         .strip_suffix("/operations")
         .ok_or_else(|| Problem::not_found("no such route"))?;
@@ -43,15 +49,12 @@ pub(in super::super) async fn service_operations(
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in super::super) struct NamedOperation {
+pub(super) struct NamedOperation {
     name: String,
     span_kind: &'static str,
 }
 
-pub(in super::super) async fn operations(
-    State(api): State<Api>,
-    uri: Uri,
-) -> Answer<Vec<NamedOperation>> {
+pub(super) async fn operations(State(api): State<Api>, uri: Uri) -> Answer<Vec<NamedOperation>> {
     let params = Params::of(&uri)?;
     let service = params
         .text("service")
@@ -80,77 +83,54 @@ pub(in super::super) async fn operations(
     Ok(Json(Envelope::new(operations, total)))
 }
 
-pub(in super::super) async fn search(
-    State(api): State<Api>,
-    uri: Uri,
-) -> Result<Response, JaegerProblem> {
+pub(super) async fn search(State(api): State<Api>, uri: Uri) -> Result<Response, JaegerProblem> {
     let params = Params::of(&uri)?;
     let ids: Vec<TraceId> = params
         .all("traceID")
         .map(trace_id)
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<_, _>>()
+        .map_err(Problem::bad_request)?;
     let query = api.store.query();
     let by_id = !ids.is_empty();
-    let ids = if by_id {
-        ids
+    let found = if by_id {
+        FoundIds { ids, is_cut: false }
     } else {
-        let found = query.search(params.search(now_ms() * 1_000_000)?).await?;
-        found
-            .items
-            .into_iter()
-            .map(|found| found.trace_id)
-            .collect()
+        find::ids(&query, params.search(now_ms() * 1_000_000)?).await?
     };
-    let mut traces = Vec::new();
-    let mut errors = Vec::new();
-    let mut room = api.config.max_spans;
-    for id in ids {
-        if room == 0 {
-            // What is newest stands first; the rest can be had by a narrower search.
-            break;
-        }
-        match query.trace(id, room).await? {
-            Some(trace) => {
-                room -= trace.spans.len();
-                traces.push(trace);
-            }
-            None if by_id => errors.push(ErrorItem {
-                msg: "trace not found".to_owned(),
-                trace_id: id.to_string(),
-            }),
-            // Expired since it was found.
-            None => {}
-        }
+    let loaded = find::load(&query, found.ids, api.config.max_spans).await?;
+    let is_cut = found.is_cut || loaded.is_cut();
+    let mut errors: Vec<_> = loaded.missing.into_iter().map(ErrorItem::missing).collect();
+    if !by_id {
+        // Expired since they were found.
+        errors.clear();
     }
-    Ok(answer(traces, errors).await?)
+    Ok(answer(incomplete(is_cut), loaded.traces, errors).await?)
 }
 
 /// `start` and `end` are hints for back ends that cannot find a trace without, and Grafana sends them in another unit
 /// than Jaeger: they are not needed here and not read.
-pub(in super::super) async fn trace(
+pub(super) async fn trace(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, JaegerProblem> {
-    let id = trace_id(&id)?;
+    let Path(id) = id?;
+    let id = trace_id(&id).map_err(Problem::bad_request)?;
     let trace = api.store.query().trace(id, api.config.max_spans).await?;
     let trace = trace.ok_or_else(|| Problem::not_found("trace not found"))?;
-    Ok(answer(vec![trace], Vec::new()).await?)
+    Ok(answer(incomplete(trace.truncated), vec![trace], Vec::new()).await?)
 }
 
 /// An edge of Jaeger's graph of services.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in super::super) struct ServiceEdge {
+pub(super) struct ServiceEdge {
     parent: String,
     child: String,
     call_count: u64,
 }
 
 /// `endTs` and `lookback` in milliseconds: the day until now where nothing is said.
-pub(in super::super) async fn dependencies(
-    State(api): State<Api>,
-    uri: Uri,
-) -> Answer<Vec<ServiceEdge>> {
+pub(super) async fn dependencies(State(api): State<Api>, uri: Uri) -> Answer<Vec<ServiceEdge>> {
     const DAY_MS: u64 = 24 * 3600 * 1_000;
     let params = Params::of(&uri)?;
     let ms = |name| {
@@ -180,15 +160,14 @@ pub(in super::super) async fn dependencies(
     Ok(Json(Envelope::new(edges, 0)))
 }
 
-async fn answer(traces: Vec<Trace>, errors: Vec<ErrorItem>) -> Result<Response, Problem> {
+async fn answer(
+    headers: HeaderMap,
+    traces: Vec<Trace>,
+    errors: Vec<ErrorItem>,
+) -> Result<Response, Problem> {
     let body = off_thread(move || {
         let traces: Vec<_> = traces.iter().map(JaegerTrace::from).collect();
         to_json(&Envelope::new(traces, 0).with_errors(errors))
     });
-    Ok(json_text(body.await?))
-}
-
-fn trace_id(text: &str) -> Result<TraceId, Problem> {
-    text.parse()
-        .map_err(|error| Problem::bad_request(format!("trace id {text:?}: {error}")))
+    Ok((headers, json_text(body.await?)).into_response())
 }
