@@ -13,6 +13,7 @@ mod deliveries;
 mod executions;
 mod http;
 mod http1;
+mod kept;
 mod letters;
 mod listeners;
 mod live;

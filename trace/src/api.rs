@@ -13,6 +13,7 @@
 //! | `GET /api/v1/traces/{id}/spans/{span_id}` | one span with everything |
 //! | `GET /api/v1/traces/{id}/find?q=` | spans of a trace that hold some words |
 //! | `GET /api/v1/traces/{id}/critical-path` | what a trace's duration was spent on |
+//! | `GET /api/v1/traces/{a}/compare/{b}` | what two traces have in common, and what one has alone |
 //! | `GET /api/v1/traces/{id}/check` | what is wrong with a trace |
 //! | `GET /api/v1/traces/{id}/waterfall?width=&color=` | one trace as text for a terminal |
 //! | `GET /api/v1/observability/agents/{id}/metrics?time_range=&step=` | what an agent has cost, `workflows/{id}` the same |
@@ -32,6 +33,7 @@ mod cursor;
 mod error;
 mod host;
 mod jaeger;
+mod kept;
 mod metrics;
 mod observability;
 mod params;
@@ -50,10 +52,13 @@ use serde_json::{Map, Value};
 
 use crate::config::ApiConfig;
 use crate::error::QueryError;
+use crate::published::PublishedEvent;
 use crate::trace_store::TraceStore;
 
 use error::Family;
 pub use error::{LoomProblem, Problem};
+pub use kept::Kept;
+pub use period::Period;
 
 /// What every handler gets.
 #[derive(Debug, Clone)]
@@ -74,9 +79,14 @@ pub struct Extension {
     pub pages: Option<fn(&Method, &Uri, &HeaderMap) -> Response>,
     /// Ids of the agents that are connected; without it nobody knows.
     pub connected: Option<Arc<dyn Fn() -> Vec<String> + Send + Sync>>,
+    /// What a stream still has of an event; without it nobody knows. Blocks for as long as the disk takes.
+    pub kept: Option<Arc<FindKept>>,
     /// Further counters for `/api/v1/stats`, beside those of the store.
     pub stats: Option<Arc<dyn Fn() -> Map<String, Value> + Send + Sync>>,
 }
+
+/// Finds an event in its stream; `None` where it has none, or has it no longer.
+pub type FindKept = dyn Fn(&PublishedEvent) -> Result<Option<Kept>, Problem> + Send + Sync;
 
 impl fmt::Debug for Extension {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,6 +119,7 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
         .route("/api/v1/traces/{id}/spans/{span_id}", get(v1::trace::span))
         .route("/api/v1/traces/{id}/find", get(v1::trace::find))
         .route("/api/v1/traces/{id}/critical-path", get(v1::trace::path))
+        .route("/api/v1/traces/{a}/compare/{b}", get(v1::compare::show))
         .route("/api/v1/traces/{id}/check", get(v1::check))
         .route("/api/v1/traces/{id}/waterfall", get(v1::waterfall))
         .route(

@@ -7,11 +7,12 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use serde::Serialize;
 
-use super::super::Api;
 use super::super::cursor::Cursors;
 use super::super::error::{LoomProblem, Problem};
+use super::super::kept::Kept;
 use super::super::params::Params;
 use super::super::period::Period;
+use super::super::{Api, off_thread};
 use crate::indexer::now_ms;
 use crate::published::PublishedEvent;
 use crate::query::events::{EventSearch, EventStory};
@@ -58,12 +59,28 @@ pub(in super::super) async fn list(
     }))
 }
 
+/// An event, what became of it, and what is left of it.
+#[derive(Debug, Serialize)]
+pub(in super::super) struct OneEvent {
+    #[serde(flatten)]
+    story: EventStory,
+    /// null where its topic belongs to no stream, or the stream does not have it any more.
+    kept: Option<Kept>,
+}
+
 /// One event and its deliveries.
 pub(in super::super) async fn show(
     State(api): State<Api>,
     Path(id): Path<String>,
-) -> Result<Json<EventStory>, LoomProblem> {
+) -> Result<Json<OneEvent>, LoomProblem> {
     let found = api.store.query().event(id).await?;
-    let found = found.ok_or_else(|| Problem::not_found("no publish of this event is stored"))?;
-    Ok(Json(found))
+    let story = found.ok_or_else(|| Problem::not_found("no publish of this event is stored"))?;
+    let kept = match api.extension.kept.clone() {
+        Some(find) => {
+            let event = story.event.clone();
+            off_thread(move || find(&event)).await??
+        }
+        None => None,
+    };
+    Ok(Json(OneEvent { story, kept }))
 }
