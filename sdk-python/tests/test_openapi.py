@@ -94,7 +94,7 @@ def test_answers_about_what_is_there(api: LoomServer, agents: None) -> None:
         "/api/v1/executions/{id}": {"id": ask(api, "/api/v1/executions")["items"][0]["execution_id"]},
         "/api/v1/observability/agents/{id}/metrics": {"id": "desk"},
         "/api/v1/observability/workflows/{id}/metrics": {"id": "day"},
-        "/api/v1/traces/{id}/compare/{other}": {"id": trace["trace_id"], "other": trace["trace_id"]},
+        "/api/v1/traces/{a}/compare/{b}": {"a": trace["trace_id"], "b": trace["trace_id"]},
         "/api/v1/traces/{id}/spans/{span_id}": {"id": trace["trace_id"], "span_id": span},
         "/api/v1/workflows/{id}": {"id": "day"},
         "/api/v1/workflows/{id}/metrics": {"id": "day"},
