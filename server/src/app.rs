@@ -14,6 +14,7 @@ mod execution;
 mod executions;
 mod http;
 mod http1;
+mod kept;
 mod letters;
 mod listeners;
 mod live;

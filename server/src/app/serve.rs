@@ -19,7 +19,7 @@ use super::deliveries::LostDeliveries;
 use super::http1::{self, HEAD_TIMEOUT};
 use super::mending::Mending;
 use super::{
-    Addresses, Doors, Listeners, Parts, auth, books, dashboard, http, live, metrics, origin,
+    Addresses, Doors, Listeners, Parts, auth, books, dashboard, http, kept, live, metrics, origin,
     retelling, session,
 };
 use crate::config::{LoomConfig, Token};
@@ -79,6 +79,7 @@ pub(super) fn open(
         let (live_routes, producer) = live::open(parts.clone(), others.clone());
         tasks.spawn(producer);
         let directory = parts.directory.clone();
+        let bus = parts.bus.clone();
         let extension = Extension {
             routes: http::routes(parts.clone(), *addresses)
                 .merge(live_routes)
@@ -89,6 +90,7 @@ pub(super) fn open(
                 let agents = directory.list();
                 agents.iter().map(|agent| agent.agent_id.clone()).collect()
             })),
+            kept: Some(Arc::new(move |event| kept::find(&bus, event))),
             stats: Some(Arc::new(move || books::stats(&accounts))),
         };
         let router = guarded(
