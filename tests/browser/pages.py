@@ -40,7 +40,7 @@ def pages(http: str) -> list[Page]:
     event = newest("events", topic="market.data")
     kept = newest("events", topic="orders.desk")
     return [
-        Page("live", "/", ".react-flow__node"),
+        Page("live", "/?window=5m", ".react-flow__node"),
         Page("live-table", "/?view=table", "table"),
         Page("traces", "/traces", "table tbody tr"),
         Page("traces-none", "/traces?q=nothing-has-this", "text=No traces with these conditions"),
@@ -55,7 +55,7 @@ def pages(http: str) -> list[Page]:
         Page("trace-graph", f"/traces/{market}?view=graph", ".react-flow__node"),
         Page("trace-not-there", f"/traces/{1:032x}", "text=Waiting for the spans"),
         Page("agents", "/agents", "table tbody tr"),
-        Page("agent", "/agents/planner", "text=First token"),
+        Page("agent", "/agents/planner", ".uplot"),
         Page("agent-config", "/agents/model?tab=config", "text=Capabilities"),
         Page("workflows", "/workflows", "table tbody tr"),
         Page("workflow", "/workflows/market-analyst", ".react-flow__node"),
@@ -65,7 +65,7 @@ def pages(http: str) -> list[Page]:
         Page("event", f"/events/{event['event_id']}", "table tbody tr"),
         Page("event-kept", f"/events/{kept['event_id']}", "table tbody tr"),
         Page("dead-letters", "/dead-letters", "table tbody tr"),
-        Page("metrics", "/metrics-view", "text=Books of the bus"),
+        Page("metrics", "/metrics-view", ".uplot"),
         Page("setup", "/setup", "text=First full trace"),
         Page("lost", "/no/such/page", "text=There is no page here"),
     ]

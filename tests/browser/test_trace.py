@@ -124,6 +124,8 @@ def test_a_trace_is_taken_along_for_other_tools(visit: Visitor, world: World) ->
 
     slices = [event for event in saved("Perfetto")["traceEvents"] if event["ph"] == "X"]
     assert len(slices) == 2 + 2 * TURNS
+    resources = saved("OTLP")["result"]["resourceSpans"]
+    assert sum(len(scope["spans"]) for one in resources for scope in one["scopeSpans"]) == 2 + 2 * TURNS
     assert len(saved("Jaeger JSON")["data"][0]["spans"]) == 2 + 2 * TURNS
 
 

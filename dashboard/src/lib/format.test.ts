@@ -30,6 +30,10 @@ test("what is little is not nothing", () => {
   expect(f.formatUsd(0.00001)).toBe("< $0.0001");
 });
 
+test("amounts at an axis differ from each other", () => {
+  expect([0, 0.00001, 0.000012, 0.015, 0.1, 1.5].map(f.formatUsdAt)).toEqual(["$0", "$0.00001", "$0.000012", "$0.015", "$0.10", "$1.50"]);
+});
+
 test("sizes and counts", () => {
   expect(f.formatBytes(1023)).toBe("1023 B");
   expect(f.formatBytes(1536)).toBe("1.5 KiB");

@@ -71,6 +71,13 @@ export function formatUsd(usd: number | null | undefined): string {
   return usd < 0.1 ? `$${usd.toFixed(4)}` : `$${usd.toFixed(2)}`;
 }
 
+/** At an axis, where each of several values has to differ from the next. */
+export function formatUsdAt(usd: number): string {
+  if (usd === 0 || usd >= 0.1) return formatUsd(usd);
+  // Two digits that count, and never an exponent.
+  return `$${usd.toFixed(Math.min(20, 1 - Math.floor(Math.log10(Math.abs(usd))))).replace(/0+$/, "")}`;
+}
+
 export type Zone = "local" | "utc";
 
 const options = (zone: Zone): Intl.DateTimeFormatOptions => ({

@@ -83,7 +83,7 @@ function Drawing({ topology, edgeText = rateText, agentText = agentRates, inOrde
       nodeTypes={NODES}
       edgeTypes={EDGES}
       fitView
-      fitViewOptions={{ padding: 0.08, maxZoom: 1.2 }}
+      fitViewOptions={FIT}
       minZoom={0.1}
       maxZoom={2}
       nodesDraggable={false}
@@ -96,18 +96,29 @@ function Drawing({ topology, edgeText = rateText, agentText = agentRates, inOrde
       aria-label="Map of agents and topics"
     >
       <Background gap={20} size={1} color="var(--line)" />
-      <Controls />
+      <Controls room={room} />
     </ReactFlow>
   );
 }
 
-function Controls() {
+/** With room below for the buttons. */
+const FIT = { padding: { top: "24px", right: "24px", bottom: "60px", left: "24px" } as const, maxZoom: 1.2 };
+
+function Controls({ room }: { room: Room }) {
   const flow = useReactFlow();
+  const { fitView } = flow;
+  // In another room the whole has to be seen again.
+  useEffect(() => {
+    const frame = requestAnimationFrame(() => void fitView(FIT));
+    return () => cancelAnimationFrame(frame);
+    // The room is not read here: its change is the reason.
+    // oxlint-disable-next-line react/exhaustive-effect-dependencies
+  }, [room, fitView]);
   return (
     <div className="absolute bottom-3 left-3 z-10 flex rounded-md border border-line bg-surface">
       <IconButton icon={ZoomIn} name="Zoom in" onClick={() => void flow.zoomIn()} />
       <IconButton icon={ZoomOut} name="Zoom out" onClick={() => void flow.zoomOut()} />
-      <IconButton icon={Maximize2} name="Show all" onClick={() => void flow.fitView({ padding: 0.08, maxZoom: 1.2 })} />
+      <IconButton icon={Maximize2} name="Show all" onClick={() => void fitView(FIT)} />
     </div>
   );
 }

@@ -89,7 +89,7 @@ function partsOf(topology: Topology, inOrder: boolean): Part[] {
   return [...parts.values()];
 }
 
-/** In rows, the highest first; how long rows are is tried, and the largest drawing wins. */
+/** In rows, the highest part first; how long rows are is tried, and the largest drawing wins. */
 function packed(parts: Placement[], direction: Direction, scale: (one: Placement) => number): Placement {
   const order = parts.map((part, at) => ({ part, at })).sort((a, b) => b.part.height - a.part.height || a.at - b.at);
   const widest = Math.max(1, ...parts.map((part) => part.width));
@@ -119,17 +119,32 @@ function inColumns(nodes: Node[], high: number, direction: Direction): Placement
   ];
 }
 
+/** What fits below another part of its row stands there. */
 function inRows(parts: Placement[], most: number, direction: Direction): Placement {
   const nodes: PlacedNode[] = [];
-  let [x, y, high, width] = [0, 0, 0, 1];
+  let row = { y: 0, height: 0 };
+  let column = { x: 0, width: 0, height: 0 };
+  let width = 1;
   for (const part of parts) {
-    if (x > 0 && x + part.width > most) [x, y, high] = [0, y + high + APART, 0];
-    for (const node of part.nodes) nodes.push({ ...node, x: node.x + x, y: node.y + y });
-    x += part.width + APART;
-    high = Math.max(high, part.height);
-    width = Math.max(width, x - APART);
+    const isFirst = column.width === 0;
+    const below = column.height + APART;
+    if (isFirst || below + part.height > row.height) {
+      const x = isFirst ? 0 : column.x + column.width + APART;
+      if (x > 0 && x + part.width > most) {
+        row = { y: row.y + row.height + APART, height: part.height };
+        column = { x: 0, width: part.width, height: part.height };
+      } else {
+        row = { ...row, height: Math.max(row.height, part.height) };
+        column = { x, width: part.width, height: part.height };
+      }
+    } else {
+      column = { ...column, width: Math.max(column.width, part.width), height: below + part.height };
+    }
+    const y = row.y + column.height - part.height;
+    for (const node of part.nodes) nodes.push({ ...node, x: node.x + column.x, y: node.y + y });
+    width = Math.max(width, column.x + column.width);
   }
-  return { direction, nodes, width, height: Math.max(1, y + high) };
+  return { direction, nodes, width, height: Math.max(1, row.y + row.height) };
 }
 
 /** `inOrder`: the edges stand in the order in which they happened, and where they go in a circle the last one goes back. */

@@ -1,7 +1,7 @@
 // The figures and charts of an agent, of a workflow, or of everything: they are the same.
 import { useCallback, useMemo } from "react";
 import type { Metrics, Series } from "../api/types";
-import { formatCount, formatMs, formatRatio, formatUsd } from "../lib/format";
+import { formatCount, formatMs, formatRatio, formatUsd, formatUsdAt } from "../lib/format";
 import { useTimeRange } from "../lib/query-state";
 import { Badge, Stat } from "../ui/basics";
 import { Chart } from "../ui/chart";
@@ -83,7 +83,7 @@ function SeriesCharts({ series, hasModels }: { series: Series; hasModels: boolea
       <Chart title="Executions" at={series.at} lines={runs} format={whole} onRange={choose} />
       <Chart title="Duration" at={series.at} lines={times} format={formatMs} onRange={choose} />
       {hasModels && <Chart title="Tokens" at={series.at} lines={tokens} format={whole} onRange={choose} />}
-      {hasModels && <Chart title="Cost" at={series.at} lines={cost} format={formatUsd} onRange={choose} />}
+      {hasModels && <Chart title="Cost" at={series.at} lines={cost} format={formatUsdAt} onRange={choose} />}
     </div>
   );
 }

@@ -35,7 +35,7 @@ export function LivePage() {
   useLive("agents", { onData: again, onReset: again });
 
   if (topology.isPending || agents.isPending) return <Loading what="the map" />;
-  if (topology.isError && agents.isError) return <Failure error={topology.error} retry={again} />;
+  if (topology.isError && agents.isError && !topology.data) return <Failure error={topology.error} retry={again} />;
   const shown = topology.data;
   // Nobody has ever been here: what is needed is the way to the first event, not an empty map.
   if ((agents.data?.items.length ?? 0) === 0 && (shown?.edges.length ?? 0) === 0 && !search.workflow) return <SetupPage />;

@@ -2,7 +2,7 @@
 import { ChevronLeft, ChevronRight, SearchX } from "lucide-react";
 import type { KeyboardEvent, MouseEvent, ReactNode } from "react";
 import { useTimeRange, type Search, type SetSearch } from "../lib/query-state";
-import { Button } from "./basics";
+import { Badge, Button } from "./basics";
 import { Failure, Loading, Notice } from "./states";
 
 interface ListingProps {
@@ -21,7 +21,8 @@ interface ListingProps {
 
 export function Listing({ what, query, count, nextCursor, search, set, filters, empty, children }: ListingProps) {
   if (query.isPending) return <Loading what={what} />;
-  if (query.isError) return <Failure error={query.error} retry={() => void query.refetch()} />;
+  // What is there stays while the server is away for a moment.
+  if (query.isError && count === 0) return <Failure error={query.error} retry={() => void query.refetch()} />;
   if (count === 0 && nextCursor) {
     // A search looks at so many spans at once, and says how far it has come.
     return (
@@ -34,6 +35,11 @@ export function Listing({ what, query, count, nextCursor, search, set, filters, 
   const turn = (cursor: string | undefined) => set({ cursor }, { push: true });
   return (
     <>
+      {query.isError && (
+        <p role="status" className="flex-none pb-2">
+          <Badge tone="warn">Not up to date: the last request failed.</Badge>
+        </p>
+      )}
       <div className="card min-h-0 flex-initial overflow-auto" aria-busy={query.isPlaceholderData} tabIndex={0} role="region" aria-label={what}>
         {children}
       </div>
