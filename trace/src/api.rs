@@ -24,7 +24,7 @@
 //! | `GET /api/v1/topology?window=&workflow=` | agents, topics and what goes between them |
 //! | `GET /api/v1/services`, `/suggest?field=&prefix=` | names to choose from |
 //! | `GET /api/v1/stats` | counters |
-//! | `GET /livez`, `/readyz`, `/metrics` | probes, Prometheus |
+//! | `GET /livez`, `/readyz`, `/metrics` | probes; Prometheus, `OpenMetrics` |
 //!
 //! Routes under `/api/v1` answer errors as RFC 9457 says, the other ones under `/api` as Jaeger does. What else stands on
 //! the same listener comes in as an [`Extension`].
@@ -55,9 +55,10 @@ use crate::error::QueryError;
 use crate::published::PublishedEvent;
 use crate::trace_store::TraceStore;
 
-use error::Family;
+use error::Family as Shape;
 pub use error::{LoomProblem, Problem};
 pub use kept::Kept;
+pub use metrics::exposition::{Family, Kind, Labels};
 pub use period::Period;
 
 /// What every handler gets.
@@ -66,6 +67,7 @@ struct Api {
     store: TraceStore,
     config: ApiConfig,
     extension: Extension,
+    measured: metrics::Measured,
 }
 
 /// What another room puts on the same listener, under the same guards.
@@ -73,8 +75,8 @@ struct Api {
 pub struct Extension {
     /// Further routes; none of those above.
     pub routes: axum::Router,
-    /// Further metrics in Prometheus' text format.
-    pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+    /// Further metrics.
+    pub metrics: Option<Arc<dyn Fn() -> Vec<Family> + Send + Sync>>,
     /// What answers where there is no route, beside those for programs: the pages for people.
     pub pages: Option<fn(&Method, &Uri, &HeaderMap) -> Response>,
     /// Ids of the agents that are connected; without it nobody knows.
@@ -149,6 +151,7 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
         .route("/metrics", get(metrics::metrics))
         .fallback(not_found)
         .with_state(Api {
+            measured: metrics::Measured::new(config.max_metric_labels),
             store,
             config,
             extension,
@@ -177,8 +180,8 @@ async fn not_found(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    match (Family::of(uri.path()), api.extension.pages) {
-        (Family::Plain, Some(pages)) => pages(&method, &uri, &headers),
+    match (Shape::of(uri.path()), api.extension.pages) {
+        (Shape::Plain, Some(pages)) => pages(&method, &uri, &headers),
         (family, _) => Problem::not_found("no such route").respond(family),
     }
 }
