@@ -8,7 +8,7 @@ use loom_proto::{EventId, v1};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::shown::{Payload, time};
+use crate::shown::{PayloadOf, time};
 
 /// All that is known of one letter.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,7 +48,7 @@ pub(crate) struct Shown {
     payload_size: u32,
     /// Where one letter is asked for.
     #[serde(flatten)]
-    payload: Payload,
+    payload: PayloadOf,
 }
 
 /// An attempt to handle an event.
@@ -74,7 +74,7 @@ impl Shown {
     pub(crate) fn whole(letter: &v1::DeadLetter) -> Self {
         let story = Story::of(letter);
         Self {
-            payload: Payload::of(&story.event.payload),
+            payload: PayloadOf::of(&story.event.payload),
             ..Self::told(letter, &story)
         }
     }
@@ -100,7 +100,7 @@ impl Shown {
             metadata: story.headers().map(own).collect(),
             content_type: story.event.content_type.clone(),
             payload_size: letter.payload_size,
-            payload: Payload::default(),
+            payload: PayloadOf::default(),
         }
     }
 }

@@ -25,7 +25,8 @@ pub(crate) fn payload(bytes: &[u8]) -> (&'static str, Value) {
 
 /// A payload as a part of an answer: one of these, or none.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(crate) struct Payload {
+#[schema(as = Payload)]
+pub(crate) struct PayloadOf {
     /// It is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Value>,
@@ -37,7 +38,7 @@ pub(crate) struct Payload {
     payload_hex: Option<String>,
 }
 
-impl Payload {
+impl PayloadOf {
     pub(crate) fn of(bytes: &[u8]) -> Self {
         match payload(bytes) {
             ("payload_text", Value::String(text)) => Self {

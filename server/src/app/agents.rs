@@ -48,7 +48,8 @@ enum Wanted {
 
 /// An agent, and what it did in the last hour.
 #[derive(Debug, Serialize, ToSchema)]
-struct Agent {
+#[schema(as = Agent)]
+struct AgentItem {
     /// Its id.
     agent_id: String,
     /// Whether it is there.
@@ -126,12 +127,12 @@ struct Active {
     operation_id = "listAgents",
     tag = "agents",
     params(("state" = inline(Option<Wanted>), Query, description = "Which agents are meant; those that are connected, unless told otherwise.")),
-    responses((status = 200, description = "The agents.", body = Page<Agent>), LoomProblem),
+    responses((status = 200, description = "The agents.", body = Page<AgentItem>), LoomProblem),
 )]
 async fn list(
     State(parts): State<Parts>,
     Query(params): Query<Params>,
-) -> Result<Json<Page<Agent>>, LoomProblem> {
+) -> Result<Json<Page<AgentItem>>, LoomProblem> {
     let wanted = params.state.unwrap_or(Wanted::Connected);
     let active = activity(&parts, None, ACTIVE).await?;
     let mut items = BTreeMap::new();
@@ -160,12 +161,12 @@ async fn list(
     operation_id = "getAgent",
     tag = "agents",
     params(("id" = String, Path, description = "Its id.")),
-    responses((status = 200, description = "The agent.", body = Agent), LoomProblem),
+    responses((status = 200, description = "The agent.", body = AgentItem), LoomProblem),
 )]
 async fn show(
     State(parts): State<Parts>,
     Path(id): Path<String>,
-) -> Result<Json<Agent>, LoomProblem> {
+) -> Result<Json<AgentItem>, LoomProblem> {
     let active = activity(&parts, Some(id.clone()), ACTIVE).await?;
     let entries = parts.directory.list();
     if let Some(entry) = entries.iter().find(|entry| entry.agent_id == id) {
@@ -193,7 +194,7 @@ async fn activity(
     Ok(found.of)
 }
 
-fn connected(entry: &AgentEntry, activity: Option<&Activity>) -> Agent {
+fn connected(entry: &AgentEntry, activity: Option<&Activity>) -> AgentItem {
     let subscription = |subscription: &loom_core::Subscription| SubscriptionOf {
         id: subscription.id,
         pattern: subscription.pattern.clone(),
@@ -205,7 +206,7 @@ fn connected(entry: &AgentEntry, activity: Option<&Activity>) -> Agent {
         // Text of the agent: what is no JSON is none.
         input_schema: serde_json::from_str(&capability.input_schema).ok(),
     };
-    Agent {
+    AgentItem {
         agent_id: entry.agent_id.clone(),
         state: Presence::Connected,
         instance_id: Some(entry.instance_id.clone()),
@@ -218,8 +219,8 @@ fn connected(entry: &AgentEntry, activity: Option<&Activity>) -> Agent {
     }
 }
 
-fn gone(id: &str, last: &Activity, activity: Option<&Activity>) -> Agent {
-    Agent {
+fn gone(id: &str, last: &Activity, activity: Option<&Activity>) -> AgentItem {
+    AgentItem {
         agent_id: id.to_owned(),
         state: Presence::Gone,
         instance_id: None,

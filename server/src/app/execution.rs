@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 
 /// One attempt to handle an event or a call.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Execution {
+#[schema(as = Execution)]
+pub(super) struct ExecutionItem {
     /// The id of the span that handed it over.
     #[schema(value_type = SpanId)]
     execution_id: String,
@@ -55,7 +56,7 @@ pub(super) struct Execution {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct WholeExecution {
     #[serde(flatten)]
-    pub(super) execution: Execution,
+    pub(super) execution: ExecutionItem,
     /// Attributes of the handler's span; null until it has ended.
     #[schema(value_type = Option<Object>)]
     pub(super) metadata: Option<Attributes>,
@@ -63,7 +64,7 @@ pub(super) struct WholeExecution {
     pub(super) timing: Option<Timing>,
 }
 
-impl From<&OpenExecution> for Execution {
+impl From<&OpenExecution> for ExecutionItem {
     fn from(open: &OpenExecution) -> Self {
         let id = open.context.span_id.to_string();
         Self {
@@ -88,7 +89,7 @@ impl From<&OpenExecution> for Execution {
     }
 }
 
-impl From<&StoredExecution> for Execution {
+impl From<&StoredExecution> for ExecutionItem {
     fn from(ended: &StoredExecution) -> Self {
         let duration_ns = ended.end_ns.saturating_sub(ended.start_ns);
         Self {

@@ -19,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Parts;
-use super::execution::{Execution, WholeExecution};
+use super::execution::{ExecutionItem, WholeExecution};
 
 /// How far back it is looked, unless told otherwise.
 const DEFAULT_PERIOD: Duration = Duration::from_secs(24 * 3600);
@@ -62,12 +62,12 @@ struct Conditions {
         ("limit" = Option<u32>, Query, minimum = 1, description = "Executions of this page at most; 50, unless told otherwise."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
-    responses((status = 200, description = "The executions.", body = Page<Execution>), LoomProblem),
+    responses((status = 200, description = "The executions.", body = Page<ExecutionItem>), LoomProblem),
 )]
 async fn list(
     State(parts): State<Parts>,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Page<Execution>>, LoomProblem> {
+) -> Result<Json<Page<ExecutionItem>>, LoomProblem> {
     let (wanted, mut search) = read(&pairs)?;
     let limit = search.limit;
     let mut items = Vec::new();
@@ -93,7 +93,7 @@ async fn list(
             truncated = true;
             break;
         }
-        items.push(Execution::from(&execution));
+        items.push(ExecutionItem::from(&execution));
     }
     let room = limit - items.len();
     let mut next = None;
@@ -102,7 +102,7 @@ async fn list(
         truncated = true;
         next = stored.last().map(|last| last.place.to_string());
     }
-    items.extend(stored.iter().map(Execution::from));
+    items.extend(stored.iter().map(ExecutionItem::from));
     Ok(Json(Page {
         items,
         next_cursor: next,
@@ -176,7 +176,7 @@ async fn show(
         let query = parts.store.query();
         let timing = query.timing(ended.trace_id, ended.span_id).await?;
         return Ok(Json(WholeExecution {
-            execution: Execution::from(&ended),
+            execution: ExecutionItem::from(&ended),
             metadata: Some(ended.attributes),
             timing,
         }));
@@ -187,7 +187,7 @@ async fn show(
         .find(|open| open.context.span_id.to_string() == id.to_string());
     let open = open.ok_or_else(|| Problem::not_found("execution not found"))?;
     Ok(Json(WholeExecution {
-        execution: Execution::from(&open),
+        execution: ExecutionItem::from(&open),
         metadata: None,
         timing: None,
     }))

@@ -25,7 +25,8 @@ const DEFAULT_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// What a workflow did in a time.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in super::super) struct Workflow {
+#[schema(as = Workflow)]
+pub(in super::super) struct WorkflowItem {
     /// Its id.
     workflow_id: String,
     /// Traces with a handler or a model call of it.
@@ -46,7 +47,7 @@ pub(in super::super) struct Workflow {
     agents: Vec<String>,
 }
 
-impl Workflow {
+impl WorkflowItem {
     fn new(workflow_id: String, activity: Activity) -> Self {
         Self {
             workflow_id,
@@ -66,7 +67,7 @@ impl Workflow {
 #[derive(Debug, Serialize, ToSchema)]
 pub(in super::super) struct OneWorkflow {
     #[serde(flatten)]
-    workflow: Workflow,
+    workflow: WorkflowItem,
     /// As of the topology, of this workflow alone.
     steps: Vec<Edge>,
 }
@@ -89,19 +90,19 @@ fn during(uri: &Uri) -> Result<(u64, u64), Problem> {
     operation_id = "listWorkflows",
     tag = "workflows",
     params(During),
-    responses((status = 200, description = "By id.", body = Page<Workflow>), LoomProblem),
+    responses((status = 200, description = "By id.", body = Page<WorkflowItem>), LoomProblem),
 )]
 pub(in super::super) async fn list(
     State(api): State<Api>,
     uri: Uri,
-) -> Result<Json<Page<Workflow>>, LoomProblem> {
+) -> Result<Json<Page<WorkflowItem>>, LoomProblem> {
     let (from_ns, to_ns) = during(&uri)?;
     let query = api.store.query();
     let found = query.activity(By::Workflow, None, from_ns, to_ns).await?;
     let items = found.of.into_iter();
     Ok(Json(Page {
         items: items
-            .map(|(id, activity)| Workflow::new(id, activity))
+            .map(|(id, activity)| WorkflowItem::new(id, activity))
             .collect(),
         next_cursor: None,
         truncated: found.truncated,
@@ -131,7 +132,7 @@ pub(in super::super) async fn show(
         .ok_or_else(|| Problem::not_found("nothing of this workflow is stored of that time"))?;
     let topology = query.topology(from_ns, to_ns, Some(id.clone())).await?;
     Ok(Json(OneWorkflow {
-        workflow: Workflow::new(id, activity),
+        workflow: WorkflowItem::new(id, activity),
         steps: topology.edges,
     }))
 }
