@@ -20,7 +20,7 @@ RUST_TESTS := --workspace --all-features
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-rust test-python test-pythons test-browser check fmt fmt-check fuzz chaos model lint types docs deny audit build sdk gen lock bench peers \
-	ui ui-test ui-screenshots
+	promtool dashboards ui ui-test ui-screenshots
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +33,11 @@ test: test-rust test-python test-pythons test-browser ## Every test: Rust, whole
 test-rust: sdk build ## Unit, integration and whole-product tests in Rust, and the examples in the docs
 	$(if $(shell command -v cargo-nextest),cargo nextest run $(RUST_TESTS) && cargo test --doc $(RUST_TESTS),cargo test --no-fail-fast $(RUST_TESTS))
 
-test-python: sdk build ## The Python SDK against the real server
+test-python: sdk build promtool ## The Python SDK against the real server
 	pytest -c $(PY_CONFIG) sdk-python/tests
+
+promtool: ## Prometheus' checker, for the tests of deploy/: from Debian's package where it is not installed
+	@sh deploy/promtool.sh $(CARGO_TARGET_DIR)/prometheus
 
 test-pythons: sdk build ## Propagation of contexts on every other Python of this machine, and the list of them
 	python sdk-python/tests/on_each_python.py
@@ -102,6 +105,9 @@ gen: build ## Make the committed protobuf code and the description of the API ag
 	LOOM_REGENERATE=1 cargo test --package loom-proto --all-features --test generated
 	LOOM_REGENERATE=1 cargo test --package loom-tests --test it -- --exact openapi::the_description_is_the_committed_one
 	LOOM_REGENERATE=1 cargo test --package loom-trace --test it generated
+
+dashboards: .venv/.stamp ## Write Grafana's dashboards into deploy/grafana/dashboards again
+	python deploy/grafana/generate.py
 
 lock: .venv/.stamp ## Pin the newest versions of the Python tools
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --custom-compile-command 'make lock' \

@@ -294,6 +294,13 @@ names! {
         SPANS_SAMPLED_OUT = "loom_spans_sampled_out_total";
         /// Spans that wait for their destination.
         SPANS_QUEUED = "loom_spans_queued";
+        /// How long handlers took, by agent and by whether they failed (`status`), since the server began; the agents beyond
+        /// `api.max_metric_labels` are one.
+        EXECUTION_DURATION = "loom_execution_duration_seconds";
+        /// From the publish of an event until a delivery of it began, by topic.
+        DELIVERY_WAIT = "loom_delivery_wait_seconds";
+        /// From the publish of an event until its handler began, by topic.
+        PUBLISH_TO_HANDLE = "loom_publish_to_handle_seconds";
         /// Agents that are connected.
         AGENTS_CONNECTED = "loom_agents_connected";
         /// OTLP requests that the trace store took.

@@ -28,7 +28,7 @@
 //! | `GET /api/v1/services`, `/suggest?field=&prefix=` | names to choose from |
 //! | `GET /api/v1/stats` | counters |
 //! | `GET /api/v1/openapi.json` | the description of all routes under `/api/v1` |
-//! | `GET /livez`, `/readyz`, `/metrics` | probes, Prometheus |
+//! | `GET /livez`, `/readyz`, `/metrics` | probes; Prometheus, `OpenMetrics` |
 //!
 //! Routes under `/api/v1` answer errors as RFC 9457 says, the other ones under `/api` as Jaeger does in each of its families. What else stands on
 //! the same listener comes in as an [`Extension`].
@@ -67,11 +67,12 @@ use crate::model::value::to_json;
 use crate::published::PublishedEvent;
 use crate::trace_store::TraceStore;
 
-use error::Family;
+use error::Family as Shape;
 pub use error::{LoomProblem, Problem};
 pub use extract::{JsonBody, Path, Query};
 pub use jaeger::rpc;
 pub use kept::Kept;
+pub use metrics::exposition::{Family, Kind, Labels};
 pub use page::Page;
 pub use parameters::During;
 pub use period::Period;
@@ -82,6 +83,7 @@ struct Api {
     store: TraceStore,
     config: ApiConfig,
     extension: Extension,
+    measured: metrics::Measured,
 }
 
 /// What another room puts on the same listener, under the same guards.
@@ -89,8 +91,8 @@ struct Api {
 pub struct Extension {
     /// Further routes; none of those above.
     pub routes: OpenApiRouter,
-    /// Further metrics in Prometheus' text format.
-    pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+    /// Further metrics.
+    pub metrics: Option<Arc<dyn Fn() -> Vec<Family> + Send + Sync>>,
     /// What answers where there is no route, beside those for programs: the pages for people.
     pub pages: Option<fn(&Method, &Uri, &HeaderMap) -> Response>,
     /// Ids of the agents that are connected; without it nobody knows.
@@ -120,6 +122,7 @@ pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -
     let further = extension.routes.clone();
     let hosts = host::Allowed::new(&config.allowed_hosts);
     let state = Api {
+        measured: metrics::Measured::new(config.max_metric_labels),
         store,
         config,
         extension,
@@ -191,14 +194,14 @@ async fn not_found(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    match (Family::of(uri.path()), api.extension.pages) {
-        (Family::Plain, Some(pages)) => pages(&method, &uri, &headers),
+    match (Shape::of(uri.path()), api.extension.pages) {
+        (Shape::Plain, Some(pages)) => pages(&method, &uri, &headers),
         (family, _) => Problem::not_found("no such route").respond(family),
     }
 }
 
 async fn not_allowed(uri: Uri) -> Response {
-    Problem::method_not_allowed().respond(Family::of(uri.path()))
+    Problem::method_not_allowed().respond(Shape::of(uri.path()))
 }
 
 /// Builds a large answer on a blocking thread: tens of thousands of spans take longer than an async thread has.

@@ -73,6 +73,8 @@ pub struct ApiConfig {
     pub allowed_hosts: Vec<String>,
     /// Spans of one answer, over all its traces.
     pub max_spans: usize,
+    /// Agents, and topics, with histograms of their own on `/metrics`; the others share one.
+    pub max_metric_labels: usize,
 }
 
 impl Default for ApiConfig {
@@ -80,6 +82,7 @@ impl Default for ApiConfig {
         Self {
             allowed_hosts: Vec::new(),
             max_spans: 50_000,
+            max_metric_labels: 100,
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod dependencies;
 pub mod events;
 pub mod executions;
 pub mod gaps;
+pub mod handled;
 pub mod links;
 pub mod metrics;
 pub mod names;

@@ -7,10 +7,11 @@ use loom_core::{DropReason, LedgerReport, LedgerSnapshot};
 use loom_proto::semconv::metric;
 use loom_proto::v1;
 use loom_telemetry::sink::SinkStats;
+use loom_trace::api::{Family, Kind, Labels};
 use serde_json::{Map, Value, json};
 
 use super::Parts;
-use super::metrics::{family, span_stats};
+use super::metrics::span_stats;
 
 /// Topics with samples of their own; the accounts of the others are added up. A metrics store pays for each label's value.
 const TOPICS: usize = 256;
@@ -80,7 +81,7 @@ fn reasons(account: &LedgerSnapshot) -> impl Iterator<Item = (&'static str, u64)
 }
 
 /// The metrics by topic.
-pub(super) fn by_topic(text: &mut String, report: &LedgerReport) {
+pub(super) fn by_topic(report: &LedgerReport) -> [Family; 3] {
     let (mut events, mut deliveries, mut in_flight) = (Vec::new(), Vec::new(), Vec::new());
     // The first ones that came keep their samples: a counter must not begin anew.
     let own = TOPICS.min(report.topics.len().saturating_sub(1));
@@ -91,8 +92,9 @@ pub(super) fn by_topic(text: &mut String, report: &LedgerReport) {
     }
     let own = own.iter().map(|(topic, account)| (&**topic, account));
     for (topic, account) in own.chain([(OTHERS, &others)]) {
-        events.push((format!("{{topic=\"{topic}\"}}"), account.events));
-        in_flight.push((format!("{{topic=\"{topic}\"}}"), account.in_flight));
+        let of_topic = Labels::of([("topic", topic)]);
+        events.push((of_topic.clone(), account.events));
+        in_flight.push((of_topic, account.in_flight));
         let ends = [
             ("delivered", account.delivered),
             ("filtered", account.filtered),
@@ -102,13 +104,15 @@ pub(super) fn by_topic(text: &mut String, report: &LedgerReport) {
         ];
         let ends = ends.into_iter().filter(|(_, count)| *count > 0);
         deliveries.extend(ends.map(|(end, count)| {
-            let labels = format!("{{topic=\"{topic}\",outcome=\"{end}\"}}");
+            let labels = Labels::of([("topic", topic), ("outcome", end)]);
             (labels, count)
         }));
     }
-    family(text, metric::TOPIC_EVENTS, "counter", events);
-    family(text, metric::TOPIC_DELIVERIES, "counter", deliveries);
-    family(text, metric::TOPIC_IN_FLIGHT, "gauge", in_flight);
+    [
+        Family::new(metric::TOPIC_EVENTS, Kind::Counter, events),
+        Family::new(metric::TOPIC_DELIVERIES, Kind::Counter, deliveries),
+        Family::new(metric::TOPIC_IN_FLIGHT, Kind::Gauge, in_flight),
+    ]
 }
 
 /// One line about the whole run, for the end of it.

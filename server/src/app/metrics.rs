@@ -1,14 +1,14 @@
 //! The counters of the bus and of the span pipeline, for `/metrics` and `GetStats`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use loom_core::{EventBus, GroupBooks, Stream};
 use loom_proto::semconv::metric;
 use loom_proto::v1;
 use loom_telemetry::pipeline::PipelineStats;
-use loom_telemetry::sink::SinkStats;
+use loom_telemetry::sink::{DropReason, SinkStats};
+use loom_trace::api::{Family, Kind, Labels};
 
 use super::{Parts, books};
 
@@ -32,78 +32,58 @@ pub(super) fn span_stats(stats: &PipelineStats) -> v1::SpanStats {
     }
 }
 
-/// Prometheus' text format.
-pub(super) fn render(parts: &Parts) -> String {
+/// What the bus and the span pipeline have counted.
+pub(super) fn families(parts: &Parts) -> Vec<Family> {
     let bus = parts.bridge.bus_stats();
-    let spans = parts.pipeline.stats();
-    let mut text = String::new();
-    let plain = |value: u64| vec![(String::new(), value)];
-    bus_families(&mut text, &bus);
-    books::by_topic(&mut text, &parts.bus.report());
-    streams(&mut text, &parts.bus);
-    family(
-        &mut text,
+    let mut families = of_bus(&bus);
+    families.extend(books::by_topic(&parts.bus.report()));
+    families.extend(of_streams(&parts.bus));
+    families.push(labelled(
         metric::TRACE_INVALID_CONTEXT,
-        "counter",
-        labelled("reason", &bus.invalid_context),
-    );
-    family(
-        &mut text,
-        metric::SPANS_RECORDED,
-        "counter",
-        plain(spans.recorded + spans.refused.total() + spans.sampled_out),
-    );
-    let sink = |value: fn(&SinkStats) -> u64| {
-        spans
-            .sinks
-            .iter()
-            .map(|sink| (format!("{{sink=\"{}\"}}", sink.name), value(sink)))
-            .collect()
+        "reason",
+        &bus.invalid_context,
+    ));
+    families.extend(of_spans(&parts.pipeline.stats()));
+    families.push(Family::single(
+        metric::AGENTS_CONNECTED,
+        Kind::Gauge,
+        parts.directory.len() as u64,
+    ));
+    families
+}
+
+/// The server's own spans on their way.
+fn of_spans(spans: &PipelineStats) -> [Family; 5] {
+    let by_sink = |name, kind, value: fn(&SinkStats) -> u64| {
+        let of = |sink: &SinkStats| (Labels::of([("sink", sink.name)]), value(sink));
+        Family::new(name, kind, spans.sinks.iter().map(of))
     };
-    family(
-        &mut text,
-        metric::SPANS_EXPORTED,
-        "counter",
-        sink(|sink| sink.exported),
-    );
+    let of_reason =
+        |sink: &str, reason: DropReason| Labels::of([("sink", sink), ("reason", reason.as_str())]);
     let refused = spans
         .refused
         .iter()
-        .map(|(reason, n)| (format!("{{sink=\"\",reason=\"{reason}\"}}"), n));
+        .map(|(reason, n)| (of_reason("", reason), n));
     let dropped = spans.sinks.iter().flat_map(|sink| {
-        sink.dropped
-            .iter()
-            .map(|(reason, n)| (format!("{{sink=\"{}\",reason=\"{reason}\"}}", sink.name), n))
+        let dropped = sink.dropped.iter();
+        dropped.map(|(reason, n)| (of_reason(sink.name, reason), n))
     });
-    family(
-        &mut text,
-        metric::SPANS_DROPPED,
-        "counter",
-        refused.chain(dropped).filter(|(_, n)| *n > 0).collect(),
-    );
-    family(
-        &mut text,
-        metric::SPANS_SAMPLED_OUT,
-        "counter",
-        plain(spans.sampled_out),
-    );
-    family(
-        &mut text,
-        metric::SPANS_QUEUED,
-        "gauge",
-        sink(|sink| sink.queued),
-    );
-    family(
-        &mut text,
-        metric::AGENTS_CONNECTED,
-        "gauge",
-        plain(parts.directory.len() as u64),
-    );
-    text
+    let recorded = spans.recorded + spans.refused.total() + spans.sampled_out;
+    [
+        Family::single(metric::SPANS_RECORDED, Kind::Counter, recorded),
+        by_sink(metric::SPANS_EXPORTED, Kind::Counter, |sink| sink.exported),
+        Family::new(
+            metric::SPANS_DROPPED,
+            Kind::Counter,
+            refused.chain(dropped).filter(|(_, n)| *n > 0),
+        ),
+        Family::single(metric::SPANS_SAMPLED_OUT, Kind::Counter, spans.sampled_out),
+        by_sink(metric::SPANS_QUEUED, Kind::Gauge, |sink| sink.queued),
+    ]
 }
 
 /// The books of the bus in total, and what it did not take.
-fn bus_families(text: &mut String, bus: &v1::BusStats) {
+fn of_bus(bus: &v1::BusStats) -> Vec<Family> {
     let counters = [
         (metric::BUS_PUBLISHED, bus.published),
         (metric::BUS_ROUTED, bus.routed),
@@ -113,93 +93,76 @@ fn bus_families(text: &mut String, bus: &v1::BusStats) {
         (metric::BUS_DEAD_LETTERED, bus.dead_lettered),
         (metric::BUS_EXPIRED, bus.expired),
     ];
-    for (name, value) in counters {
-        family(text, name, "counter", vec![(String::new(), value)]);
-    }
-    let dropped = labelled("reason", &bus.dropped);
-    family(text, metric::BUS_DROPPED, "counter", dropped);
-    let queued = vec![(String::new(), bus.queued)];
-    family(text, metric::BUS_QUEUED, "gauge", queued);
-    let rejected = labelled("code", &bus.rejected);
-    family(text, metric::BUS_REJECTED, "counter", rejected);
+    let counters = counters.map(|(name, value)| Family::single(name, Kind::Counter, value));
+    let mut families = Vec::from(counters);
+    families.push(labelled(metric::BUS_DROPPED, "reason", &bus.dropped));
+    families.push(Family::single(metric::BUS_QUEUED, Kind::Gauge, bus.queued));
+    families.push(labelled(metric::BUS_REJECTED, "code", &bus.rejected));
+    families
 }
 
 /// The streams and the groups that read them.
-fn streams(text: &mut String, bus: &EventBus) {
+fn of_streams(bus: &EventBus) -> Vec<Family> {
     type OfStream = fn(&Stream) -> u64;
     type OfGroup = fn(&GroupBooks) -> u64;
     let of_streams: [(&str, OfStream); 2] = [
         (metric::STREAM_EVENTS, |stream| stream.journal().end()),
         (metric::STREAM_DUPLICATES, Stream::duplicates),
     ];
+    let mut families = Vec::new();
     for (name, value) in of_streams {
         let sample = |stream: &Arc<Stream>| {
-            let labels = format!("{{stream=\"{}\"}}", stream.name());
+            let labels = Labels::of([("stream", stream.name())]);
             (labels, value(stream))
         };
-        family(
-            text,
-            name,
-            "counter",
-            bus.streams().iter().map(sample).collect(),
-        );
+        let samples = bus.streams().iter().map(sample);
+        families.push(Family::new(name, Kind::Counter, samples));
     }
     let groups: Vec<_> = bus
         .groups()
         .iter()
         .map(|group| {
-            let labels = format!(
-                "stream=\"{}\",group=\"{}\"",
-                group.stream().name(),
-                group.name()
-            );
-            (labels, group.books())
+            (
+                group.stream().name().to_owned(),
+                group.name().to_owned(),
+                group.books(),
+            )
         })
         .collect();
-    let of_groups: [(&str, &str, OfGroup); 8] = [
-        (metric::GROUP_READ, "counter", |books| books.read),
-        (metric::GROUP_ACKED, "counter", |books| books.acked),
-        (metric::GROUP_DEAD, "counter", |books| books.dead),
-        (metric::GROUP_RETRIED, "counter", |books| books.retried),
-        (metric::GROUP_TIMED_OUT, "counter", |books| books.timed_out),
-        (metric::GROUP_STALE, "counter", |books| books.stale),
-        (metric::GROUP_OPEN, "gauge", |books| books.open),
-        (metric::GROUP_LAG, "gauge", |books| books.lag),
+    let of_groups: [(&str, Kind, OfGroup); 8] = [
+        (metric::GROUP_READ, Kind::Counter, |books| books.read),
+        (metric::GROUP_ACKED, Kind::Counter, |books| books.acked),
+        (metric::GROUP_DEAD, Kind::Counter, |books| books.dead),
+        (metric::GROUP_RETRIED, Kind::Counter, |books| books.retried),
+        (metric::GROUP_TIMED_OUT, Kind::Counter, |books| {
+            books.timed_out
+        }),
+        (metric::GROUP_STALE, Kind::Counter, |books| books.stale),
+        (metric::GROUP_OPEN, Kind::Gauge, |books| books.open),
+        (metric::GROUP_LAG, Kind::Gauge, |books| books.lag),
     ];
     for (name, kind, value) in of_groups {
-        let samples = groups
-            .iter()
-            .map(|(labels, books)| (format!("{{{labels}}}"), value(books)));
-        family(text, name, kind, samples.collect());
+        let samples = groups.iter().map(|(stream, group, books)| {
+            let labels = Labels::of([("stream", stream), ("group", group)]);
+            (labels, value(books))
+        });
+        families.push(Family::new(name, kind, samples));
     }
-    let unreadable = groups.iter().flat_map(|(labels, books)| {
-        [("damaged", books.damaged), ("expired", books.expired)]
-            .map(|(reason, count)| (format!("{{{labels},reason=\"{reason}\"}}"), count))
+    let unreadable = groups.iter().flat_map(|(stream, group, books)| {
+        [("damaged", books.damaged), ("expired", books.expired)].map(|(reason, count)| {
+            let labels = Labels::of([("stream", stream), ("group", group), ("reason", reason)]);
+            (labels, count)
+        })
     });
-    family(
-        text,
+    families.push(Family::new(
         metric::GROUP_UNREADABLE,
-        "counter",
-        unreadable.collect(),
-    );
+        Kind::Counter,
+        unreadable,
+    ));
+    families
 }
 
-fn labelled(label: &str, counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
-    counts
-        .iter()
-        .map(|(value, n)| (format!("{{{label}=\"{value}\"}}"), *n))
-        .collect()
-}
-
-/// The help is the meaning that `semconv` gives the name.
-pub(super) fn family(text: &mut String, name: &str, kind: &str, samples: Vec<(String, u64)>) {
-    let help = metric::ALL
-        .iter()
-        .find(|known| known.value == name)
-        .map_or("", |known| known.meaning.trim());
-    // Writing to a String does not fail.
-    _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    for (labels, value) in samples {
-        _ = writeln!(text, "{name}{labels} {value}");
-    }
+fn labelled(name: &'static str, label: &str, counts: &BTreeMap<String, u64>) -> Family {
+    let sample = |(value, n): (&String, &u64)| (Labels::of([(label, value.as_str())]), *n);
+    Family::new(name, Kind::Counter, counts.iter().map(sample))
 }

@@ -85,7 +85,7 @@ pub(super) fn open(
                 .merge(live_routes)
                 .merge(session::routes().with_state(token.cloned())),
             pages: Some(dashboard::serve),
-            metrics: Some(Arc::new(move || metrics::render(&counters))),
+            metrics: Some(Arc::new(move || metrics::families(&counters))),
             connected: Some(Arc::new(move || {
                 let agents = directory.list();
                 agents.iter().map(|agent| agent.agent_id.clone()).collect()

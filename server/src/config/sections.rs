@@ -154,6 +154,8 @@ pub struct ApiSection {
     pub allowed_hosts: Vec<String>,
     /// Spans of one answer.
     pub max_spans: usize,
+    /// Agents, and topics, with histograms of their own on `/metrics`.
+    pub max_metric_labels: usize,
 }
 
 /// `[genai]`: calls of models.

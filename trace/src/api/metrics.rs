@@ -1,128 +1,111 @@
-//! `/metrics`: the counters in Prometheus' text format.
+//! `/metrics`: counters and histograms for Prometheus, or for who asks for it as `OpenMetrics`.
 
-use std::fmt::Write as _;
+pub(super) mod exposition;
+mod handled;
+mod histogram;
+
+use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use loom_proto::semconv::metric as names;
+use tokio::sync::Mutex;
 
+use self::exposition::{Family, Format, Kind, Labels, render};
+use self::handled::Histograms;
 use super::Api;
 use crate::counters::CounterValues;
 
-pub(super) async fn metrics(State(api): State<Api>) -> Response {
-    let mut text = render(&api.store.counters(), api.store.disk_bytes());
-    if let Some(further) = &api.extension.metrics {
-        text.push_str(&further());
+/// What is counted for this page alone. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Measured(Arc<Mutex<Histograms>>);
+
+impl Measured {
+    /// With so many agents and topics of their own.
+    pub(super) fn new(labels: usize) -> Self {
+        Self(Arc::new(Mutex::new(Histograms::new(labels))))
     }
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
+}
+
+pub(super) async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Response {
+    let mut families = of_store(&api.store.counters(), api.store.disk_bytes());
+    families.extend(api.extension.metrics.iter().flat_map(|further| further()));
+    {
+        let mut histograms = api.measured.0.lock().await;
+        // What could not be read now is read the next time.
+        if let Err(error) = histograms.catch_up(&api.store.query()).await {
+            tracing::warn!(%error, "the histograms of /metrics are not of this moment");
+        }
+        families.extend(histograms.families());
+    }
+    let accept = headers.get(header::ACCEPT);
+    let format = format(accept.and_then(|accept| accept.to_str().ok()));
+    let kind = match format {
+        Format::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    };
+    let text = render(&families, format);
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
-/// One family: name, type, meaning, and its samples with their labels.
-type Family<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, u64)]);
-
-fn render(c: &CounterValues, store_bytes: u64) -> String {
-    let families: [Family<'_>; 13] = [
-        (
-            names::STORE_REQUESTS,
-            "counter",
-            "OTLP requests taken.",
-            &[("", c.requests)],
-        ),
-        (
-            names::STORE_MALFORMED,
-            "counter",
-            "Requests that were no OTLP.",
-            &[("", c.malformed_requests)],
-        ),
-        (
-            names::STORE_ACCEPTED,
-            "counter",
-            "Spans acknowledged.",
-            &[("", c.accepted)],
-        ),
-        (
-            names::STORE_REJECTED,
-            "counter",
-            "Spans refused for what they are, by reason.",
-            &[
-                ("{reason=\"trace_id\"}", c.rejected_trace_id),
-                ("{reason=\"span_id\"}", c.rejected_span_id),
-                ("{reason=\"parent_span_id\"}", c.rejected_parent_span_id),
-            ],
-        ),
-        (
-            names::STORE_REFUSED,
-            "counter",
-            "Spans refused for want of room, by reason; their senders were told.",
-            &[
-                ("{reason=\"spool_full\"}", c.refused_spool_full),
-                ("{reason=\"spool_error\"}", c.refused_spool_error),
-                ("{reason=\"closed\"}", c.refused_closed),
-            ],
-        ),
-        (
-            names::STORE_STORED,
-            "counter",
-            "Spans stored.",
-            &[("", c.stored)],
-        ),
-        (
-            names::STORE_DROPPED,
-            "counter",
-            "Acknowledged spans that are not stored a second time or at all, by reason.",
-            &[
-                ("{reason=\"duplicate\"}", c.duplicates),
-                ("{reason=\"spool_damaged\"}", c.lost_spans),
-            ],
-        ),
-        (
-            names::STORE_CONFLICTS,
-            "counter",
-            "Spans that had the id of another one.",
-            &[("", c.conflicts)],
-        ),
-        (
-            names::STORE_EXPIRED,
-            "counter",
-            "Spans deleted by retention.",
-            &[("", c.expired)],
-        ),
-        (
-            names::STORE_UNPRICED,
-            "counter",
-            "Model calls whose tokens are known and whose price is not.",
-            &[("", c.unpriced)],
-        ),
-        (
-            names::STORE_ERRORS,
-            "counter",
-            "Failed writes to the database; each is tried again.",
-            &[("", c.store_errors)],
-        ),
-        (
-            names::STORE_LAG,
-            "gauge",
-            "Spans acknowledged and not yet stored.",
-            &[("", c.lag)],
-        ),
-        (
-            names::STORE_BYTES,
-            "gauge",
-            "Bytes on disk.",
-            &[("", store_bytes)],
-        ),
-    ];
-    let mut text = String::new();
-    for (name, kind, help, samples) in families {
-        // Writing to a String does not fail.
-        _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (labels, value) in samples {
-            _ = writeln!(text, "{name}{labels} {value}");
-        }
+/// The format that `Accept` prefers; of two that are as welcome, the one with more in it.
+fn format(accept: Option<&str>) -> Format {
+    let weight = |wanted: &str| {
+        let ranges = accept.unwrap_or_default().split(',').filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let is_it = parts.next()?.eq_ignore_ascii_case(wanted);
+            let weight = parts.find_map(|part| part.strip_prefix("q="));
+            is_it.then(|| weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0)))
+        });
+        ranges.fold(0.0, f64::max)
+    };
+    let open = weight("application/openmetrics-text");
+    if open > 0.0 && open >= weight("text/plain") {
+        Format::OpenMetrics
+    } else {
+        Format::Prometheus
     }
-    text
+}
+
+fn of_store(c: &CounterValues, store_bytes: u64) -> Vec<Family> {
+    let counter = |name, value| Family::single(name, Kind::Counter, value);
+    let by_reason = |name, reasons: &[(&str, u64)]| {
+        let of = |&(reason, count): &(&str, u64)| (Labels::of([("reason", reason)]), count);
+        Family::new(name, Kind::Counter, reasons.iter().map(of))
+    };
+    vec![
+        counter(names::STORE_REQUESTS, c.requests),
+        counter(names::STORE_MALFORMED, c.malformed_requests),
+        counter(names::STORE_ACCEPTED, c.accepted),
+        by_reason(
+            names::STORE_REJECTED,
+            &[
+                ("trace_id", c.rejected_trace_id),
+                ("span_id", c.rejected_span_id),
+                ("parent_span_id", c.rejected_parent_span_id),
+            ],
+        ),
+        by_reason(
+            names::STORE_REFUSED,
+            &[
+                ("spool_full", c.refused_spool_full),
+                ("spool_error", c.refused_spool_error),
+                ("closed", c.refused_closed),
+            ],
+        ),
+        counter(names::STORE_STORED, c.stored),
+        by_reason(
+            names::STORE_DROPPED,
+            &[("duplicate", c.duplicates), ("spool_damaged", c.lost_spans)],
+        ),
+        counter(names::STORE_CONFLICTS, c.conflicts),
+        counter(names::STORE_EXPIRED, c.expired),
+        counter(names::STORE_UNPRICED, c.unpriced),
+        counter(names::STORE_ERRORS, c.store_errors),
+        Family::single(names::STORE_LAG, Kind::Gauge, c.lag),
+        Family::single(names::STORE_BYTES, Kind::Gauge, store_bytes),
+    ]
 }
 
 #[cfg(test)]
@@ -148,11 +131,37 @@ mod tests {
             let mut json = json.clone();
             json[field] = (1_000 + place).into();
             let counters: CounterValues = serde_json::from_value(json).expect("the same shape");
-            let text = render(&counters, 7);
+            let text = render(&of_store(&counters, 7), Format::Prometheus);
             assert!(
                 text.contains(&format!(" {}\n", 1_000 + place)),
                 "{field} is missing"
             );
+        }
+    }
+
+    #[test]
+    fn who_asks_for_open_metrics_gets_it() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,\
+                          application/openmetrics-text;version=0.0.1;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        for (accept, expected) in [
+            (None, Format::Prometheus),
+            (Some(prometheus), Format::OpenMetrics),
+            (Some("application/openmetrics-text"), Format::OpenMetrics),
+            (
+                Some("Application/OpenMetrics-Text; q=1, text/plain"),
+                Format::OpenMetrics,
+            ),
+            (
+                Some("application/openmetrics-text;q=0.1, text/plain;q=0.9"),
+                Format::Prometheus,
+            ),
+            (Some("application/openmetrics-text;q=0"), Format::Prometheus),
+            (Some("application/openmetrics-text;q=x"), Format::Prometheus),
+            (Some("text/plain"), Format::Prometheus),
+            (Some("*/*"), Format::Prometheus),
+            (Some(",;q=;,"), Format::Prometheus),
+        ] {
+            assert_eq!(format(accept), expected, "{accept:?}");
         }
     }
 }

@@ -66,6 +66,7 @@ impl From<&ApiSection> for ApiConfig {
         Self {
             allowed_hosts: section.allowed_hosts.clone(),
             max_spans: section.max_spans,
+            max_metric_labels: section.max_metric_labels,
         }
     }
 }

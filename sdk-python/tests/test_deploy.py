@@ -1,0 +1,111 @@
+"""What ``deploy/`` has for Prometheus and Grafana: valid, of this version, and about metrics that there are."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from loom.testing import LoomServer
+
+with warnings.catch_warnings():
+    # Its newer schema is for Grafana's own API; files are provisioned in this one.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    from grafana_foundation_sdk.cog.plugins import register_default_plugins
+    from grafana_foundation_sdk.models import dashboard
+
+DEPLOY = ROOT / "deploy"
+RULES = DEPLOY / "prometheus/rules"
+DASHBOARDS = sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+PROMTOOL = shutil.which("promtool") or shutil.which("promtool", path=str(TARGET / "prometheus/usr/bin"))
+NEEDS_PROMTOOL = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not there: `make promtool` says why")
+
+
+def promtool(*arguments: str | Path) -> None:
+    assert PROMTOOL is not None
+    said = subprocess.run([PROMTOOL, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def panels(path: Path) -> list[dict[str, Any]]:
+    every: list[dict[str, Any]] = json.loads(path.read_text())["panels"]
+    return [panel for panel in every if panel["type"] != "row"]
+
+
+def expressions(path: Path) -> list[str]:
+    return [target["expr"] for panel in panels(path) for target in panel["targets"]]
+
+
+@NEEDS_PROMTOOL
+def test_the_rules_do_what_they_say() -> None:
+    promtool("check", "config", DEPLOY / "prometheus/prometheus.yml")
+    promtool("test", "rules", RULES / "loom_test.yml")
+
+
+@NEEDS_PROMTOOL
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_prometheus_understands_every_expression(path: Path, tmp_path: Path) -> None:
+    plain = [text.replace("$__rate_interval", "5m").replace("$instance", ".+") for text in expressions(path)]
+    assert plain
+    assert not [text for text in plain if "$" in text]
+    rules = [{"record": f"expression:{number}", "expr": text} for number, text in enumerate(plain)]
+    # What is JSON is YAML.
+    file = tmp_path / "rules.yml"
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    promtool("check", "rules", file)
+
+
+def test_the_dashboards_are_what_the_generator_writes() -> None:
+    program = "import generate, json; print(json.dumps({path.name: text for path, text in generate.files().items()}))"
+    made = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=DEPLOY / "grafana",
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert json.loads(made.stdout) == {path.name: path.read_text() for path in DASHBOARDS}
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_is_one_of_grafanas(path: Path) -> None:
+    """It has no field that Grafana's own types do not have: such a one would be lost on the way."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        register_default_plugins()
+    stored = json.loads(path.read_text())
+    read = dashboard.Dashboard.from_json(stored)
+    assert json.loads(JSONEncoder(sort_keys=True).encode(read)) == stored
+    assert stored["uid"] == path.stem
+    for panel in panels(path):
+        assert panel["datasource"]["uid"] == "${prometheus}", panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        legends = [target["legendFormat"] for target in panel["targets"]]
+        assert len(set(legends)) == len(legends), panel["title"]
+    assert not re.search(r"https?://", path.read_text()), "it is used on another machine"
+
+
+def test_every_metric_is_one_of_a_real_server(server: LoomServer) -> None:
+    with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=10) as reply:
+        told = dict(re.findall(r"^# TYPE (\S+) (\S+)$", reply.read().decode(), re.MULTILINE))
+    there = {name for name, kind in told.items() if kind != "histogram"}
+    for name in told.keys() - there:
+        there |= {f"{name}_bucket", f"{name}_count", f"{name}_sum"}
+    texts = [*(text for path in DASHBOARDS for text in expressions(path)), (RULES / "loom.yml").read_text()]
+    # Names of recorded rules have colons.
+    named = {name for text in texts for name in re.findall(r"(?<![:\w])loom_\w+(?!:)\b", text)}
+    assert len(named) > 30
+    assert named <= there, named - there
