@@ -23,7 +23,8 @@ def pages(http: str) -> list[Page]:
         item: dict[str, Any] = get(http, path, **parameters)["items"][0]
         return item
 
-    market = newest("traces", workflow="market-analyst", q="market.report")["trace_id"]
+    runs = get(http, "traces", workflow="market-analyst", q="market.report")["items"]
+    market, other = (run["trace_id"] for run in runs[:2])
     spans = get(http, f"traces/{market}")
 
     def named(start: str) -> str:
@@ -54,6 +55,7 @@ def pages(http: str) -> list[Page]:
         Page("trace-loop", f"/traces/{LOOP_TRACE}", ".wf-row"),
         Page("trace-graph", f"/traces/{market}?view=graph", ".react-flow__node"),
         Page("trace-not-there", f"/traces/{1:032x}", "text=Waiting for the spans"),
+        Page("compare", f"/traces/{market}...{other}", "table tbody tr"),
         Page("agents", "/agents", "table tbody tr"),
         Page("agent", "/agents/planner", ".uplot"),
         Page("agent-config", "/agents/model?tab=config", "text=Capabilities"),
@@ -63,7 +65,7 @@ def pages(http: str) -> list[Page]:
         Page("execution", f"/executions?execution={failed['execution_id']}", "aside dl"),
         Page("events", "/events", "table tbody tr"),
         Page("event", f"/events/{event['event_id']}", "table tbody tr"),
-        Page("event-kept", f"/events/{kept['event_id']}", "table tbody tr"),
+        Page("event-kept", f"/events/{kept['event_id']}", '[aria-label="Payload"]'),
         Page("dead-letters", "/dead-letters", "table tbody tr"),
         Page("metrics", "/metrics-view", ".uplot"),
         Page("setup", "/setup", "text=First full trace"),

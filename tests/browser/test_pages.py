@@ -75,6 +75,16 @@ def test_a_dead_letter_is_redriven_after_a_question(visit: Visitor, world: World
     page.wait_for_selector("dialog", state="detached")
 
 
+def test_a_payload_that_a_stream_keeps_is_shown_with_its_event(visit: Visitor, world: World) -> None:
+    world.post.publish("orders.desk fine, thank you <b>very</b> much")
+    reader = visit(world.origin)
+    page = reader.open("/events?topic=orders.desk&live=1")
+    page.wait_for_selector("tbody tr >> text=stream orders")
+    page.locator("tbody tr").first.click()
+    reader.expect_address("/events/[0-9a-f-]{36}")
+    page.wait_for_selector('[aria-label="Payload"] >> text=<b>very</b>')
+
+
 def test_pages_of_a_list(visit: Visitor, world: World) -> None:
     reader = visit(world.origin)
     # A time that has ended: what comes meanwhile would move the list.

@@ -129,6 +129,20 @@ def test_a_trace_is_taken_along_for_other_tools(visit: Visitor, world: World) ->
     assert len(saved("Jaeger JSON")["data"][0]["spans"]) == 2 + 2 * TURNS
 
 
+def test_two_runs_are_compared_step_by_step(visit: Visitor, world: World) -> None:
+    runs = world.get("traces", workflow="market-analyst", q="market.report", limit=2)["items"]
+    first, second = (run["trace_id"] for run in runs)
+    reader = visit(world.origin)
+    page = reader.open(f"/traces/{first}")
+    page.click('button[aria-label="More"]')
+    page.click('[role="menuitem"]:has-text("Compare")')
+    page.keyboard.type(second)
+    reader.press("Enter")
+    reader.expect_address(rf"/traces/{first}\.\.\.{second}")
+    page.wait_for_selector('tbody tr:has-text("invoke_workflow market-analyst")')
+    assert page.locator("tbody tr").count() > 10
+
+
 def test_what_was_said_to_a_model_is_shown_where_it_is_kept(visit: Visitor, world: World) -> None:
     reader = visit(world.origin)
     page = reader.open(f"/traces/{market(world)}?q=chat")

@@ -53,15 +53,3 @@ test("a trace whose columns are not whole is refused by the name of the column",
   answers(JSON.stringify(trace));
   await expect(api.trace("4b")).rejects.toThrow("no whole column wait");
 });
-
-test("executions are asked for by absolute times", async () => {
-  let asked = "";
-  vi.stubGlobal("fetch", (url: string) => {
-    asked = url;
-    return Promise.resolve(new Response('{"items":[]}', { headers: { "content-type": "application/json" } }));
-  });
-  await api.executions({ from: "now-1h", to: "now", agent: "now" });
-  const { searchParams } = new URL(asked);
-  expect(Date.parse(searchParams.get("to") ?? "") - Date.parse(searchParams.get("from") ?? "")).toBe(3_600_000);
-  expect(searchParams.get("agent")).toBe("now");
-});

@@ -22,7 +22,6 @@ import type {
   Workflow,
 } from "./types";
 import { parseVisible } from "../lib/text";
-import { resolveTime } from "../lib/time-range";
 
 export type Params = Record<string, string | number | boolean | string[] | null | undefined>;
 
@@ -124,16 +123,6 @@ const COLUMNS: (keyof TraceColumns)[] = [
   "span_id", "parent_span_id", "name", "service", "agent", "scope", "topic", "kind", "start", "duration", "status", "events", "links", "flags", "wait",
 ];
 
-/** With relative times made absolute, for routes that know no others; none of their cursors belongs to a time. */
-function absolute(params: Params): Params {
-  const now = Date.now();
-  const one = (value: Params[string]) => {
-    const ms = typeof value === "string" ? resolveTime(value, now) : null;
-    return ms === null ? value : new Date(ms).toISOString();
-  };
-  return { ...params, from: one(params.from), to: one(params.to) };
-}
-
 export const api = {
   info: (signal?: AbortSignal) => get<Info>("api/v1/info", ["version", "started_at"], {}, signal),
   stats: (signal?: AbortSignal) => get<Stats>("api/v1/stats", [], {}, signal),
@@ -155,9 +144,9 @@ export const api = {
   metrics: (params: Params, signal?: AbortSignal) =>
     get<Metrics>("api/v1/metrics", ["executions"], params, signal).then(withSeries),
 
-  executions: (params: Params, signal?: AbortSignal) => list<Execution>("api/v1/executions", absolute(params), signal),
+  executions: (params: Params, signal?: AbortSignal) => list<Execution>("api/v1/executions", params, signal),
   executionStates: (params: Params, signal?: AbortSignal) =>
-    get<{ states: Partial<Record<ExecutionState, number>> }>("api/v1/executions/states", ["states"], absolute(params), signal),
+    get<{ states: Partial<Record<ExecutionState, number>> }>("api/v1/executions/states", ["states"], params, signal),
   execution: (id: string, signal?: AbortSignal) =>
     get<Execution>(`api/v1/executions/${part(id)}`, ["execution_id", "state"], {}, signal),
 

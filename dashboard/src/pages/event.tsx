@@ -146,7 +146,7 @@ function Deliveries({ event }: { event: BusEventDetail }) {
 
 function Payload({ kept, stream }: { kept: BusEventDetail["kept"]; stream: string | null }) {
   if (!kept) {
-    const why = stream === null ? "Not kept: its topic belongs to no stream." : `Not here: the stream ${stream} has released it, or this server does not tell what it keeps.`;
+    const why = stream === null ? "Not kept: its topic belongs to no stream." : `Not here any more: the stream ${stream} has released it.`;
     return <p className="px-4 pt-1 pb-4 text-sm text-text-2">{why} Payloads are never in spans.</p>;
   }
   const metadata = Object.entries(kept.metadata);
