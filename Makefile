@@ -94,9 +94,10 @@ build: ## The loom binary
 sdk: .venv/.stamp ## The Python package loom into .venv
 	maturin develop --uv --quiet --profile $(PROFILE) --manifest-path sdk-python/Cargo.toml
 
-gen: ## Make the committed protobuf code again
+gen: build ## Make the committed protobuf code and the description of the API again
 	LOOM_REGENERATE=1 cargo test --package loom-proto --all-features --test generated
 	LOOM_REGENERATE=1 cargo test --package loom-trace --test it generated
+	LOOM_REGENERATE=1 cargo test --package loom-tests --test it -- --exact openapi::the_description_is_the_committed_one
 
 lock: .venv/.stamp ## Pin the newest versions of the Python tools
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --custom-compile-command 'make lock' \

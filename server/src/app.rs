@@ -10,6 +10,7 @@ mod auth;
 mod books;
 mod dashboard;
 mod deliveries;
+mod execution;
 mod executions;
 mod http;
 mod http1;

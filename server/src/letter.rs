@@ -1,42 +1,119 @@
 //! A dead letter as JSON, the same for the command line and the API.
 
+use std::collections::BTreeMap;
+
 use loom_core::group::dead_letter::{TriedAttempt, header};
 use loom_proto::trace_context::TraceContext;
 use loom_proto::{EventId, v1};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::shown::{payload, time};
+use crate::shown::{Payload, time};
 
-/// All that is known of one letter but its payload.
-pub(crate) fn as_json(letter: &v1::DeadLetter) -> Value {
-    let story = Story::of(letter);
-    let envelope = story.event.envelope.clone().unwrap_or_default();
-    json!({
-        "letter_id": id(&story.event.id),
-        "time": time(letter.time_unix_nano),
-        "topic": story.header(header::TOPIC),
-        "event_id": story.header(header::EVENT_ID),
-        "type": story.event.r#type,
-        "stream": story.header(header::STREAM),
-        "offset": story.header(header::OFFSET).parse::<u64>().ok(),
-        "group": story.header(header::GROUP),
-        "thread_id": envelope.thread_id,
-        "sender": envelope.sender,
-        "trace_id": story.trace.map(|trace| trace.trace_id.to_string()),
-        "error": story.header(header::ERROR),
-        "attempts": story.attempts.iter().map(attempt).collect::<Vec<_>>(),
-        "metadata": story.headers().collect::<std::collections::BTreeMap<_, _>>(),
-        "content_type": story.event.content_type,
-        "payload_size": letter.payload_size,
-    })
+/// All that is known of one letter.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
+pub(crate) struct Shown {
+    /// Its own id.
+    letter_id: String,
+    /// When it was written, RFC 3339, UTC.
+    time: String,
+    /// The topic that the event had.
+    topic: String,
+    /// The event's id.
+    event_id: String,
+    /// The event's type, in the producer's words.
+    r#type: String,
+    /// The stream that has the event.
+    stream: String,
+    /// Its place there.
+    offset: Option<u64>,
+    /// The group that could not handle it.
+    group: String,
+    /// The conversation that it belongs to.
+    thread_id: String,
+    /// Who published it.
+    sender: String,
+    /// The trace that it belongs to.
+    trace_id: Option<String>,
+    /// Why the last attempt has failed.
+    error: String,
+    /// All attempts, the first one first.
+    attempts: Vec<Attempt>,
+    /// The event's own metadata.
+    metadata: BTreeMap<String, String>,
+    /// Of the payload.
+    content_type: String,
+    /// Bytes of the payload.
+    payload_size: u32,
+    /// Where one letter is asked for.
+    #[serde(flatten)]
+    payload: Payload,
 }
 
-/// The same with the payload.
-pub(crate) fn whole_json(letter: &v1::DeadLetter) -> Value {
-    let mut whole = as_json(letter);
-    let (key, value) = payload(&Story::of(letter).event.payload);
-    whole[key] = value;
-    whole
+/// An attempt to handle an event.
+#[derive(Debug, Serialize, ToSchema)]
+struct Attempt {
+    /// From 1.
+    number: u32,
+    /// RFC 3339, UTC.
+    ended_at: String,
+    /// The span `bridge.forward`; null where nothing was recorded.
+    span_id: Option<String>,
+    /// Why it has failed.
+    error: String,
+}
+
+impl Shown {
+    /// All but its payload.
+    pub(crate) fn of(letter: &v1::DeadLetter) -> Self {
+        Self::told(letter, &Story::of(letter))
+    }
+
+    /// The same with the payload.
+    pub(crate) fn whole(letter: &v1::DeadLetter) -> Self {
+        let story = Story::of(letter);
+        Self {
+            payload: Payload::of(&story.event.payload),
+            ..Self::told(letter, &story)
+        }
+    }
+
+    fn told(letter: &v1::DeadLetter, story: &Story) -> Self {
+        let envelope = story.event.envelope.clone().unwrap_or_default();
+        let header = |key| story.header(key).to_owned();
+        let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        Self {
+            letter_id: id(&story.event.id),
+            time: time(letter.time_unix_nano),
+            topic: header(header::TOPIC),
+            event_id: header(header::EVENT_ID),
+            r#type: story.event.r#type.clone(),
+            stream: header(header::STREAM),
+            offset: story.header(header::OFFSET).parse().ok(),
+            group: header(header::GROUP),
+            thread_id: envelope.thread_id,
+            sender: envelope.sender,
+            trace_id: story.trace.map(|trace| trace.trace_id.to_string()),
+            error: header(header::ERROR),
+            attempts: story.attempts.iter().map(Attempt::of).collect(),
+            metadata: story.headers().map(own).collect(),
+            content_type: story.event.content_type.clone(),
+            payload_size: letter.payload_size,
+            payload: Payload::default(),
+        }
+    }
+}
+
+impl Attempt {
+    fn of(attempt: &TriedAttempt) -> Self {
+        Self {
+            number: attempt.number,
+            ended_at: time(nanos(attempt)),
+            span_id: (!attempt.span_id.is_empty()).then(|| attempt.span_id.clone()),
+            error: attempt.error.clone(),
+        }
+    }
 }
 
 pub(crate) fn id(bytes: &[u8]) -> String {
@@ -73,16 +150,6 @@ impl Story {
             .filter(|(key, _)| !key.starts_with(header::PREFIX))
             .map(|(key, value)| (key.as_str(), value.as_str()))
     }
-}
-
-fn attempt(attempt: &TriedAttempt) -> Value {
-    let span = (!attempt.span_id.is_empty()).then_some(&attempt.span_id);
-    json!({
-        "number": attempt.number,
-        "ended_at": time(nanos(attempt)),
-        "span_id": span,
-        "error": attempt.error,
-    })
 }
 
 pub(crate) fn nanos(attempt: &TriedAttempt) -> u64 {

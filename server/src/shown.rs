@@ -2,7 +2,9 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A moment as people and scripts read it.
 pub(crate) fn time(unix_nano: u64) -> String {
@@ -18,6 +20,39 @@ pub(crate) fn payload(bytes: &[u8]) -> (&'static str, Value) {
         (Ok(json), _) => ("payload", json),
         (_, Ok(text)) => ("payload_text", text.into()),
         _ => ("payload_hex", hex(bytes).into()),
+    }
+}
+
+/// A payload as a part of an answer: one of these, or none.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Payload {
+    /// It is JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Value>,
+    /// It is text, and no JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_text: Option<String>,
+    /// It is neither.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_hex: Option<String>,
+}
+
+impl Payload {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        match payload(bytes) {
+            ("payload_text", Value::String(text)) => Self {
+                payload_text: Some(text),
+                ..Self::default()
+            },
+            ("payload_hex", Value::String(hex)) => Self {
+                payload_hex: Some(hex),
+                ..Self::default()
+            },
+            (_, json) => Self {
+                payload: Some(json),
+                ..Self::default()
+            },
+        }
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 
+use loom_tests::http;
 use loom_tests::process::root;
 use loom_tests::server::{Options, TestServer};
 use sha2::{Digest as _, Sha256};
@@ -65,18 +64,8 @@ fn add_files(top: &Path, folder: &str, found: &mut Vec<String>) {
 
 /// The answer to one request: head and body.
 fn ask(server: &TestServer, request: &str, headers: &str, body: &str) -> (String, String) {
-    let address = server.addresses().http.expect("it is on");
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(
-        stream,
-        "{request} HTTP/1.0\r\nHost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{headers}\r\n{body}",
-        body.len()
-    )
-    .expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("text");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    (head.to_ascii_lowercase(), body.to_owned())
+    let answer = http::ask(server, request, headers, body);
+    (answer.head, answer.body)
 }
 
 #[test]

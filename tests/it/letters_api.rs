@@ -1,34 +1,17 @@
 //! Dead letters over HTTP: the same letters as on the command line, and the same rules.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
 use loom_proto::v1;
 use loom_tests::agent::RawAgent;
-use loom_tests::eventually;
 use loom_tests::server::TestServer;
+use loom_tests::{eventually, http};
 use serde_json::Value;
 
 use crate::groups::{keeping, outcome, publish, say, worker};
 
 /// The status and the body of one request's answer.
 fn ask(server: &TestServer, request: &str, headers: &str, body: &str) -> (u16, Value) {
-    let address = server.addresses().http.expect("it is on");
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(
-        stream,
-        "{request} HTTP/1.0\r\nHost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{headers}\r\n{body}",
-        body.len()
-    )
-    .expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("text");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    let status = head.split(' ').nth(1).expect("a status").parse();
-    (
-        status.expect("a number"),
-        serde_json::from_str(body).expect("JSON"),
-    )
+    let answer = http::ask(server, request, headers, body);
+    (answer.status, answer.json())
 }
 
 #[tokio::test]

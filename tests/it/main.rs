@@ -19,6 +19,7 @@ mod live;
 mod load;
 mod lost;
 mod memory;
+mod openapi;
 mod rules;
 mod run;
 mod security;

@@ -10,6 +10,7 @@
 //! | [`agent`] | [`RawAgent`](agent::RawAgent): an agent made of raw protocol messages |
 //! | [`python`] | [`PythonAgent`](python::PythonAgent): a script on the real Python package |
 //! | [`spans`] | [`TraceView`](spans::TraceView): a trace as the API shows it, and its shape |
+//! | [`http`] | one HTTP request and its answer |
 //! | [`live`] | readers of the live stream |
 //! | [`collector`] | [`Collector`](collector::Collector): an OTLP receiver that has nothing of Loom in it |
 //! | [`eventually`](mod@eventually) | waiting by predicate |
@@ -18,6 +19,7 @@ pub mod agent;
 pub mod cli;
 pub mod collector;
 pub mod eventually;
+pub mod http;
 pub mod live;
 pub mod process;
 pub mod python;

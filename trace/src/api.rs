@@ -18,24 +18,30 @@
 //! | `GET /api/v1/traces/{id}/critical-path` | what a trace's duration was spent on |
 //! | `GET /api/v1/traces/{id}/check` | what is wrong with a trace |
 //! | `GET /api/v1/traces/{id}/waterfall?width=&color=` | one trace as text for a terminal |
-//! | `GET /api/v1/observability/agents/{id}/metrics?time_range=` | what an agent has cost, `workflows/{id}` the same |
+//! | `GET /api/v1/observability/agents/{id}/metrics?time_range=&step=` | what an agent has cost, `workflows/{id}` the same |
 //! | `GET /api/v1/events?topic=&sender=&…`, `/events/{id}` | events, and what became of one |
 //! | `GET /api/v1/workflows`, `/workflows/{id}` | workflows, and the steps of one |
 //! | `GET /api/v1/agents/{id}/metrics`, `/workflows/{id}/metrics` | the same as under `observability` |
+//! | `GET /api/v1/metrics` | the same of everything |
 //! | `GET /api/v1/topology?window=&workflow=` | agents, topics and what goes between them |
 //! | `GET /api/v1/services`, `/suggest?field=&prefix=` | names to choose from |
 //! | `GET /api/v1/stats` | counters |
+//! | `GET /api/v1/openapi.json` | the description of all routes under `/api/v1` |
 //! | `GET /livez`, `/readyz`, `/metrics` | probes, Prometheus |
 //!
 //! Routes under `/api/v1` answer errors as RFC 9457 says, the other ones under `/api` as Jaeger does in each of its families. What else stands on
 //! the same listener comes in as an [`Extension`].
 
 mod cursor;
+mod description;
 mod error;
+mod extract;
 mod host;
 mod jaeger;
 mod metrics;
 mod observability;
+mod page;
+mod parameters;
 mod params;
 mod period;
 mod v1;
@@ -43,20 +49,26 @@ mod v1;
 use std::fmt;
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Map, Value};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::config::ApiConfig;
 use crate::error::QueryError;
+use crate::model::value::to_json;
 use crate::trace_store::TraceStore;
 
 use error::Family;
 pub use error::{LoomProblem, Problem};
+pub use extract::{JsonBody, Path, Query};
 pub use jaeger::rpc;
+pub use page::Page;
 
 /// What every handler gets.
 #[derive(Debug, Clone)]
@@ -70,7 +82,7 @@ struct Api {
 #[derive(Clone, Default)]
 pub struct Extension {
     /// Further routes; none of those above.
-    pub routes: axum::Router,
+    pub routes: OpenApiRouter,
     /// Further metrics in Prometheus' text format.
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
     /// What answers where there is no route, beside those for programs: the pages for people.
@@ -96,50 +108,57 @@ pub fn router(store: TraceStore, config: ApiConfig) -> axum::Router {
 pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -> axum::Router {
     let further = extension.routes.clone();
     let hosts = host::Allowed::new(&config.allowed_hosts);
+    let state = Api {
+        store,
+        config,
+        extension,
+    };
+    let (documented, description) = documented()
+        .with_state(state.clone())
+        .merge(further)
+        .split_for_parts();
+    let description = Bytes::from(to_json(&description::complete(description)));
     axum::Router::new()
         .merge(jaeger::routes())
-        .route("/api/v1/traces", get(v1::traces::list))
-        .route("/api/v1/traces/{id}", get(v1::trace::trace))
-        .route("/api/v1/traces/{id}/spans/{span_id}", get(v1::trace::span))
-        .route("/api/v1/traces/{id}/find", get(v1::trace::find))
-        .route("/api/v1/traces/{id}/critical-path", get(v1::trace::path))
-        .route("/api/v1/traces/{id}/check", get(v1::check))
-        .route("/api/v1/traces/{id}/waterfall", get(v1::waterfall))
         .route(
-            "/api/v1/observability/agents/{id}/metrics",
-            get(observability::agent),
+            "/api/v1/openapi.json",
+            get(async move || json_text(description)),
         )
-        .route(
-            "/api/v1/observability/workflows/{id}/metrics",
-            get(observability::workflow),
-        )
-        .route("/api/v1/events", get(v1::events::list))
-        .route("/api/v1/events/{id}", get(v1::events::show))
-        .route("/api/v1/workflows", get(v1::workflows::list))
-        .route("/api/v1/workflows/{id}", get(v1::workflows::show))
-        .route(
-            "/api/v1/workflows/{id}/metrics",
-            get(observability::workflow),
-        )
-        .route("/api/v1/agents/{id}/metrics", get(observability::agent))
-        .route("/api/v1/topology", get(v1::topology::topology))
-        .route("/api/v1/services", get(v1::names::services))
-        .route("/api/v1/suggest", get(v1::names::suggest))
-        .route("/api/v1/stats", get(v1::stats))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::metrics))
         .fallback(not_found)
+        .with_state(state)
+        .merge(documented)
         .method_not_allowed_fallback(not_allowed)
-        .with_state(Api {
-            store,
-            config,
-            extension,
-        })
-        .merge(further)
         .layer(middleware::from_fn(error::instance))
         .layer(middleware::map_response(secure))
         .layer(middleware::from_fn_with_state(hosts, host::check))
+}
+
+/// Loom's own routes, each with its description.
+fn documented() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(v1::traces::list))
+        .routes(routes!(v1::trace::trace))
+        .routes(routes!(v1::trace::span))
+        .routes(routes!(v1::trace::find))
+        .routes(routes!(v1::trace::path))
+        .routes(routes!(v1::check))
+        .routes(routes!(v1::waterfall))
+        .routes(routes!(v1::events::list))
+        .routes(routes!(v1::events::show))
+        .routes(routes!(v1::workflows::list))
+        .routes(routes!(v1::workflows::show))
+        .routes(routes!(v1::topology::topology))
+        .routes(routes!(v1::names::services))
+        .routes(routes!(v1::names::suggest))
+        .routes(routes!(v1::stats))
+        .routes(routes!(observability::agent))
+        .routes(routes!(observability::observed_agent))
+        .routes(routes!(observability::workflow))
+        .routes(routes!(observability::observed_workflow))
+        .routes(routes!(observability::all))
 }
 
 async fn ready(State(api): State<Api>) -> Response {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::otlp::Rejected;
 
@@ -15,7 +16,7 @@ macro_rules! counters {
         }
 
         /// The values of all counters at one moment.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
         pub struct CounterValues {
             $($(#[$doc])* pub $name: u64,)*
         }

@@ -27,12 +27,13 @@ use crate::outline::{Outline, Step};
 
 use graph::Graph;
 use running::Running;
+use utoipa::ToSchema;
 
 /// Steps of the walk for each span at most. Spans with sane clocks need three; made-up ones could need their square.
 const STEPS_PER_SPAN: usize = 8;
 
 /// What a time was spent on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// A handler or anything else of the user's ran.
@@ -63,7 +64,7 @@ pub struct Segment {
 }
 
 /// How long the path was in each part, in ns. The sum is the trace's duration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Summary {
     /// [`Part::Work`]
     pub work_ns: u64,

@@ -2,12 +2,13 @@
 
 use loom_proto::semconv::{attribute, span};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::model::{Span, SpanId, TraceId, Value};
 use crate::time_text::rfc3339;
 
 /// One published event. What the span does not say is `None`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PublishedEvent {
     /// Id of the event, a UUID as text.
     pub event_id: String,

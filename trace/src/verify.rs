@@ -23,6 +23,7 @@ use crate::model::{SpanId, TraceId};
 use crate::query::Query;
 use crate::trace_store::TraceStore;
 use enrichment::{Counted, Enrichment};
+use utoipa::ToSchema;
 
 /// Traces that are read at once.
 const STEP: u32 = 5_000;
@@ -67,7 +68,7 @@ pub struct Accepted {
 }
 
 /// What was found.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     /// Traces that were judged.
     pub traces: u64,
@@ -90,7 +91,7 @@ pub struct Report {
 }
 
 /// A fault, and the trace that has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InTrace {
     /// The trace.
     pub trace_id: TraceId,

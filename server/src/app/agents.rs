@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::Json;
+use axum::extract::State;
 use loom_core::AgentEntry;
 use loom_telemetry::ids::now_unix_nano;
-use loom_trace::api::{LoomProblem, Problem};
+use loom_trace::api::{LoomProblem, Page, Path, Problem, Query};
 use loom_trace::query::activity::{Activity, By};
 use loom_trace::time_text::rfc3339;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::{Parts, metrics};
+use super::Parts;
 
 /// The time that `activity` is about.
 const ACTIVE: Duration = Duration::from_secs(3600);
@@ -22,11 +23,10 @@ const ACTIVE: Duration = Duration::from_secs(3600);
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// `/api/v1/agents` and what stands below it.
-pub(super) fn routes(parts: Parts) -> Router {
-    Router::new()
-        .route("/api/v1/agents", get(list))
-        .route("/api/v1/agents/{id}", get(show))
-        .with_state(parts)
+pub(super) fn routes() -> OpenApiRouter<Parts> {
+    OpenApiRouter::default()
+        .routes(routes!(list))
+        .routes(routes!(show))
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,7 +35,7 @@ struct Params {
 }
 
 /// Which agents are meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Wanted {
     /// Those that are connected; the default.
@@ -46,11 +46,92 @@ enum Wanted {
     All,
 }
 
+/// An agent, and what it did in the last hour.
+#[derive(Debug, Serialize, ToSchema)]
+struct Agent {
+    /// Its id.
+    agent_id: String,
+    /// Whether it is there.
+    state: Presence,
+    /// Of this process of the agent; null of one that has gone.
+    instance_id: Option<String>,
+    /// Name and version of its SDK.
+    client: Option<String>,
+    /// What it wants.
+    subscriptions: Vec<SubscriptionOf>,
+    /// What it can be called for.
+    capabilities: Vec<CapabilityOf>,
+    /// RFC 3339, UTC.
+    connected_at: Option<String>,
+    /// When it last said something, or its newest handler began.
+    last_seen_at: Option<String>,
+    /// Of the last hour.
+    activity: Active,
+}
+
+/// Whether an agent is there.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Presence {
+    Connected,
+    Gone,
+}
+
+/// What an agent wants.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Subscription)]
+struct SubscriptionOf {
+    /// Its number, in the agent's words.
+    id: u32,
+    /// A topic, or a pattern.
+    pattern: String,
+    /// What a full mailbox does.
+    qos: &'static str,
+}
+
+/// What an agent can be called for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Capability)]
+struct CapabilityOf {
+    /// Its name.
+    name: String,
+    /// What it does.
+    description: String,
+    /// JSON schema of its arguments.
+    input_schema: Option<serde_json::Value>,
+}
+
+/// What an agent did.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AgentActivity)]
+struct Active {
+    /// Handlers that began.
+    executions: u64,
+    /// Those of them that failed.
+    errors: u64,
+    /// Share of those that failed, from 0 to 1; null where none ran.
+    error_rate: Option<f64>,
+    /// Half of them took less, in ms.
+    p50_ms: Option<f64>,
+    /// 95 of 100 took less, in ms.
+    p95_ms: Option<f64>,
+    /// When the newest one began, RFC 3339, UTC.
+    last_at: Option<String>,
+}
+
+/// Agents by id
+#[utoipa::path(
+    get,
+    path = "/api/v1/agents",
+    operation_id = "listAgents",
+    tag = "agents",
+    params(("state" = inline(Option<Wanted>), Query, description = "Which agents are meant; those that are connected, unless told otherwise.")),
+    responses((status = 200, description = "The agents.", body = Page<Agent>), LoomProblem),
+)]
 async fn list(
     State(parts): State<Parts>,
-    params: Result<Query<Params>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Value>, LoomProblem> {
-    let Query(params) = params.map_err(|error| Problem::bad_request(error.body_text()))?;
+    Query(params): Query<Params>,
+) -> Result<Json<Page<Agent>>, LoomProblem> {
     let wanted = params.state.unwrap_or(Wanted::Connected);
     let active = activity(&parts, None, ACTIVE).await?;
     let mut items = BTreeMap::new();
@@ -69,16 +150,22 @@ async fn list(
             items.insert(id, item);
         }
     }
-    let items: Vec<_> = items.into_values().collect();
-    Ok(Json(
-        json!({ "items": items, "next_cursor": null, "truncated": false }),
-    ))
+    Ok(Json(Page::whole(items.into_values().collect())))
 }
 
+/// One agent
+#[utoipa::path(
+    get,
+    path = "/api/v1/agents/{id}",
+    operation_id = "getAgent",
+    tag = "agents",
+    params(("id" = String, Path, description = "Its id.")),
+    responses((status = 200, description = "The agent.", body = Agent), LoomProblem),
+)]
 async fn show(
     State(parts): State<Parts>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, LoomProblem> {
+) -> Result<Json<Agent>, LoomProblem> {
     let active = activity(&parts, Some(id.clone()), ACTIVE).await?;
     let entries = parts.directory.list();
     if let Some(entry) = entries.iter().find(|entry| entry.agent_id == id) {
@@ -106,40 +193,54 @@ async fn activity(
     Ok(found.of)
 }
 
-fn connected(entry: &AgentEntry, activity: Option<&Activity>) -> Value {
-    let mut item = metrics::agent_json(entry);
-    item["state"] = "connected".into();
-    item["activity"] = activity_json(activity);
-    item
-}
-
-fn gone(id: &str, last: &Activity, activity: Option<&Activity>) -> Value {
-    json!({
-        "agent_id": id,
-        "state": "gone",
-        "instance_id": null,
-        "client": null,
-        "subscriptions": [],
-        "capabilities": [],
-        "connected_at": null,
-        "last_seen_at": rfc3339(last.last_ns),
-        "activity": activity_json(activity),
-    })
-}
-
-/// Of the last hour.
-fn activity_json(activity: Option<&Activity>) -> Value {
-    let Some(activity) = activity else {
-        return json!({
-            "executions": 0, "errors": 0, "error_rate": null, "p50_ms": null, "p95_ms": null, "last_at": null,
-        });
+fn connected(entry: &AgentEntry, activity: Option<&Activity>) -> Agent {
+    let subscription = |subscription: &loom_core::Subscription| SubscriptionOf {
+        id: subscription.id,
+        pattern: subscription.pattern.clone(),
+        qos: subscription.qos.as_str(),
     };
-    json!({
-        "executions": activity.executions,
-        "errors": activity.errors,
-        "error_rate": activity.error_rate(),
-        "p50_ms": activity.p50_ms,
-        "p95_ms": activity.p95_ms,
-        "last_at": rfc3339(activity.last_ns),
-    })
+    let capability = |capability: &loom_core::Capability| CapabilityOf {
+        name: capability.name.clone(),
+        description: capability.description.clone(),
+        // Text of the agent: what is no JSON is none.
+        input_schema: serde_json::from_str(&capability.input_schema).ok(),
+    };
+    Agent {
+        agent_id: entry.agent_id.clone(),
+        state: Presence::Connected,
+        instance_id: Some(entry.instance_id.clone()),
+        client: Some(entry.client.clone()),
+        subscriptions: entry.subscriptions.iter().map(subscription).collect(),
+        capabilities: entry.capabilities.iter().map(capability).collect(),
+        connected_at: Some(rfc3339(entry.connected_unix_nano)),
+        last_seen_at: Some(rfc3339(entry.last_seen_unix_nano())),
+        activity: activity.into(),
+    }
+}
+
+fn gone(id: &str, last: &Activity, activity: Option<&Activity>) -> Agent {
+    Agent {
+        agent_id: id.to_owned(),
+        state: Presence::Gone,
+        instance_id: None,
+        client: None,
+        subscriptions: Vec::new(),
+        capabilities: Vec::new(),
+        connected_at: None,
+        last_seen_at: Some(rfc3339(last.last_ns)),
+        activity: activity.into(),
+    }
+}
+
+impl From<Option<&Activity>> for Active {
+    fn from(activity: Option<&Activity>) -> Self {
+        Self {
+            executions: activity.map_or(0, |activity| activity.executions),
+            errors: activity.map_or(0, |activity| activity.errors),
+            error_rate: activity.and_then(Activity::error_rate),
+            p50_ms: activity.and_then(|activity| activity.p50_ms),
+            p95_ms: activity.and_then(|activity| activity.p95_ms),
+            last_at: activity.map(|activity| rfc3339(activity.last_ns)),
+        }
+    }
 }

@@ -5,20 +5,21 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 
-use axum::extract::{Path, Query, State};
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::Json;
+use axum::extract::State;
 use loom_core::OpenExecution;
 use loom_core::execution;
-use loom_proto::semconv::attribute;
 use loom_telemetry::ids::now_unix_nano;
-use loom_trace::api::{LoomProblem, Problem};
+use loom_trace::api::{LoomProblem, Page, Path, Problem, Query};
 use loom_trace::model::SpanId;
-use loom_trace::query::{ExecutionSearch, Place, StoredExecution};
-use loom_trace::time_text::rfc3339;
-use serde_json::{Value, json};
+use loom_trace::query::{ExecutionSearch, Place};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::Parts;
+use super::execution::{Execution, WholeExecution};
 
 /// How far back it is looked, unless told otherwise.
 const DEFAULT_PERIOD: Duration = Duration::from_secs(24 * 3600);
@@ -27,20 +28,49 @@ const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 1000;
 
 /// `/api/v1/executions` and what stands below it.
-pub(super) fn routes(parts: Parts) -> Router {
-    Router::new()
-        .route("/api/v1/executions", get(list))
-        .route("/api/v1/executions/states", get(states))
-        .route("/api/v1/executions/{id}", get(show))
-        .with_state(parts)
+pub(super) fn routes() -> OpenApiRouter<Parts> {
+    OpenApiRouter::default()
+        .routes(routes!(list))
+        .routes(routes!(states))
+        .routes(routes!(show))
 }
 
-/// `state=`, also more than once, `agent=`, `workflow=`, `from=`, `to=`, `limit=`, `cursor=`. Open executions stand on the
-/// first page only.
+/// Which executions are meant. The parameters are read by [`read`].
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description")]
+struct Conditions {
+    /// PENDING, RUNNING, COMPLETED, FAILED, TIMEOUT or DEAD; any number of them.
+    state: Option<Vec<String>>,
+    /// The agent that handles.
+    agent: Option<String>,
+    /// The workflow that it belongs to.
+    workflow: Option<String>,
+    /// When it began: RFC 3339, or ns since the Unix epoch; the last day where nothing is said.
+    from: Option<String>,
+    /// As `from`.
+    to: Option<String>,
+}
+
+/// Executions, the newest first
+///
+/// Those that are open stand on the first page, before those that have ended.
+#[utoipa::path(
+    get,
+    path = "/api/v1/executions",
+    operation_id = "listExecutions",
+    tag = "executions",
+    params(
+        Conditions,
+        ("limit" = Option<u32>, Query, minimum = 1, description = "Executions of this page at most; 50, unless told otherwise."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, description = "The executions.", body = Page<Execution>), LoomProblem),
+)]
 async fn list(
     State(parts): State<Parts>,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Value>, LoomProblem> {
+) -> Result<Json<Page<Execution>>, LoomProblem> {
     let (wanted, mut search) = read(&pairs)?;
     let limit = search.limit;
     let mut items = Vec::new();
@@ -66,7 +96,7 @@ async fn list(
             truncated = true;
             break;
         }
-        items.push(of_open(&execution));
+        items.push(Execution::from(&execution));
     }
     let room = limit - items.len();
     let mut next = None;
@@ -75,17 +105,34 @@ async fn list(
         truncated = true;
         next = stored.last().map(|last| last.place.to_string());
     }
-    items.extend(stored.iter().map(of_stored));
-    Ok(Json(
-        json!({ "items": items, "next_cursor": next, "truncated": truncated }),
-    ))
+    items.extend(stored.iter().map(Execution::from));
+    Ok(Json(Page {
+        items,
+        next_cursor: next,
+        truncated,
+    }))
 }
 
-/// How many executions there are in each state, by the conditions of the list.
+/// Executions by their state.
+#[derive(Debug, Serialize, ToSchema)]
+struct States {
+    /// How many are in each state that was asked for.
+    states: BTreeMap<String, u64>,
+}
+
+/// How many executions there are in each state, by the conditions of the list
+#[utoipa::path(
+    get,
+    path = "/api/v1/executions/states",
+    operation_id = "countExecutions",
+    tag = "executions",
+    params(Conditions),
+    responses((status = 200, description = "The numbers.", body = States), LoomProblem),
+)]
 async fn states(
     State(parts): State<Parts>,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Value>, LoomProblem> {
+) -> Result<Json<States>, LoomProblem> {
     let (wanted, search) = read(&pairs)?;
     let mut states: BTreeMap<String, u64> = BTreeMap::new();
     for state in execution::State::ALL {
@@ -109,30 +156,44 @@ async fn states(
             *states.entry(state).or_default() += count;
         }
     }
-    Ok(Json(json!({ "states": states })))
+    Ok(Json(States { states }))
 }
 
+/// One execution
+#[utoipa::path(
+    get,
+    path = "/api/v1/executions/{id}",
+    operation_id = "getExecution",
+    tag = "executions",
+    params(("id" = SpanId, Path, description = "Its id: that of the span which handed it over.")),
+    responses((status = 200, description = "The execution.", body = WholeExecution), LoomProblem),
+)]
 async fn show(
     State(parts): State<Parts>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, LoomProblem> {
+) -> Result<Json<WholeExecution>, LoomProblem> {
     let id: SpanId = id
         .parse()
         .map_err(|error| Problem::bad_request(format!("execution id {id:?}: {error}")))?;
     if let Some(ended) = parts.store.query().execution(id).await? {
         let query = parts.store.query();
         let timing = query.timing(ended.trace_id, ended.span_id).await?;
-        let mut item = of_stored(&ended);
-        item["metadata"] = json!(ended.attributes);
-        item["timing"] = json!(timing);
-        return Ok(Json(item));
+        return Ok(Json(WholeExecution {
+            execution: Execution::from(&ended),
+            metadata: Some(ended.attributes),
+            timing,
+        }));
     }
     let everything = (Wanted(Vec::new()), ExecutionSearch::default());
     let open = open(&parts, &everything.0, &everything.1)
         .into_iter()
         .find(|open| open.context.span_id.to_string() == id.to_string());
     let open = open.ok_or_else(|| Problem::not_found("execution not found"))?;
-    Ok(Json(of_open(&open)))
+    Ok(Json(WholeExecution {
+        execution: Execution::from(&open),
+        metadata: None,
+        timing: None,
+    }))
 }
 
 /// The states that are asked for; empty: all.
@@ -230,55 +291,6 @@ fn time(name: &str, text: &str) -> Result<u64, Problem> {
     })?;
     let since = parsed.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
-}
-
-fn of_open(execution: &OpenExecution) -> Value {
-    json!({
-        "execution_id": execution.context.span_id.to_string(),
-        "trace_id": execution.context.trace_id.to_string(),
-        "parent_span_id": execution.context.span_id.to_string(),
-        "span_id": null,
-        "agent_name": not_empty(&execution.agent),
-        "operation": execution.operation,
-        "state": execution.state.name(),
-        "attempt": execution.attempt,
-        "start_time": rfc3339(execution.since_unix_nano),
-        "end_time": null,
-        "duration_ms": null,
-        "error_message": null,
-        "event_id": null,
-        "correlation_id": null,
-        "workflow_id": null,
-        "user_id": null,
-        "thread_id": null,
-    })
-}
-
-fn of_stored(execution: &StoredExecution) -> Value {
-    let duration_ns = execution.end_ns.saturating_sub(execution.start_ns);
-    json!({
-        "execution_id": execution.id(),
-        "trace_id": execution.trace_id,
-        "parent_span_id": execution.parent_span_id,
-        "span_id": execution.span_id,
-        "agent_name": not_empty(&execution.agent),
-        "operation": execution.operation,
-        "state": execution.state,
-        "attempt": execution.attempt(),
-        "start_time": rfc3339(execution.start_ns),
-        "end_time": rfc3339(execution.end_ns),
-        "duration_ms": duration_ns as f64 / 1e6,
-        "error_message": not_empty(&execution.error_message),
-        "event_id": not_empty(execution.text(attribute::EVENT)),
-        "correlation_id": not_empty(execution.text(attribute::CORRELATION_ID)),
-        "workflow_id": execution.workflow_id,
-        "user_id": execution.user_id,
-        "thread_id": execution.thread_id,
-    })
-}
-
-fn not_empty(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! The routes that only the whole server can answer.
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use loom_core::Stream;
-use serde_json::{Value, json};
+use loom_core::journal::Storage;
+use loom_telemetry::ids::now_unix_nano;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{Addresses, Parts, agents, executions, letters, verification};
 
@@ -16,45 +20,100 @@ struct Server {
 }
 
 /// `/api/v1/info`, `/api/v1/verify`, and those of [`agents`], [`executions`] and [`letters`].
-pub(super) fn routes(parts: Parts, addresses: Addresses) -> Router {
-    Router::new()
-        .route("/api/v1/info", get(info))
+pub(super) fn routes(parts: Parts, addresses: Addresses) -> OpenApiRouter {
+    let streams = parts.streams.clone();
+    OpenApiRouter::default()
+        .routes(routes!(info))
         .with_state(Server {
             parts: parts.clone(),
             addresses,
         })
-        .merge(agents::routes(parts.clone()))
-        .merge(executions::routes(parts.clone()))
-        .merge(letters::routes(parts.streams.clone()))
-        .merge(
-            Router::new()
-                .route("/api/v1/verify", get(verification::route))
-                .with_state(parts),
-        )
+        .merge(of_parts().with_state(parts))
+        .merge(letters::routes().with_state(streams))
 }
 
-async fn info(State(server): State<Server>) -> Json<Value> {
+fn of_parts() -> OpenApiRouter<Parts> {
+    agents::routes()
+        .merge(executions::routes())
+        .routes(routes!(verification::route))
+}
+
+/// What this server is.
+#[derive(Debug, Serialize, ToSchema)]
+struct Info {
+    /// Always `loom`.
+    name: &'static str,
+    /// Its version.
+    version: &'static str,
+    /// Where it listens.
+    #[schema(value_type = Object)]
+    addresses: Addresses,
+    /// Its clock: ns since the Unix epoch, as text because a browser would round it.
+    time_unix_nano: String,
+    /// RFC 3339, UTC.
+    started_at: String,
+    /// How many.
+    agents_connected: usize,
+    /// Its streams.
+    streams: Vec<StreamOf>,
+    /// Where its spans go.
+    span_sinks: Vec<&'static str>,
+}
+
+/// A stream, and what it holds.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Stream)]
+struct StreamOf {
+    /// Its name.
+    name: String,
+    /// Patterns of the topics that it keeps.
+    topics: Vec<String>,
+    /// `disk`, or `memory`: then its events end with this server.
+    #[schema(value_type = String)]
+    storage: Storage,
+    /// Offset of the first event that is there.
+    begin: u64,
+    /// Offset of the next event.
+    end: u64,
+}
+
+impl StreamOf {
+    fn of(stream: &Stream) -> Self {
+        let journal = stream.journal();
+        Self {
+            name: stream.name().to_owned(),
+            topics: stream.topics().to_vec(),
+            storage: journal.storage(),
+            begin: journal.begin(),
+            end: journal.end(),
+        }
+    }
+}
+
+/// What this server is
+#[utoipa::path(
+    get,
+    path = "/api/v1/info",
+    operation_id = "getInfo",
+    tag = "server",
+    responses((status = 200, description = "What it is.", body = Info)),
+)]
+async fn info(State(server): State<Server>) -> Json<Info> {
     let spans = server.parts.pipeline.stats();
-    Json(json!({
-        "name": "loom",
-        "version": env!("CARGO_PKG_VERSION"),
-        "addresses": server.addresses,
-        "time_unix_nano": loom_telemetry::ids::now_unix_nano().to_string(),
-        "started_at": humantime::format_rfc3339_millis(server.parts.started).to_string(),
-        "agents_connected": server.parts.directory.len(),
-        "streams": server.parts.bus.streams().iter().map(|one| stream(one)).collect::<Vec<_>>(),
-        "span_sinks": spans.sinks.iter().map(|sink| sink.name).collect::<Vec<_>>(),
-    }))
-}
-
-fn stream(stream: &Stream) -> Value {
-    let journal = stream.journal();
-    json!({
-        "name": stream.name(),
-        "topics": stream.topics(),
-        // "memory" says that its events end with this server.
-        "storage": journal.storage(),
-        "begin": journal.begin(),
-        "end": journal.end(),
+    Json(Info {
+        name: "loom",
+        version: env!("CARGO_PKG_VERSION"),
+        addresses: server.addresses,
+        time_unix_nano: now_unix_nano().to_string(),
+        started_at: humantime::format_rfc3339_millis(server.parts.started).to_string(),
+        agents_connected: server.parts.directory.len(),
+        streams: server
+            .parts
+            .bus
+            .streams()
+            .iter()
+            .map(|one| StreamOf::of(one))
+            .collect(),
+        span_sinks: spans.sinks.iter().map(|sink| sink.name).collect(),
     })
 }

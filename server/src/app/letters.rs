@@ -1,16 +1,17 @@
 //! The routes of dead letters: listed, published once more, dropped.
 
-use axum::extract::{Path, Query, State};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::Json;
+use axum::extract::State;
 use loom_bridge::Streams;
 use loom_proto::{EventId, TraceId, v1};
-use loom_trace::api::{LoomProblem, Problem};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use loom_trace::api::{JsonBody, LoomProblem, Page, Path, Problem, Query};
+use serde::{Deserialize, Serialize};
 use tonic::{Code, Status};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use crate::letter;
+use crate::letter::{self, Shown};
 
 /// Letters of one answer.
 const DEFAULT_LIMIT: u32 = 50;
@@ -19,37 +20,88 @@ const MAX_LIMIT: u32 = 500;
 const ALL_GROUPS: &str = "-";
 
 /// `/api/v1/dead-letters` and what stands below it.
-pub(super) fn routes(streams: Streams) -> Router {
-    Router::new()
-        .route("/api/v1/dead-letters", get(list))
-        .route("/api/v1/dead-letters/{id}", get(show).delete(drop_letters))
-        .route("/api/v1/dead-letters/{id}/redrive", post(redrive))
-        .with_state(streams)
+pub(super) fn routes() -> OpenApiRouter<Streams> {
+    OpenApiRouter::default()
+        .routes(routes!(list))
+        .routes(routes!(show, drop_letters))
+        .routes(routes!(redrive))
 }
 
 /// The conditions of a list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Params {
+    /// The group that could not handle the event.
     group: Option<String>,
     /// A pattern of the topic that the event had.
     topic: Option<String>,
+    /// The trace that the event belongs to.
     trace_id: Option<String>,
+    /// Letters of this page at most; 50, unless told otherwise.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
 /// Which letters of a group are meant: all of them, where no ids are said.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = WhichLetters)]
 struct Which {
+    /// Null: all of the group.
     letter_ids: Option<Vec<String>>,
 }
 
+/// A page of letters.
+#[derive(Debug, Serialize, ToSchema)]
+struct Letters {
+    #[serde(flatten)]
+    page: Page<Shown>,
+    /// Letters that are neither redriven nor dropped, whatever was asked for.
+    open: u64,
+}
+
+/// What became of a redrive.
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct Redriven {
+    /// Events that were published once more.
+    redriven: u64,
+    /// Those that could not be: their letters stay open.
+    failed: Vec<NotRedriven>,
+}
+
+/// Why an event could not be published once more.
+#[derive(Debug, Serialize, ToSchema)]
+struct NotRedriven {
+    /// Its letter.
+    letter_id: String,
+    /// As in `docs/errors.md`.
+    code: &'static str,
+    /// What it is, for people.
+    detail: String,
+}
+
+/// What became of a drop.
+#[derive(Debug, Serialize, ToSchema)]
+struct Dropped {
+    /// Letters that are gone.
+    dropped: usize,
+}
+
+/// Open dead letters, the newest first
+#[utoipa::path(
+    get,
+    path = "/api/v1/dead-letters",
+    operation_id = "listDeadLetters",
+    tag = "dead letters",
+    params(Params),
+    responses((status = 200, description = "The letters.", body = Letters), LoomProblem),
+)]
 async fn list(
     State(streams): State<Streams>,
-    params: Result<Query<Params>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Value>, LoomProblem> {
-    let Query(params) = params.map_err(|error| Problem::bad_request(error.body_text()))?;
+    Query(params): Query<Params>,
+) -> Result<Json<Letters>, LoomProblem> {
     let limit = params.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let mut request = v1::ListDeadLettersRequest {
         filter: Some(v1::DeadLetterFilter {
@@ -67,7 +119,7 @@ async fn list(
     let (next, open) = loop {
         let page = streams.list_letters(request.clone()).await;
         let page = page.map_err(|status| problem(&status))?;
-        items.extend(page.letters.iter().map(letter::as_json));
+        items.extend(page.letters.iter().map(Shown::of));
         request.before = page.before;
         request.limit = limit.saturating_sub(u32::try_from(items.len()).unwrap_or(limit));
         if request.before == 0 || request.limit == 0 {
@@ -75,19 +127,27 @@ async fn list(
         }
     };
     let next = (next > 0).then(|| next.to_string());
-    Ok(Json(json!({
-        "items": items,
-        "truncated": next.is_some(),
-        "next_cursor": next,
-        "open": open,
-    })))
+    let page = Page {
+        items,
+        truncated: next.is_some(),
+        next_cursor: next,
+    };
+    Ok(Json(Letters { page, open }))
 }
 
-/// One letter with its payload, by its own id or that of its event.
+/// One letter with its payload, by its own id or that of its event
+#[utoipa::path(
+    get,
+    path = "/api/v1/dead-letters/{id}",
+    operation_id = "getDeadLetter",
+    tag = "dead letters",
+    params(("id" = String, Path, description = "Id of the letter or of its event.")),
+    responses((status = 200, description = "The letter.", body = Shown), LoomProblem),
+)]
 async fn show(
     State(streams): State<Streams>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, LoomProblem> {
+) -> Result<Json<Shown>, LoomProblem> {
     let mut request = v1::ListDeadLettersRequest {
         filter: Some(v1::DeadLetterFilter {
             ids: vec![event_id(&id)?],
@@ -101,7 +161,7 @@ async fn show(
         let page = streams.list_letters(request.clone()).await;
         let page = page.map_err(|status| problem(&status))?;
         if let Some(found) = page.letters.first() {
-            return Ok(Json(letter::whole_json(found)));
+            return Ok(Json(Shown::whole(found)));
         }
         request.before = page.before;
         if page.before == 0 {
@@ -110,42 +170,62 @@ async fn show(
     }
 }
 
+/// Publishes the events of letters once more
+#[utoipa::path(
+    post,
+    path = "/api/v1/dead-letters/{id}/redrive",
+    operation_id = "redriveDeadLetters",
+    tag = "dead letters",
+    params(("id" = String, Path, description = "The group; `-`: all groups.")),
+    request_body = Which,
+    responses((status = 200, description = "What became of it.", body = Redriven), LoomProblem),
+)]
 async fn redrive(
     State(streams): State<Streams>,
     Path(group): Path<String>,
-    which: Result<Json<Which>, axum::extract::rejection::JsonRejection>,
-) -> Result<Json<Value>, LoomProblem> {
+    JsonBody(which): JsonBody<Which>,
+) -> Result<Json<Redriven>, LoomProblem> {
     let mut request = v1::RedriveDeadLettersRequest {
         filter: Some(filter(&group, which)?),
         ..v1::RedriveDeadLettersRequest::default()
     };
-    let (mut redriven, mut failed) = (0_u64, Vec::new());
+    let mut all = Redriven::default();
     loop {
         let page = streams.redrive_letters(request.clone()).await;
         let page = page.map_err(|status| problem(&status))?;
         for one in &page.redriven {
             match &one.error {
-                None => redriven += 1,
-                Some(error) => failed.push(json!({
-                    "letter_id": letter::id(&one.letter_id),
-                    "code": error.code().name(),
-                    "detail": error.message,
-                })),
+                None => all.redriven += 1,
+                Some(error) => all.failed.push(NotRedriven {
+                    letter_id: letter::id(&one.letter_id),
+                    code: error.code().name(),
+                    detail: error.message.clone(),
+                }),
             }
         }
         (request.from, request.until) = (page.from, page.until);
         if page.from >= page.until {
             // What could not be published stays open.
-            return Ok(Json(json!({ "redriven": redriven, "failed": failed })));
+            return Ok(Json(all));
         }
     }
 }
 
+/// Drops letters
+#[utoipa::path(
+    delete,
+    path = "/api/v1/dead-letters/{id}",
+    operation_id = "dropDeadLetters",
+    tag = "dead letters",
+    params(("id" = String, Path, description = "The group; `-`: all groups.")),
+    request_body = Which,
+    responses((status = 200, description = "What became of it.", body = Dropped), LoomProblem),
+)]
 async fn drop_letters(
     State(streams): State<Streams>,
     Path(group): Path<String>,
-    which: Result<Json<Which>, axum::extract::rejection::JsonRejection>,
-) -> Result<Json<Value>, LoomProblem> {
+    JsonBody(which): JsonBody<Which>,
+) -> Result<Json<Dropped>, LoomProblem> {
     let mut request = v1::DropDeadLettersRequest {
         filter: Some(filter(&group, which)?),
         ..v1::DropDeadLettersRequest::default()
@@ -157,16 +237,12 @@ async fn drop_letters(
         dropped += page.letter_ids.len();
         (request.from, request.until) = (page.from, page.until);
         if page.from >= page.until {
-            return Ok(Json(json!({ "dropped": dropped })));
+            return Ok(Json(Dropped { dropped }));
         }
     }
 }
 
-fn filter(
-    name: &str,
-    which: Result<Json<Which>, axum::extract::rejection::JsonRejection>,
-) -> Result<v1::DeadLetterFilter, Problem> {
-    let Json(which) = which.map_err(|error| Problem::bad_request(error.body_text()))?;
+fn filter(name: &str, which: Which) -> Result<v1::DeadLetterFilter, Problem> {
     let ids = match which.letter_ids {
         Some(ids) if ids.is_empty() => {
             return Err(Problem::bad_request(

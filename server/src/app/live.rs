@@ -17,16 +17,18 @@ mod sse;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::get;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::Parts;
 use hub::Hub;
 
 /// The parameters of both doors.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Params {
     /// Names of channels with commas between them.
     topics: Option<String>,
@@ -38,11 +40,14 @@ struct Params {
 pub(super) fn open(
     parts: Parts,
     end: CancellationToken,
-) -> (Router, impl Future<Output = ()> + Send + 'static) {
+) -> (OpenApiRouter, impl Future<Output = ()> + Send + 'static) {
     let hub = Arc::new(Hub::new(end.clone()));
-    let routes = Router::new()
-        .route("/api/v1/stream", get(sse::stream))
-        .route("/api/v1/ws", get(socket::socket))
-        .with_state(Arc::clone(&hub));
+    let routes = routes().with_state(Arc::clone(&hub));
     (routes, producer::run(parts, hub, end))
+}
+
+fn routes() -> OpenApiRouter<Arc<Hub>> {
+    OpenApiRouter::default()
+        .routes(routes!(sse::stream))
+        .routes(routes!(socket::socket))
 }

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
-use loom_core::{AgentEntry, EventBus, GroupBooks, Stream};
+use loom_core::{EventBus, GroupBooks, Stream};
 use loom_proto::semconv::metric;
 use loom_proto::v1;
 use loom_telemetry::pipeline::PipelineStats;
 use loom_telemetry::sink::SinkStats;
-use serde_json::{Value, json};
 
 use super::{Parts, books};
 
@@ -184,28 +182,6 @@ fn streams(text: &mut String, bus: &EventBus) {
         "counter",
         unreadable.collect(),
     );
-}
-
-/// An agent as the API shows it.
-pub(super) fn agent_json(entry: &AgentEntry) -> Value {
-    let time = |nanos: u64| {
-        humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_nanos(nanos)).to_string()
-    };
-    let subscription = |subscription: &loom_core::Subscription| json!({ "id": subscription.id, "pattern": subscription.pattern, "qos": subscription.qos.as_str() });
-    let capability = |capability: &loom_core::Capability| {
-        // Text of the agent: what is no JSON is none.
-        let schema = serde_json::from_str::<Value>(&capability.input_schema).ok();
-        json!({ "name": capability.name, "description": capability.description, "input_schema": schema })
-    };
-    json!({
-        "agent_id": entry.agent_id,
-        "instance_id": entry.instance_id,
-        "client": entry.client,
-        "subscriptions": entry.subscriptions.iter().map(subscription).collect::<Vec<_>>(),
-        "capabilities": entry.capabilities.iter().map(capability).collect::<Vec<_>>(),
-        "connected_at": time(entry.connected_unix_nano),
-        "last_seen_at": time(entry.last_seen_unix_nano()),
-    })
 }
 
 fn labelled(label: &str, counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {

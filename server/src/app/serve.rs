@@ -82,7 +82,7 @@ pub(super) fn open(
         let extension = Extension {
             routes: http::routes(parts.clone(), *addresses)
                 .merge(live_routes)
-                .merge(session::routes(token.cloned())),
+                .merge(session::routes().with_state(token.cloned())),
             pages: Some(dashboard::serve),
             metrics: Some(Arc::new(move || metrics::render(&counters))),
             connected: Some(Arc::new(move || {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
-use loom_trace::api::{LoomProblem, Problem};
+use loom_trace::api::{JsonBody, LoomProblem, Problem};
 use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::config::{Token, is_same};
 use crate::shown::hex;
@@ -18,20 +19,29 @@ const COOKIE: &str = "loom_token";
 const ATTRIBUTES: &str = "Path=/; HttpOnly; SameSite=Strict";
 
 /// `POST /api/v1/session` signs in, `DELETE` signs out.
-pub(super) fn routes(token: Option<Arc<Token>>) -> Router {
-    Router::new()
-        .route("/api/v1/session", post(sign_in).delete(sign_out))
-        .with_state(token)
+pub(super) fn routes() -> OpenApiRouter<Option<Arc<Token>>> {
+    OpenApiRouter::default().routes(routes!(sign_in, sign_out))
 }
 
-#[derive(Deserialize)]
+/// What a browser shows once.
+#[derive(Deserialize, ToSchema)]
 struct Credentials {
+    /// The server's token.
     token: String,
 }
 
+/// Signs in
+#[utoipa::path(
+    post,
+    path = "/api/v1/session",
+    operation_id = "signIn",
+    tag = "server",
+    request_body = Credentials,
+    responses((status = 204, description = "A cookie that opens all routes to a browser."), LoomProblem),
+)]
 async fn sign_in(
     State(token): State<Option<Arc<Token>>>,
-    Json(shown): Json<Credentials>,
+    JsonBody(shown): JsonBody<Credentials>,
 ) -> Result<Response, LoomProblem> {
     let wanted = token.ok_or_else(|| Problem::not_found("this server wants no token"))?;
     if !wanted.matches(shown.token.as_bytes()) {
@@ -41,6 +51,14 @@ async fn sign_in(
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 
+/// Signs out
+#[utoipa::path(
+    delete,
+    path = "/api/v1/session",
+    operation_id = "signOut",
+    tag = "server",
+    responses((status = 204, description = "The cookie is gone.")),
+)]
 async fn sign_out() -> Response {
     let cookie = format!("{COOKIE}=; Max-Age=0; {ATTRIBUTES}");
     (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response()

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use loom_core::{Cursor, EventBus, Group, Stream};
 use loom_proto::topic;
 use loom_telemetry::ids::now_unix_nano;
-use loom_trace::api::{LoomProblem, Problem};
+use loom_trace::api::{LoomProblem, Problem, Query};
 use loom_trace::model::{SpanId, TraceId};
 use loom_trace::verify::{self, Accepted, Books, Report};
 use loom_trace::{FlushError, TraceStore};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Parts;
 
@@ -26,7 +26,8 @@ const READ_BYTES: usize = 1024 * 1024;
 const SAMPLES: usize = 20;
 
 /// What to verify.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Parameters {
     /// Only this trace.
@@ -43,12 +44,21 @@ pub(super) struct Parameters {
     samples: Option<usize>,
 }
 
-/// The report, as JSON.
+/// Proves that traces are whole, or says what is missing
+///
+/// What the bus has accepted is compared with what the store has.
+#[utoipa::path(
+    get,
+    path = "/api/v1/verify",
+    operation_id = "verify",
+    tag = "server",
+    params(Parameters),
+    responses((status = 200, description = "What was found.", body = Report), LoomProblem),
+)]
 pub(super) async fn route(
     State(parts): State<Parts>,
-    parameters: Result<Query<Parameters>, QueryRejection>,
+    Query(parameters): Query<Parameters>,
 ) -> Result<Json<Report>, LoomProblem> {
-    let Query(parameters) = parameters.map_err(|error| Problem::bad_request(error.body_text()))?;
     Ok(Json(run(&parts, &parameters).await?))
 }
 

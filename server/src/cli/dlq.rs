@@ -11,7 +11,7 @@ use super::remote::{AnswerArgs, block_on};
 use super::{Exit, Failure, Terminal};
 use crate::client::BridgeClient;
 use crate::env::Environment;
-use crate::letter;
+use crate::letter::{self, Shown};
 
 /// Arguments of `loom dlq`.
 #[derive(Debug, clap::Args)]
@@ -152,7 +152,7 @@ async fn list(
     };
     let truncated = request.before > 0;
     if json {
-        let items: Vec<_> = letters.iter().map(letter::as_json).collect();
+        let items: Vec<_> = letters.iter().map(Shown::of).collect();
         let page =
             json!({ "items": items, "next_cursor": null, "truncated": truncated, "open": open });
         terminal.print(&page.to_string())?;
@@ -202,7 +202,7 @@ async fn show(
         }
     };
     if json {
-        terminal.print(&letter::whole_json(&letter).to_string())?;
+        terminal.print(&json!(Shown::whole(&letter)).to_string())?;
     } else {
         terminal.print(&view::page(&letter, terminal))?;
     }

@@ -1,5 +1,7 @@
 //! Errors as each family of routes shows them.
 
+use std::collections::BTreeMap;
+
 use axum::extract::Request;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -7,10 +9,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, body};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use utoipa::openapi::{Content, Ref, RefOr, Response as ResponseSchema, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::error::{FlushError, QueryError};
+use crate::model::value::to_json;
 use crate::verify::VerifyError;
+
+/// RFC 9457.
+const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Why a request has no answer.
 #[derive(Debug)]
@@ -22,7 +30,7 @@ pub struct Problem {
 }
 
 /// One part of a request that is wrong.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 struct Fault {
     /// JSON pointer into the request: `/query/limit`, `/path/id`.
     pointer: String,
@@ -153,22 +161,20 @@ impl Problem {
                 (status, Json(body)).into_response()
             }
             Family::Loom => {
-                let mut body = json!({
-                    "type": "about:blank",
-                    "title": status.canonical_reason(),
-                    "status": status.as_u16(),
-                    "code": self.code,
-                    "detail": self.detail,
-                });
-                if !self.errors.is_empty() {
-                    body["errors"] = json!(self.errors);
-                }
+                let body = ProblemDetails {
+                    r#type: "about:blank",
+                    title: status.canonical_reason(),
+                    status: status.as_u16(),
+                    code: self.code,
+                    detail: self.detail,
+                    instance: None,
+                    errors: self.errors,
+                };
                 let mut response = (status, Json(&body)).into_response();
-                response.headers_mut().insert(
-                    header::CONTENT_TYPE,
-                    HeaderValue::from_static("application/problem+json"),
-                );
-                response.extensions_mut().insert(ProblemBody(body));
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+                response.extensions_mut().insert(body);
                 response
             }
             Family::Plain => (status, format!("{}\n", self.detail)).into_response(),
@@ -176,18 +182,39 @@ impl Problem {
     }
 }
 
-/// The body of a problem, for [`instance`].
-#[derive(Debug, Clone)]
-struct ProblemBody(Value);
+/// Why a request has no answer, by RFC 9457.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct ProblemDetails {
+    /// Always `about:blank`: the status and `code` say what it is.
+    r#type: &'static str,
+    /// The name of the status.
+    title: Option<&'static str>,
+    /// The status of the response.
+    status: u16,
+    /// What it is, for programs.
+    code: &'static str,
+    /// What it is, for people.
+    detail: String,
+    /// Path of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    /// What is wrong with the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<Fault>,
+}
 
 /// Says in a problem which request had it.
 pub(super) async fn instance(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
-    if let Some(ProblemBody(mut problem)) = response.extensions_mut().remove() {
-        problem["instance"] = path.into();
+    if let Some(problem) = response.extensions_mut().remove::<ProblemDetails>() {
+        let problem = ProblemDetails {
+            instance: Some(path),
+            ..problem
+        };
         response.headers_mut().remove(header::CONTENT_LENGTH);
-        *response.body_mut() = body::Body::from(problem.to_string());
+        *response.body_mut() = body::Body::from(to_json(&problem));
     }
     response
 }
@@ -286,4 +313,33 @@ family! {
     JaegerProblem => Jaeger,
     LoomProblem => Loom,
     V3Problem => V3,
+}
+
+impl IntoResponses for LoomProblem {
+    fn responses() -> BTreeMap<String, RefOr<ResponseSchema>> {
+        let problem = Content::new(Some(Ref::from_schema_name(ProblemDetails::name())));
+        let response = |(status, what): (&str, &str)| {
+            let response = ResponseBuilder::new()
+                .description(what)
+                .content(PROBLEM_JSON, problem.clone())
+                .build();
+            (status.to_owned(), response.into())
+        };
+        [
+            (
+                "400",
+                "The request cannot be read: `errors` says what of it.",
+            ),
+            ("401", "The server wants its token."),
+            ("403", "A page of another server asks."),
+            ("404", "There is no such thing, yet or any more."),
+            ("421", "The API is not called by this name."),
+            ("500", "The store failed; the server's log says why."),
+            ("503", "The server is stopping."),
+            ("504", "The query took too long: narrow it."),
+        ]
+        .into_iter()
+        .map(response)
+        .collect()
+    }
 }

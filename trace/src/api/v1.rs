@@ -10,43 +10,81 @@ pub(super) mod traces;
 pub(super) mod workflows;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Uri;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::error::{LoomProblem, Problem};
+use super::extract::Path;
 use super::params::Params;
 use super::{Api, off_thread};
-use crate::check::{self, check as check_spans};
+use crate::check::{self, Finding, check as check_spans};
 use crate::counters::CounterValues;
+use crate::model::TraceId;
 use crate::tree::waterfall::{Options, waterfall as draw};
 
 /// Beyond it a line is no line any more.
 const MAX_WIDTH: usize = 1_000;
 
+/// What is wrong with a trace.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Checked {
+    /// The trace.
+    trace_id: TraceId,
+    /// Its spans that were looked at.
+    spans: usize,
+    /// These were all: without them a parent may be missing only here.
+    complete: bool,
+    /// All spans were looked at, and nothing is wrong.
+    ok: bool,
+    /// The faults.
+    findings: Vec<Finding>,
+}
+
+/// What is wrong with a trace
+#[utoipa::path(
+    get,
+    path = "/api/v1/traces/{id}/check",
+    operation_id = "checkTrace",
+    tag = "traces",
+    params(("id" = TraceId, Path, description = "Id of the trace.")),
+    responses((status = 200, description = "What was found.", body = Checked), LoomProblem),
+)]
 pub(super) async fn check(
     State(api): State<Api>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, LoomProblem> {
+) -> Result<Json<Checked>, LoomProblem> {
     let id = trace::trace_id(&id)?;
     let trace = api.store.query().trace(id, api.config.max_spans).await?;
     let trace = trace.ok_or_else(|| Problem::not_found("trace not found"))?;
     let report = off_thread(move || {
         let findings = check_spans(&trace.spans, &check::Options::default());
-        json!({
-            "trace_id": trace.id,
-            "spans": trace.spans.len(),
-            // Without all spans, a parent may be missing only here.
-            "complete": !trace.truncated,
-            "ok": findings.is_empty() && !trace.truncated,
-            "findings": findings,
-        })
+        Checked {
+            trace_id: trace.id,
+            spans: trace.spans.len(),
+            complete: !trace.truncated,
+            ok: findings.is_empty() && !trace.truncated,
+            findings,
+        }
     });
     Ok(Json(report.await?))
 }
 
-/// The trace as `loom trace` shows it: `width` in columns, `color=true` for ANSI colours.
+/// The trace as `loom trace` shows it
+#[utoipa::path(
+    get,
+    path = "/api/v1/traces/{id}/waterfall",
+    operation_id = "drawTrace",
+    tag = "traces",
+    params(
+        ("id" = TraceId, Path, description = "Id of the trace."),
+        ("width" = Option<u32>, Query, description = "Columns of a line; 120, unless told otherwise."),
+        ("color" = Option<bool>, Query, description = "With ANSI's colours."),
+    ),
+    responses((status = 200, description = "Lines of text.", body = String, content_type = "text/plain"), LoomProblem),
+)]
 pub(super) async fn waterfall(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -66,15 +104,26 @@ pub(super) async fn waterfall(
 }
 
 /// The counters, and what they are counted against.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Stats {
     #[serde(flatten)]
     counters: CounterValues,
+    /// Bytes of the store on disk.
     store_bytes: u64,
+    /// What the bus has counted.
     #[serde(flatten)]
+    #[schema(value_type = Object)]
     further: Map<String, Value>,
 }
 
+/// What was counted
+#[utoipa::path(
+    get,
+    path = "/api/v1/stats",
+    operation_id = "getStats",
+    tag = "server",
+    responses((status = 200, description = "The counters.", body = Stats)),
+)]
 pub(super) async fn stats(State(api): State<Api>) -> Json<Stats> {
     Json(Stats {
         counters: api.store.counters(),

@@ -7,6 +7,7 @@ use loom_proto::semconv::{attribute, span as name};
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, params_from_iter};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Query;
 use super::search::InvalidPlace;
@@ -58,7 +59,7 @@ pub struct Events {
 }
 
 /// An event and what became of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct EventStory {
     /// The event.
     #[serde(flatten)]
@@ -68,7 +69,7 @@ pub struct EventStory {
 }
 
 /// An attempt to hand an event to one subscription.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Delivery {
     /// The agent that it was for.
     pub subscriber: String,

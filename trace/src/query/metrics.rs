@@ -1,18 +1,19 @@
-//! Sums over model calls and handlers of a time: what an agent, or a workflow, has cost.
+//! Sums over model calls and handlers of a time, in total and along the time: what an agent, a workflow, or everything has
+//! cost.
 
-use std::borrow::Cow;
+mod read;
+mod series;
+
 use std::collections::BTreeMap;
-use std::fmt;
+use std::ops::Range;
 
-use rusqlite::Connection;
-use serde::de::{Deserializer as _, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub use series::{Grid, Series, TooFine};
 
 use super::Query;
-use crate::error::{QueryError, StoreError};
-use crate::measure::Kind;
-use crate::model::StatusCode;
-use crate::store::row::signed;
+use crate::error::QueryError;
 
 /// Whose metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,21 +22,42 @@ pub enum Whose {
     Agent(String),
     /// Of all of a workflow.
     Workflow(String),
+    /// Of everything.
+    All,
 }
 
 /// What was measured. What nobody has measured is `None`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Metrics {
+    /// Since when everything was looked at, ns since the Unix epoch: later than was asked for where the budget ended it.
+    pub since_ns: u64,
+    /// All of the time was looked at.
+    pub is_complete: bool,
     /// Handlers that have run.
     pub executions: Counts,
     /// Milliseconds of all executions in each phase, by its name and `_ms`.
     pub phases: BTreeMap<String, f64>,
     /// Calls of models.
     pub model_calls: ModelCalls,
+    /// The same along the time.
+    pub series: Series,
+    /// Agents with the most executions, the busiest first; of [`Whose::All`] only.
+    pub by_agent: Vec<Share>,
+    /// The same of workflows.
+    pub by_workflow: Vec<Share>,
+}
+
+/// What one of many has done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Share {
+    /// The agent, or the workflow.
+    pub id: String,
+    /// Its handlers.
+    pub counts: Counts,
 }
 
 /// How many, how they ended, and how long they took.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub struct Counts {
     /// How many there were.
     pub count: u64,
@@ -48,7 +70,7 @@ pub struct Counts {
 }
 
 /// Counts of model calls, and what only they have.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub struct ModelCalls {
     /// As of handlers.
     #[serde(flatten)]
@@ -68,7 +90,7 @@ pub struct ModelCalls {
 }
 
 /// Below which value this part of all values lies, by nearest rank.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Percentiles {
     /// Half of them.
     pub p50: f64,
@@ -80,141 +102,43 @@ pub struct Percentiles {
 
 impl Percentiles {
     /// `None` of nothing.
-    fn of(mut values: Vec<f64>) -> Option<Self> {
-        let most = values.len().checked_sub(1)?;
+    fn of(values: &mut [f64]) -> Option<Self> {
+        let [p99, p95, p50] = Self::ranks(values, [99, 95, 50])?;
+        Some(Self { p50, p95, p99 })
+    }
+
+    /// The values of these ranks in percent, the highest rank first; changes the order of the values.
+    fn ranks<const N: usize>(values: &mut [f64], percents: [usize; N]) -> Option<[f64; N]> {
         let count = values.len();
-        // The largest first, so that what lies below it alone is looked at for the next one.
-        let mut rest = values.as_mut_slice();
-        let [p99, p95, p50] = [99, 95, 50].map(|percent| {
-            let at = ((count * percent).div_ceil(100)).clamp(1, most + 1) - 1;
+        if count == 0 {
+            return None;
+        }
+        let mut rest = values;
+        Some(percents.map(|percent| {
+            let at = (count * percent).div_ceil(100).clamp(1, count) - 1;
             let (_, value, _) = rest.select_nth_unstable_by(at, f64::total_cmp);
             let value = *value;
+            // What lies below it alone is looked at for the next one.
             rest = &mut std::mem::take(&mut rest)[..=at];
             value
-        });
-        Some(Self { p50, p95, p99 })
+        }))
     }
 }
 
 impl Query {
-    /// Metrics of what began in this time, ns since the Unix epoch.
+    /// Metrics of what began in this time, ns since the Unix epoch, and where on the grid. The newest million of handlers and
+    /// model calls is looked at, for two seconds at most.
     pub async fn metrics(
         &self,
         whose: Whose,
-        during_ns: std::ops::Range<u64>,
+        during_ns: Range<u64>,
+        grid: Grid,
     ) -> Result<Metrics, QueryError> {
-        self.read(move |conn| metrics(conn, &whose, &during_ns))
-            .await
+        self.read(move |conn| {
+            read::metrics(conn, &whose, &during_ns, grid, read::Budget::default())
+        })
+        .await
     }
-}
-
-/// Counts and durations as they are gathered.
-#[derive(Default)]
-struct Gathered {
-    count: u64,
-    errors: u64,
-    durations_ms: Vec<f64>,
-}
-
-impl Gathered {
-    fn add(&mut self, is_error: bool, duration_ns: Option<i64>) {
-        self.count += 1;
-        self.errors += u64::from(is_error);
-        self.durations_ms
-            .extend(duration_ns.map(|ns| ns as f64 / 1e6));
-    }
-
-    fn counts(self) -> Counts {
-        Counts {
-            count: self.count,
-            errors: self.errors,
-            error_rate: (self.count > 0).then(|| self.errors as f64 / self.count as f64),
-            duration_ms: Percentiles::of(self.durations_ms),
-        }
-    }
-}
-
-/// A sum of what is known.
-fn add<T: std::ops::Add<Output = T>>(sum: &mut Option<T>, value: Option<T>) {
-    *sum = match (sum.take(), value) {
-        (Some(sum), Some(value)) => Some(sum + value),
-        (sum, value) => sum.or(value),
-    };
-}
-
-fn metrics(
-    conn: &Connection,
-    whose: &Whose,
-    during_ns: &std::ops::Range<u64>,
-) -> Result<Metrics, StoreError> {
-    let (column, id) = match whose {
-        Whose::Agent(id) => ("agent_id", id),
-        Whose::Workflow(id) => ("workflow_id", id),
-    };
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT kind, status, duration_ns, ttft_ms, prompt_tokens, completion_tokens, total_tokens, cost_usd, phases
-         FROM measures WHERE {column} = ?1 AND start_ns >= ?2 AND start_ns < ?3"
-    ))?;
-    let mut rows = statement.query((id, signed(during_ns.start), signed(during_ns.end)))?;
-    let (mut handlers, mut calls) = (Gathered::default(), Gathered::default());
-    let mut metrics = Metrics::default();
-    let mut ttft_ms = Vec::new();
-    while let Some(row) = rows.next()? {
-        let is_error = row.get::<_, u8>(1)? == StatusCode::Error as u8;
-        let duration_ns = row.get(2)?;
-        if row.get::<_, u8>(0)? == Kind::Handler as u8 {
-            handlers.add(is_error, duration_ns);
-            let phases = row.get_ref(8)?.as_str_or_null();
-            if let Some(phases) = phases.map_err(rusqlite::Error::from)? {
-                add_phases(phases, &mut metrics.phases)?;
-            }
-            continue;
-        }
-        calls.add(is_error, duration_ns);
-        ttft_ms.extend(row.get::<_, Option<f64>>(3)?);
-        let of = &mut metrics.model_calls;
-        add(&mut of.prompt_tokens, row.get(4)?);
-        add(&mut of.completion_tokens, row.get(5)?);
-        add(&mut of.total_tokens, row.get(6)?);
-        let cost: Option<f64> = row.get(7)?;
-        of.without_cost += u64::from(cost.is_none());
-        add(&mut of.cost_usd, cost);
-    }
-    metrics.executions = handlers.counts();
-    metrics.model_calls.counts = calls.counts();
-    metrics.model_calls.ttft_ms = Percentiles::of(ttft_ms);
-    Ok(metrics)
-}
-
-/// Adds the phases of one handler; no text is made for a name that is known.
-fn add_phases(json: &str, sums: &mut BTreeMap<String, f64>) -> Result<(), StoreError> {
-    #[derive(Deserialize)]
-    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-    struct Sums<'a>(&'a mut BTreeMap<String, f64>);
-    impl<'de> Visitor<'de> for Sums<'_> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("milliseconds by name")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            while let Some((Name(name), ms)) = map.next_entry::<Name<'de>, f64>()? {
-                match self.0.get_mut(&*name) {
-                    Some(sum) => *sum += ms,
-                    None => _ = self.0.insert(name.into_owned(), ms),
-                }
-            }
-            Ok(())
-        }
-    }
-    let corrupt = |source| StoreError::Corrupt {
-        what: "phases",
-        source,
-    };
-    serde_json::Deserializer::from_str(json)
-        .deserialize_map(Sums(sums))
-        .map_err(corrupt)
 }
 
 #[cfg(test)]

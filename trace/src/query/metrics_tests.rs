@@ -1,4 +1,7 @@
+use rusqlite::Connection;
+
 use super::*;
+use crate::error::StoreError;
 use crate::model::{Attributes, Span, SpanKind, Value};
 use crate::prices::Prices;
 use crate::spool::Position;
@@ -39,7 +42,13 @@ impl Stored {
 
     fn agent(&self, id: &str) -> Metrics {
         let whose = Whose::Agent(id.to_owned());
-        metrics(&self.conn(), &whose, &(BASE..BASE + 1_000_000 * MS)).expect("read")
+        self.metrics(&whose, BASE..BASE + 1_000_000 * MS)
+    }
+
+    fn metrics(&self, whose: &Whose, during_ns: Range<u64>) -> Metrics {
+        let grid = Grid::of(&during_ns);
+        let budget = read::Budget::default();
+        read::metrics(&self.conn(), whose, &during_ns, grid, budget).expect("read")
     }
 
     /// The rows of a query, each value as text.
@@ -127,22 +136,36 @@ fn sums_and_percentiles_of_an_agent() {
             cost_usd: found.model_calls.cost_usd,
             without_cost: 1,
         },
+        ..nothing(&found)
     };
     assert_eq!(found, expected);
     let cost = found.model_calls.cost_usd.expect("one is known");
     assert!((cost - 0.000_45).abs() < 1e-12, "{cost}");
 }
 
+/// Figures that nobody has measured, over the same time.
+fn nothing(found: &Metrics) -> Metrics {
+    Metrics {
+        since_ns: found.since_ns,
+        is_complete: true,
+        series: found.series.clone(),
+        ..Metrics::default()
+    }
+}
+
 #[test]
 fn of_nothing_there_is_nothing_but_the_count() {
     let stored = Stored::of(&[handler(1, 5)]);
-    assert_eq!(stored.agent("nobody"), Metrics::default());
-    let told = serde_json::to_value(stored.agent("nobody")).expect("plain");
-    assert_eq!(told["executions"]["error_rate"], serde_json::Value::Null);
-    assert_eq!(told["model_calls"]["cost_usd"], serde_json::Value::Null);
+    let nobody = stored.agent("nobody");
+    assert_eq!(nobody, nothing(&nobody));
+    assert!(nobody.series.executions.iter().all(Option::is_none));
+    let told = serde_json::to_value(nobody.executions).expect("plain");
+    assert_eq!(told["error_rate"], serde_json::Value::Null);
+    let told = serde_json::to_value(nobody.model_calls).expect("plain");
+    assert_eq!(told["cost_usd"], serde_json::Value::Null);
     let whose = Whose::Agent("a".to_owned());
-    let before = metrics(&stored.conn(), &whose, &(0..BASE)).expect("read");
-    assert_eq!(before, Metrics::default(), "it began later");
+    let before = stored.metrics(&whose, 0..BASE);
+    assert_eq!(before, nothing(&before), "it began later");
 }
 
 #[test]
@@ -178,7 +201,7 @@ fn the_table_follows_the_spans() {
     let expected = [call_row("w"), handler_row("7000000", "0", "w")];
     assert_eq!(stored.rows(sql), expected);
     let whose = Whose::Workflow("w".to_owned());
-    let of_workflow = metrics(&stored.conn(), &whose, &(0..u64::MAX)).expect("read");
+    let of_workflow = stored.metrics(&whose, 0..u64::MAX);
     assert_eq!(
         (
             of_workflow.executions.count,
@@ -260,18 +283,6 @@ fn latency_of_the_network_is_known_where_both_ends_are() {
         row("4", "NULL", "NULL", "orders.new"),
     ];
     assert_eq!(rows, expected);
-}
-
-#[test]
-fn the_metrics_of_an_agent_are_found_by_an_index() {
-    let stored = Stored::of(&[handler(1, 5)]);
-    for column in ["agent_id", "workflow_id"] {
-        let sql = format!(
-            "EXPLAIN QUERY PLAN SELECT kind FROM measures WHERE {column} = 'x' AND start_ns >= 1"
-        );
-        let plan = stored.rows(&sql);
-        assert!(plan[0][3].contains("measures_by_"), "{plan:?}");
-    }
 }
 
 /// Every query of the page runs, and says what the page says.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use rusqlite::Connection;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Query;
 use super::topology::topic;
@@ -17,7 +18,7 @@ const MAX_NAMES: usize = 20;
 const MAX_PUBLISHES: usize = 2_000;
 
 /// A service, and how many operations it has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Service {
     /// Its name.
     pub name: String,
@@ -26,7 +27,8 @@ pub struct Service {
 }
 
 /// What is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub enum Suggest {
     /// Ids of agents.
     Agent,

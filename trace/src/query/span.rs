@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Query;
 use super::links::{self, LinkedFrom};
@@ -25,7 +26,7 @@ pub struct WholeSpan {
 }
 
 /// Figures of a span. What nobody has measured is `None`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Performance {
     /// Time to the first token, in ms.
     pub ttft_ms: Option<f64>,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use loom_proto::semconv::{attribute, span as name};
 use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Query;
 use crate::error::{QueryError, StoreError};
@@ -13,7 +14,7 @@ use crate::model::{SpanId, SpanKind, TraceId};
 use crate::store::row::from_json;
 
 /// Where the time of a handler went, in milliseconds. The parts overlap: a call of a model is an HTTP request too.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub struct Timing {
     /// From begin to end; `None` where the span only stands in for one that was lost.
     pub total_ms: Option<f64>,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use loom_proto::semconv::{attribute, span as name};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Query;
 use super::rank::percentile_ms;
@@ -23,7 +24,7 @@ const MAX_SPANS: usize = 10_000;
 const MAX_LOOKED_UP: usize = 2_000;
 
 /// What happened in a window of time.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Topology {
     /// Seconds that it covers: fewer than were asked for where more happened than is looked at.
     pub window_s: f64,
@@ -38,7 +39,7 @@ pub struct Topology {
 }
 
 /// How busy an agent was.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct AgentRate {
     /// Its id.
     pub agent_id: String,
@@ -51,7 +52,7 @@ pub struct AgentRate {
 }
 
 /// How busy a topic was.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct TopicRate {
     /// Its name.
     pub topic: String,
@@ -62,7 +63,7 @@ pub struct TopicRate {
 }
 
 /// What went from one to another.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Edge {
     /// Where it came from.
     pub from: Node,
@@ -84,7 +85,7 @@ pub struct Edge {
 }
 
 /// One end of an edge.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 pub struct Node {
     /// What it is.
     pub kind: NodeKind,
@@ -93,7 +94,7 @@ pub struct Node {
 }
 
 /// What an edge connects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeKind {
     /// An agent.
@@ -103,7 +104,7 @@ pub enum NodeKind {
 }
 
 /// What an edge is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EdgeKind {
     /// An agent published events on a topic.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{hops, scan};
 use crate::error::StoreError;
@@ -16,7 +17,7 @@ const KINDS: usize = 100;
 const SAMPLES: usize = 3;
 
 /// Who the spans of agents' processes are about. Those of the server are not counted, its stand-ins neither.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Enrichment {
     /// Spans that were looked at.
     pub spans: u64,
@@ -31,7 +32,7 @@ pub struct Enrichment {
 }
 
 /// Spans of one name, from one instrumentation, that lack an agent or a workflow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Without {
     /// The process.
     pub service: String,
@@ -46,7 +47,7 @@ pub struct Without {
 }
 
 /// A span that says whom it is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Sample {
     /// Its trace.
     pub trace_id: TraceId,

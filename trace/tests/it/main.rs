@@ -8,6 +8,7 @@ mod generated;
 mod jaeger_json;
 mod jaeger_ui;
 mod legacy_api;
+mod metrics_api;
 mod monitor_api;
 mod otlp_json;
 mod otlp_roundtrip;

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use loom_trace::api::{LoomProblem, Problem};
+use loom_trace::api::{LoomProblem, Problem, Query};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,8 +27,18 @@ struct Wish {
     unsubscribe: Vec<String>,
 }
 
+/// The same over a WebSocket
+///
 /// Frames `{"id","event","data"}`; the client says `{"subscribe":["events"]}` and `{"unsubscribe":[…]}`. Nothing but `hello`
 /// comes before it has, unless `topics=` says it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/ws",
+    operation_id = "openSocket",
+    tag = "server",
+    params(Params),
+    responses((status = 101, description = "A WebSocket."), LoomProblem),
+)]
 pub(super) async fn socket(
     State(hub): State<Arc<Hub>>,
     Query(params): Query<Params>,

@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use loom_trace::api::{LoomProblem, Problem};
+use loom_trace::api::{LoomProblem, Problem, Query};
 use serde_json::json;
 
 use super::Params;
@@ -22,7 +22,18 @@ const RETRY: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// `topics=events,executions,agents,traces,stats` (all of them unless said otherwise); goes on after `Last-Event-ID`.
+/// What happens, as server-sent events
+///
+/// Channels are `events`, `executions`, `agents`, `traces` and `stats`; all of them, unless told otherwise. It goes on after
+/// the header `Last-Event-ID`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/stream",
+    operation_id = "stream",
+    tag = "server",
+    params(Params),
+    responses((status = 200, description = "Frames, without an end.", body = String, content_type = "text/event-stream"), LoomProblem),
+)]
 pub(super) async fn stream(
     State(hub): State<Arc<Hub>>,
     Query(params): Query<Params>,

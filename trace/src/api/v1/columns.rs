@@ -2,6 +2,7 @@
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::span::Plain;
 use crate::critical_path::{Summary, critical_path};
@@ -18,7 +19,7 @@ const SPAN_BYTES: usize = 100;
 pub(super) fn body(outline: &Outline, linked_from: &[LinkedFrom]) -> Vec<u8> {
     let start_ns = outline.start_ns();
     let count = |is: fn(&OutlineSpan) -> bool| outline.spans.iter().filter(|span| is(span)).count();
-    let answer = Answer {
+    let answer = TraceColumns {
         trace_id: outline.id,
         truncated: outline.truncated,
         start_ns: start_ns.to_string(),
@@ -51,32 +52,57 @@ pub(super) fn body(outline: &Outline, linked_from: &[LinkedFrom]) -> Vec<u8> {
     body
 }
 
-#[derive(Serialize)]
-struct Answer<'a> {
+/// A whole trace without the bodies of its spans.
+#[derive(Serialize, ToSchema)]
+pub(in super::super) struct TraceColumns<'a> {
+    /// Its id.
     trace_id: TraceId,
+    /// There are more spans than one answer may have: the latest are left out.
     truncated: bool,
+    /// ns since the Unix epoch, as text because a browser would round it.
     start_ns: String,
+    /// ns, as text.
     duration_ns: String,
+    /// How many.
     spans: usize,
+    /// Spans that failed.
     errors: usize,
+    /// Spans whose parent is not there.
     orphans: usize,
+    /// Spans without a parent.
     roots: usize,
+    /// What `columns.name` refers to by place; the others likewise.
     names: &'a [String],
+    /// Names of services.
     services: &'a [String],
+    /// Ids of agents.
     agents: &'a [String],
+    /// Names of instrumentation scopes.
     scopes: &'a [String],
+    /// Topics.
     topics: &'a [String],
+    /// One entry for each span in every column, by start and then by id.
+    #[schema(value_type = ColumnsOfSpans)]
     columns: Columns<'a>,
+    /// Spans of other traces that link here; 100 at most.
     linked_from: Vec<LinkFrom<'a>>,
+    /// Links of its spans, 1,000 at most.
     linked_to: Vec<LinkTo<'a>>,
+    /// What its duration was spent on.
     summary: Summary,
 }
 
-#[derive(Serialize)]
+/// A link to a span of this trace.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LinkFromTrace)]
 struct LinkFrom<'a> {
+    /// Trace of the span that links.
     trace_id: TraceId,
+    /// The span that links.
     span_id: SpanId,
+    /// Its name.
     name: &'a str,
+    /// The span of this trace.
     to_span_id: SpanId,
 }
 
@@ -91,11 +117,18 @@ impl<'a> From<&'a LinkedFrom> for LinkFrom<'a> {
     }
 }
 
-#[derive(Serialize)]
+/// A link of a span of this trace.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LinkToTrace)]
 struct LinkTo<'a> {
+    /// Trace of the other span.
     trace_id: TraceId,
+    /// The other span.
     span_id: SpanId,
+    /// The span of this trace.
     from_span_id: SpanId,
+    /// The link's attributes.
+    #[schema(value_type = Object)]
     attributes: Plain<'a>,
 }
 
@@ -108,6 +141,42 @@ impl<'a> LinkTo<'a> {
             attributes: Plain::Map(&link.attributes),
         }
     }
+}
+
+/// As [`Columns`] writes it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a description")]
+struct ColumnsOfSpans {
+    /// Ids.
+    span_id: Vec<SpanId>,
+    /// Ids of the spans above; null: a root.
+    parent_span_id: Vec<Option<SpanId>>,
+    /// Place in `names`.
+    name: Vec<u32>,
+    /// Place in `services`.
+    service: Vec<u32>,
+    /// Place in `agents`.
+    agent: Vec<Option<u32>>,
+    /// Place in `scopes`.
+    scope: Vec<u32>,
+    /// Place in `topics`.
+    topic: Vec<Option<u32>>,
+    /// OTLP's number: 0 unspecified, 1 internal, 2 server, 3 client, 4 producer, 5 consumer.
+    kind: Vec<u8>,
+    /// ns after the trace's start.
+    start: Vec<u64>,
+    /// ns.
+    duration: Vec<u64>,
+    /// OTLP's number: 0 unset, 1 ok, 2 error.
+    status: Vec<u8>,
+    /// How many.
+    events: Vec<u32>,
+    /// How many.
+    links: Vec<u32>,
+    /// Bit 0: a stand-in, 1: its parent is not there, 2: a model call, 3: a tool.
+    flags: Vec<u8>,
+    /// ns that the event lay in a mailbox before; null where that was not measured.
+    wait: Vec<Option<u64>>,
 }
 
 struct Columns<'a> {

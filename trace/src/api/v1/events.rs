@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Uri;
-use serde::Serialize;
 
 use super::super::Api;
 use super::super::cursor::Cursors;
 use super::super::error::{LoomProblem, Problem};
+use super::super::extract::Path;
+use super::super::page::Page;
+use super::super::parameters::{During, PageOf};
 use super::super::params::Params;
 use super::super::period::Period;
 use crate::indexer::now_ms;
@@ -21,22 +23,26 @@ const DEFAULT_PERIOD: Duration = Duration::from_secs(24 * 3600);
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 500;
 
-/// A page of events.
-#[derive(Debug, Serialize)]
-pub(in super::super) struct Events {
-    /// One for each publish, the newest first.
-    items: Vec<PublishedEvent>,
-    /// Where the next page begins; null where there is none.
-    next_cursor: Option<String>,
-    /// There may be more: the page is full, or too much had to be looked at.
-    truncated: bool,
-}
-
-/// `topic=`, `sender=`, `event_id=`, `workflow=`, a time, `limit=` and `cursor=`.
+/// Events, one for each publish, the newest first
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    operation_id = "listEvents",
+    tag = "events",
+    params(
+        ("topic" = Option<String>, Query, description = "The topic."),
+        ("sender" = Option<String>, Query, description = "The agent that published it."),
+        ("event_id" = Option<String>, Query, description = "The event's id."),
+        ("workflow" = Option<String>, Query, description = "The workflow that it belongs to."),
+        During,
+        PageOf,
+    ),
+    responses((status = 200, description = "The events.", body = Page<PublishedEvent>), LoomProblem),
+)]
 pub(in super::super) async fn list(
     State(api): State<Api>,
     uri: Uri,
-) -> Result<Json<Events>, LoomProblem> {
+) -> Result<Json<Page<PublishedEvent>>, LoomProblem> {
     let params = Params::of(&uri)?;
     let cursors = Cursors::of("events", &params);
     let period = Period::of(&params, DEFAULT_PERIOD, now_ms() * 1_000_000)?;
@@ -51,14 +57,22 @@ pub(in super::super) async fn list(
         limit: params.limit(DEFAULT_LIMIT, MAX_LIMIT)?,
     };
     let found = api.store.query().events(search).await?;
-    Ok(Json(Events {
+    Ok(Json(Page {
         items: found.items,
         truncated: found.next.is_some(),
         next_cursor: found.next.map(|place| cursors.write(&place)),
     }))
 }
 
-/// One event and its deliveries.
+/// One event, and what became of it
+#[utoipa::path(
+    get,
+    path = "/api/v1/events/{id}",
+    operation_id = "getEvent",
+    tag = "events",
+    params(("id" = String, Path, description = "The event's id.")),
+    responses((status = 200, description = "The event.", body = EventStory), LoomProblem),
+)]
 pub(in super::super) async fn show(
     State(api): State<Api>,
     Path(id): Path<String>,

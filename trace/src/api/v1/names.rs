@@ -4,48 +4,47 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::Api;
 use super::super::error::{LoomProblem, Problem};
+use super::super::page::Page;
 use super::super::params::Params;
 use crate::query::{Service, Suggest};
 
-/// A list that is always whole.
-#[derive(Debug, Serialize)]
-pub(in super::super) struct Whole<T> {
-    /// All of them.
-    items: Vec<T>,
-    /// Always null.
-    next_cursor: Option<String>,
-    /// Always false.
-    truncated: bool,
-}
-
-impl<T> Whole<T> {
-    pub(super) fn new(items: Vec<T>) -> Self {
-        Self {
-            items,
-            next_cursor: None,
-            truncated: false,
-        }
-    }
-}
-
 /// Names that begin with some letters.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in super::super) struct Values {
     /// 20 at most, sorted.
     values: Vec<String>,
 }
 
-/// All services.
+/// All services
+#[utoipa::path(
+    get,
+    path = "/api/v1/services",
+    operation_id = "listServices",
+    tag = "names",
+    responses((status = 200, description = "By name.", body = Page<Service>), LoomProblem),
+)]
 pub(in super::super) async fn services(
     State(api): State<Api>,
-) -> Result<Json<Whole<Service>>, LoomProblem> {
-    Ok(Json(Whole::new(api.store.query().service_list().await?)))
+) -> Result<Json<Page<Service>>, LoomProblem> {
+    Ok(Json(Page::whole(api.store.query().service_list().await?)))
 }
 
-/// `field=agent|service|operation|topic|workflow`, `prefix=`: what names there are.
+/// Names that begin with some letters
+#[utoipa::path(
+    get,
+    path = "/api/v1/suggest",
+    operation_id = "suggestNames",
+    tag = "names",
+    params(
+        ("field" = inline(Suggest), Query, description = "What is named."),
+        ("prefix" = Option<String>, Query, description = "How the name begins."),
+    ),
+    responses((status = 200, description = "The names.", body = Values), LoomProblem),
+)]
 pub(in super::super) async fn suggest(
     State(api): State<Api>,
     uri: Uri,

@@ -5,78 +5,184 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use loom_proto::semconv::{attribute, span as name};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
-use serde_json::{Value as Json, json};
+use utoipa::ToSchema;
 
-use crate::model::{Attributes, Span, StatusCode, Value};
-use crate::query::WholeSpan;
+use crate::model::{Attributes, Span, SpanId, StatusCode, TraceId, Value};
+use crate::query::{self, Performance};
 use crate::time_text::rfc3339;
 
 /// 2⁵³ - 1: what a browser can read as a number without rounding it.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-/// The body of the answer.
-pub(super) fn body(whole: &WholeSpan) -> Json {
-    let WholeSpan {
-        span,
-        linked_from,
-        performance,
-    } = whole;
-    let events = span.events.iter().map(|event| {
-        json!({
-            "name": event.name,
-            "time_ns": event.time_ns.to_string(),
-            "attributes": Plain::Map(&event.attributes),
-        })
-    });
-    let links = span.links.iter().map(|link| {
-        json!({
-            "trace_id": link.trace_id,
-            "span_id": link.span_id,
-            "attributes": Plain::Map(&link.attributes),
-        })
-    });
-    let linked_from = linked_from.iter().map(
-        |link| json!({ "trace_id": link.trace_id, "span_id": link.span_id, "name": link.name }),
-    );
-    let status = match span.status.code {
-        StatusCode::Unset => "unset",
-        StatusCode::Ok => "ok",
-        StatusCode::Error => "error",
-    };
-    let message = &span.status.message;
-    json!({
-        "trace_id": span.trace_id,
-        "span_id": span.span_id,
-        "parent_span_id": span.parent_span_id,
-        "name": span.name,
-        "kind": span.kind.name().unwrap_or("unspecified"),
-        "service": span.service(),
-        "start_time": rfc3339(span.start_ns),
-        "start_ns": span.start_ns.to_string(),
-        "end_ns": span.end_ns.to_string(),
-        "duration_ns": span.duration_ns().to_string(),
-        "status": status,
-        "status_message": (!message.is_empty()).then_some(message),
-        "attributes": Plain::Map(&span.attributes),
-        "resource": Plain::Map(&span.resource.attributes),
-        "scope": {
-            "name": span.scope.name,
-            "version": span.scope.version,
-            "attributes": Plain::Map(&span.scope.attributes),
-        },
-        "events": events.collect::<Vec<_>>(),
-        "links": links.collect::<Vec<_>>(),
-        "linked_from": linked_from.collect::<Vec<_>>(),
-        "agent_id": span.identity.agent,
-        "workflow_id": span.identity.workflow,
-        "session_id": span.identity.session,
-        "user_id": span.identity.user,
-        "tenant_id": span.identity.tenant,
-        "thread_id": span.identity.thread,
-        "event_id": event_id(span),
-        "execution_id": execution_id(span),
-        "performance": performance,
-    })
+/// One span, with what it says and what is known of it.
+#[derive(Serialize, ToSchema)]
+pub(in super::super) struct WholeSpan<'a> {
+    /// Its trace.
+    trace_id: TraceId,
+    /// Its id.
+    span_id: SpanId,
+    /// The span above it; null: it is a root.
+    parent_span_id: Option<SpanId>,
+    /// Its name.
+    name: &'a str,
+    /// `internal`, `server`, `client`, `producer`, `consumer` or `unspecified`.
+    kind: &'static str,
+    /// `service.name` of its resource.
+    service: &'a str,
+    /// RFC 3339, UTC.
+    start_time: String,
+    /// ns since the Unix epoch, as text because a browser would round it.
+    start_ns: String,
+    /// As `start_ns`.
+    end_ns: String,
+    /// ns, as text.
+    duration_ns: String,
+    /// `unset`, `ok` or `error`.
+    status: &'static str,
+    /// Says more of an error.
+    status_message: Option<&'a str>,
+    /// Integers beyond 2⁵³, NaN and the infinities are text, bytes are base64.
+    #[schema(value_type = Object)]
+    attributes: Plain<'a>,
+    /// Attributes of its resource.
+    #[schema(value_type = Object)]
+    resource: Plain<'a>,
+    /// What has instrumented it.
+    scope: Scope<'a>,
+    /// What happened meanwhile.
+    events: Vec<Happened<'a>>,
+    /// Other spans that it has to do with.
+    links: Vec<LinkTo<'a>>,
+    /// Spans that link to it.
+    linked_from: Vec<LinkFrom<'a>>,
+    /// Whom it is about.
+    agent_id: Option<&'a str>,
+    /// As `agent_id`.
+    workflow_id: Option<&'a str>,
+    /// As `agent_id`.
+    session_id: Option<&'a str>,
+    /// As `agent_id`.
+    user_id: Option<&'a str>,
+    /// As `agent_id`.
+    tenant_id: Option<&'a str>,
+    /// The conversation that it is about.
+    thread_id: Option<&'a str>,
+    /// The event that it is about.
+    event_id: Option<&'a str>,
+    /// The execution that it is, or that it handed over.
+    execution_id: Option<SpanId>,
+    /// What a model call or a handler has measured.
+    performance: Option<&'a Performance>,
+}
+
+/// An instrumentation scope.
+#[derive(Serialize, ToSchema)]
+struct Scope<'a> {
+    /// Its name.
+    name: &'a str,
+    /// Its version.
+    version: &'a str,
+    /// As of the span.
+    #[schema(value_type = Object)]
+    attributes: Plain<'a>,
+}
+
+/// An event of a span.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SpanEvent)]
+struct Happened<'a> {
+    /// Its name.
+    name: &'a str,
+    /// ns since the Unix epoch, as text.
+    time_ns: String,
+    /// As of the span.
+    #[schema(value_type = Object)]
+    attributes: Plain<'a>,
+}
+
+/// A link of a span.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SpanLink)]
+struct LinkTo<'a> {
+    /// Trace of the other span.
+    trace_id: TraceId,
+    /// The other span.
+    span_id: SpanId,
+    /// As of the span.
+    #[schema(value_type = Object)]
+    attributes: Plain<'a>,
+}
+
+/// A span that links to this one.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LinkedSpan)]
+struct LinkFrom<'a> {
+    /// Its trace.
+    trace_id: TraceId,
+    /// Its id.
+    span_id: SpanId,
+    /// Its name.
+    name: &'a str,
+}
+
+impl<'a> WholeSpan<'a> {
+    pub(super) fn of(whole: &'a query::WholeSpan) -> Self {
+        let span = &whole.span;
+        let identity = &span.identity;
+        let events = span.events.iter().map(|event| Happened {
+            name: &event.name,
+            time_ns: event.time_ns.to_string(),
+            attributes: Plain::Map(&event.attributes),
+        });
+        let links = span.links.iter().map(|link| LinkTo {
+            trace_id: link.trace_id,
+            span_id: link.span_id,
+            attributes: Plain::Map(&link.attributes),
+        });
+        let linked_from = whole.linked_from.iter().map(|link| LinkFrom {
+            trace_id: link.trace_id,
+            span_id: link.span_id,
+            name: &link.name,
+        });
+        let message = span.status.message.as_str();
+        Self {
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            parent_span_id: span.parent_span_id,
+            name: &span.name,
+            kind: span.kind.name().unwrap_or("unspecified"),
+            service: span.service(),
+            start_time: rfc3339(span.start_ns),
+            start_ns: span.start_ns.to_string(),
+            end_ns: span.end_ns.to_string(),
+            duration_ns: span.duration_ns().to_string(),
+            status: match span.status.code {
+                StatusCode::Unset => "unset",
+                StatusCode::Ok => "ok",
+                StatusCode::Error => "error",
+            },
+            status_message: (!message.is_empty()).then_some(message),
+            attributes: Plain::Map(&span.attributes),
+            resource: Plain::Map(&span.resource.attributes),
+            scope: Scope {
+                name: &span.scope.name,
+                version: &span.scope.version,
+                attributes: Plain::Map(&span.scope.attributes),
+            },
+            events: events.collect(),
+            links: links.collect(),
+            linked_from: linked_from.collect(),
+            agent_id: identity.agent.as_deref(),
+            workflow_id: identity.workflow.as_deref(),
+            session_id: identity.session.as_deref(),
+            user_id: identity.user.as_deref(),
+            tenant_id: identity.tenant.as_deref(),
+            thread_id: identity.thread.as_deref(),
+            event_id: event_id(span),
+            execution_id: execution_id(span),
+            performance: whole.performance.as_ref(),
+        }
+    }
 }
 
 fn event_id(span: &Span) -> Option<&str> {
@@ -89,7 +195,7 @@ fn event_id(span: &Span) -> Option<&str> {
 }
 
 /// An execution has the id of the span that handed it over; a handler that nobody handed anything its own.
-fn execution_id(span: &Span) -> Option<crate::model::SpanId> {
+fn execution_id(span: &Span) -> Option<SpanId> {
     match span.name.as_str() {
         name::ON_EVENT | name::ON_ACTION => Some(span.parent_span_id.unwrap_or(span.span_id)),
         name::BRIDGE_FORWARD | name::BROKER_INVOKE => Some(span.span_id),
@@ -145,6 +251,8 @@ fn map<S: Serializer>(attributes: &Attributes, serializer: S) -> Result<S::Ok, S
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

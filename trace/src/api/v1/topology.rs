@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::Api;
 use super::super::error::LoomProblem;
@@ -18,7 +19,7 @@ use crate::query::topology::{AgentRate, Edge, TopicRate};
 const DEFAULT_WINDOW: Duration = Duration::from_secs(60);
 
 /// What happened in a window of time.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in super::super) struct Topology {
     /// Seconds that it covers: fewer than were asked for where more happened than is looked at.
     window_s: f64,
@@ -27,7 +28,7 @@ pub(in super::super) struct Topology {
     /// Rises from answer to answer: ns since the Unix epoch, as text.
     seq: String,
     /// Agents that did something, and those that are connected.
-    agents: Vec<Agent>,
+    agents: Vec<TopologyAgent>,
     /// Topics on which something was published or handled.
     topics: Vec<TopicRate>,
     /// What went from whom to whom.
@@ -35,15 +36,26 @@ pub(in super::super) struct Topology {
 }
 
 /// An agent, and how busy it was.
-#[derive(Debug, Serialize)]
-struct Agent {
+#[derive(Debug, Serialize, ToSchema)]
+struct TopologyAgent {
     #[serde(flatten)]
     rate: AgentRate,
     /// `connected` or `gone`; null where nobody knows.
     state: Option<&'static str>,
 }
 
-/// `window=60s` until now, `workflow=`: of this workflow alone.
+/// Agents, topics and what goes between them
+#[utoipa::path(
+    get,
+    path = "/api/v1/topology",
+    operation_id = "getTopology",
+    tag = "topology",
+    params(
+        ("window" = Option<String>, Query, description = "Like `90s` or `15m`, until now; `60s`, unless told otherwise."),
+        ("workflow" = Option<String>, Query, description = "Of this workflow alone."),
+    ),
+    responses((status = 200, description = "What happened.", body = Topology), LoomProblem),
+)]
 pub(in super::super) async fn topology(
     State(api): State<Api>,
     uri: Uri,
@@ -76,7 +88,7 @@ pub(in super::super) async fn topology(
             p95_ms: None,
         });
     }
-    let agents = rates.into_values().map(|rate| Agent {
+    let agents = rates.into_values().map(|rate| TopologyAgent {
         state: connected.as_ref().map(|connected| {
             if connected.contains(&rate.agent_id) {
                 "connected"

@@ -6,11 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::super::Api;
 use super::super::cursor::Cursors;
 use super::super::error::{LoomProblem, Problem};
+use super::super::page::Page;
+use super::super::parameters::{During, OfSpans, PageOf};
 use super::super::params::{Params, duration, go_duration};
 use super::super::period::Period;
 use crate::indexer::now_ms;
@@ -25,10 +27,13 @@ const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 1_000;
 
 /// One line of the list of traces.
-#[derive(Debug, Serialize)]
-struct Item {
+#[derive(Debug, Serialize, ToSchema)]
+pub(in super::super) struct TraceSummary {
+    /// Its id.
     trace_id: TraceId,
+    /// The name of its first span without a parent.
     root_name: String,
+    /// The service of that span.
     root_service: String,
     /// RFC 3339, UTC.
     start_time: String,
@@ -36,15 +41,21 @@ struct Item {
     start_ns: String,
     /// ns, as text.
     duration_ns: String,
+    /// How many.
     spans: u64,
+    /// Spans that failed.
     errors: u64,
+    /// Spans whose parent is not there.
     orphans: u64,
+    /// Services of its spans.
     services: Vec<String>,
+    /// Agents that its spans are about.
     agents: Vec<String>,
+    /// Of its earliest span that has one.
     workflow_id: Option<String>,
 }
 
-impl From<Summary> for Item {
+impl From<Summary> for TraceSummary {
     fn from(summary: Summary) -> Self {
         Self {
             start_time: rfc3339(summary.start_ns),
@@ -63,11 +74,33 @@ impl From<Summary> for Item {
     }
 }
 
-/// Traces that hold one span which meets all conditions. Those of Jaeger's search are understood too.
+/// Which traces come first.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "a description")]
+enum Order {
+    /// By the start of a trace's newest match.
+    Newest,
+    /// Of the newest traces that match.
+    Slowest,
+}
+
+/// Traces that hold one span which meets all conditions
+///
+/// Those of Jaeger's search are understood too. A page may end before it is full: then `truncated` is true, and
+/// `next_cursor` goes on from there.
+#[utoipa::path(
+    get,
+    path = "/api/v1/traces",
+    operation_id = "listTraces",
+    tag = "traces",
+    params(OfSpans, During, PageOf, ("sort" = inline(Option<Order>), Query, description = "Which traces come first; the newest, unless told otherwise.")),
+    responses((status = 200, description = "The traces.", body = Page<TraceSummary>), LoomProblem),
+)]
 pub(in super::super) async fn list(
     State(api): State<Api>,
     uri: Uri,
-) -> Result<Json<Value>, LoomProblem> {
+) -> Result<Json<Page<TraceSummary>>, LoomProblem> {
     let params = Params::of(&uri)?;
     let cursors = Cursors::of("traces", &params);
     let search = search(&params, cursors, now_ms() * 1_000_000)?;
@@ -78,17 +111,12 @@ pub(in super::super) async fn list(
         .into_iter()
         .map(|found| found.trace_id)
         .collect();
-    let items: Vec<Item> = query
-        .summaries(ids)
-        .await?
-        .into_iter()
-        .map(Item::from)
-        .collect();
-    Ok(Json(json!({
-        "items": items,
-        "next_cursor": found.next.map(|place| cursors.write(&place)),
-        "truncated": found.truncated,
-    })))
+    let summaries = query.summaries(ids).await?;
+    Ok(Json(Page {
+        items: summaries.into_iter().map(TraceSummary::from).collect(),
+        next_cursor: found.next.map(|place| cursors.write(&place)),
+        truncated: found.truncated,
+    }))
 }
 
 fn search(params: &Params, cursors: Cursors, now_ns: u64) -> Result<Search, Problem> {

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Uri;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::Api;
 use super::super::error::{LoomProblem, Problem};
+use super::super::extract::Path;
+use super::super::page::Page;
+use super::super::parameters::During;
 use super::super::params::Params;
 use super::super::period::Period;
 use crate::indexer::now_ms;
@@ -20,8 +24,8 @@ use crate::time_text::rfc3339;
 const DEFAULT_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// What a workflow did in a time.
-#[derive(Debug, Serialize)]
-pub(in super::super) struct Item {
+#[derive(Debug, Serialize, ToSchema)]
+pub(in super::super) struct Workflow {
     /// Its id.
     workflow_id: String,
     /// Traces with a handler or a model call of it.
@@ -42,7 +46,7 @@ pub(in super::super) struct Item {
     agents: Vec<String>,
 }
 
-impl Item {
+impl Workflow {
     fn new(workflow_id: String, activity: Activity) -> Self {
         Self {
             workflow_id,
@@ -58,22 +62,11 @@ impl Item {
     }
 }
 
-/// The workflows of a time, by id.
-#[derive(Debug, Serialize)]
-pub(in super::super) struct Workflows {
-    /// All of them.
-    items: Vec<Item>,
-    /// Always null.
-    next_cursor: Option<String>,
-    /// More happened than is looked at: the oldest of the time is left out.
-    truncated: bool,
-}
-
 /// A workflow and what goes on in it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in super::super) struct OneWorkflow {
     #[serde(flatten)]
-    workflow: Item,
+    workflow: Workflow,
     /// As of the topology, of this workflow alone.
     steps: Vec<Edge>,
 }
@@ -87,25 +80,43 @@ fn during(uri: &Uri) -> Result<(u64, u64), Problem> {
     Ok((period.from_ns, to_ns))
 }
 
-/// The workflows of a time, by default of the last day.
+/// The workflows of a time, by default of the last day
+///
+/// `truncated`: more happened than is looked at, and the oldest of the time is left out.
+#[utoipa::path(
+    get,
+    path = "/api/v1/workflows",
+    operation_id = "listWorkflows",
+    tag = "workflows",
+    params(During),
+    responses((status = 200, description = "By id.", body = Page<Workflow>), LoomProblem),
+)]
 pub(in super::super) async fn list(
     State(api): State<Api>,
     uri: Uri,
-) -> Result<Json<Workflows>, LoomProblem> {
+) -> Result<Json<Page<Workflow>>, LoomProblem> {
     let (from_ns, to_ns) = during(&uri)?;
     let query = api.store.query();
     let found = query.activity(By::Workflow, None, from_ns, to_ns).await?;
     let items = found.of.into_iter();
-    Ok(Json(Workflows {
+    Ok(Json(Page {
         items: items
-            .map(|(id, activity)| Item::new(id, activity))
+            .map(|(id, activity)| Workflow::new(id, activity))
             .collect(),
         next_cursor: None,
         truncated: found.truncated,
     }))
 }
 
-/// One workflow in a time.
+/// One workflow in a time
+#[utoipa::path(
+    get,
+    path = "/api/v1/workflows/{id}",
+    operation_id = "getWorkflow",
+    tag = "workflows",
+    params(("id" = String, Path, description = "Its id."), During),
+    responses((status = 200, description = "The workflow.", body = OneWorkflow), LoomProblem),
+)]
 pub(in super::super) async fn show(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -120,7 +131,7 @@ pub(in super::super) async fn show(
         .ok_or_else(|| Problem::not_found("nothing of this workflow is stored of that time"))?;
     let topology = query.topology(from_ns, to_ns, Some(id.clone())).await?;
     Ok(Json(OneWorkflow {
-        workflow: Item::new(id, activity),
+        workflow: Workflow::new(id, activity),
         steps: topology.edges,
     }))
 }

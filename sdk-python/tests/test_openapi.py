@@ -1,0 +1,123 @@
+"""The API keeps to its description: answers about real things, and answers to whatever a fuzzer thinks of."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import loom
+import pytest
+import schemathesis
+from conftest import eventually
+from loom import Context, Event
+from loom.testing import LoomServer
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+EXAMPLES = 25
+"""Requests that the fuzzer makes up for each operation and phase."""
+WITHOUT_AN_END = ("/api/v1/stream", "/api/v1/ws")
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[LoomServer]:
+    """A server of these tests alone: the fuzzer drops and redrives what it finds."""
+    with LoomServer(settings='[streams.orders]\ntopics = ["orders.>"]\n') as running:
+        yield running
+
+
+@pytest.fixture
+async def agents(api: LoomServer) -> AsyncIterator[None]:
+    """An event that is handled, one that nobody can handle, and a call."""
+    shop = loom.Agent("shop", address=api.bridge)
+    desk = loom.Agent("desk", address=api.bridge)
+
+    @desk.on("orders.good", ack=True, group="desks")
+    async def good(ctx: Context, topic: str, event: Event) -> None:
+        with ctx.phase("tool_execution"):
+            pass
+
+    @desk.on("orders.bad", ack=True, group="desks")
+    async def bad(ctx: Context, topic: str, event: Event) -> None:
+        raise loom.Reject("no such article")
+
+    @desk.capability("price")
+    async def price(ctx: Context, arguments: Any) -> float:
+        return 4.5
+
+    async with desk, shop:
+        with loom.context(workflow_id="day"):
+            await shop.emit("orders.good", {"article": 7})
+            await shop.emit("orders.bad", {"article": -1})
+            await shop.call("price", {"article": 7})
+        await eventually(lambda: ask(api, "/api/v1/dead-letters")["items"])
+        await eventually(lambda: len(ask(api, "/api/v1/executions")["items"]) >= 3)
+        yield
+
+
+def ask(api: LoomServer, path: str) -> Any:
+    with urllib.request.urlopen(f"http://{api.http}{path}", timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_answers_about_what_is_there(api: LoomServer, agents: None) -> None:
+    schema = schemathesis.openapi.from_url(f"http://{api.http}/api/v1/openapi.json")
+    trace = next(trace for trace in ask(api, "/api/v1/traces")["items"] if trace["workflow_id"] == "day")
+    span = ask(api, f"/api/v1/traces/{trace['trace_id']}")["columns"]["span_id"][0]
+    ids: dict[str, dict[str, Any]] = {
+        "/api/v1/agents/{id}": {"id": "desk"},
+        "/api/v1/agents/{id}/metrics": {"id": "desk"},
+        "/api/v1/dead-letters/{id}": {"id": ask(api, "/api/v1/dead-letters")["items"][0]["letter_id"]},
+        "/api/v1/events/{id}": {"id": ask(api, "/api/v1/events")["items"][0]["event_id"]},
+        "/api/v1/executions/{id}": {"id": ask(api, "/api/v1/executions")["items"][0]["execution_id"]},
+        "/api/v1/observability/agents/{id}/metrics": {"id": "desk"},
+        "/api/v1/observability/workflows/{id}/metrics": {"id": "day"},
+        "/api/v1/traces/{id}/compare/{other}": {"id": trace["trace_id"], "other": trace["trace_id"]},
+        "/api/v1/traces/{id}/spans/{span_id}": {"id": trace["trace_id"], "span_id": span},
+        "/api/v1/workflows/{id}": {"id": "day"},
+        "/api/v1/workflows/{id}/metrics": {"id": "day"},
+    }
+    query = {"/api/v1/suggest": {"field": "agent"}, "/api/v1/traces/{id}/find": {"q": "orders"}}
+    asked: list[str] = []
+    for path, methods in ask(api, "/api/v1/openapi.json")["paths"].items():
+        if "get" not in methods or path in WITHOUT_AN_END:
+            continue
+        parameters = ids.get(path, {"id": trace["trace_id"]} if "{id}" in path else {})
+        case = schema[path]["GET"].Case(path_parameters=parameters, query=query.get(path, {}))
+        response = case.call()
+        assert response.status_code == 200, (path, response.text)
+        case.validate_response(response, checks=CHECKS)
+        asked.append(path)
+    assert len(asked) > 20, asked
+
+
+@pytest.mark.timeout(300)
+def test_whatever_a_fuzzer_asks(api: LoomServer, agents: None, tmp_path: Path) -> None:
+    without = [argument for path in WITHOUT_AN_END for argument in ("--exclude-path", path)]
+    checks = ",".join(check.__name__ for check in CHECKS)
+    done = subprocess.run(
+        [
+            *(str(Path(sys.executable).with_name("schemathesis")), "run", f"http://{api.http}/api/v1/openapi.json"),
+            *("--checks", checks, "--phases", "examples,coverage,fuzzing"),
+            *("--max-examples", str(EXAMPLES), "--seed", "1", "--continue-on-failure", "--request-timeout", "30"),
+            *("--generation-database", "none", "--no-color", *without),
+        ],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    # Whoever was connected still is, and everybody else is answered.
+    assert {agent["agent_id"] for agent in ask(api, "/api/v1/agents")["items"]} == {"shop", "desk"}
