@@ -19,8 +19,8 @@ PY_CONFIG  := sdk-python/pyproject.toml
 RUST_TESTS := --workspace --all-features
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-pythons check fmt fmt-check fuzz chaos model lint types docs deny audit build sdk gen lock bench peers \
-	ui ui-test ui-e2e ui-screenshots
+.PHONY: help demo test test-rust test-python test-pythons test-browser check fmt fmt-check fuzz chaos model lint types docs deny audit build sdk gen lock bench peers \
+	ui ui-test ui-screenshots
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ help: ## This list
 demo: sdk build ## Three agents, a few readings: prints the linked trace and proves that it is whole
 	python demo/run.py
 
-test: test-rust test-python test-pythons ## Every test: Rust, whole product, Python
+test: test-rust test-python test-pythons test-browser ## Every test: Rust, whole product, Python, browser
 
 test-rust: sdk build ## Unit, integration and whole-product tests in Rust, and the examples in the docs
 	$(if $(shell command -v cargo-nextest),cargo nextest run $(RUST_TESTS) && cargo test --doc $(RUST_TESTS),cargo test --no-fail-fast $(RUST_TESTS))
@@ -38,6 +38,9 @@ test-python: sdk build ## The Python SDK against the real server
 
 test-pythons: sdk build ## Propagation of contexts on every other Python of this machine, and the list of them
 	python sdk-python/tests/on_each_python.py
+
+test-browser: sdk build ## The dashboard in a real browser: chromium, or the one that LOOM_CHROMIUM names (skipped where there is none)
+	pytest -c tests/browser/pyproject.toml tests/browser
 
 # libFuzzer needs coverage counters, which a stable compiler gives too; a build of its own keeps them out of the rest.
 FUZZ_SECONDS ?= 10
@@ -76,6 +79,7 @@ lint: .venv/.stamp ## clippy and ruff, warnings are errors
 types: sdk ## mypy and pyright in strict mode, and the stub against the native module
 	mypy --config-file $(PY_CONFIG)
 	cd bench && mypy
+	cd tests/browser && mypy
 	pyright --project $(PY_CONFIG)
 	stubtest --mypy-config-file $(PY_CONFIG) loom._native
 
@@ -96,8 +100,8 @@ sdk: .venv/.stamp ## The Python package loom into .venv
 
 gen: build ## Make the committed protobuf code and the description of the API again
 	LOOM_REGENERATE=1 cargo test --package loom-proto --all-features --test generated
-	LOOM_REGENERATE=1 cargo test --package loom-trace --test it generated
 	LOOM_REGENERATE=1 cargo test --package loom-tests --test it -- --exact openapi::the_description_is_the_committed_one
+	LOOM_REGENERATE=1 cargo test --package loom-trace --test it generated
 
 lock: .venv/.stamp ## Pin the newest versions of the Python tools
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --custom-compile-command 'make lock' \
@@ -117,14 +121,12 @@ ui: dashboard/node_modules/.stamp ## Build the dashboard into dashboard/dist, wh
 ui-test: dashboard/node_modules/.stamp ## The dashboard's types, lints and unit tests
 	cd dashboard && npm run --silent types && npm run --silent lint && npm run --silent test
 
-ui-e2e: ui ## The dashboard in a real browser: Debian's chromium, or the one that LOOM_CHROMIUM names
-	cd dashboard && npm run --silent e2e
+ui-screenshots: sdk build ## A picture of every page in both themes, in dashboard/screenshots
+	python tests/browser/screenshots.py
 
-ui-screenshots: ui ## A picture of every page in both themes, in dashboard/screenshots
-	cd dashboard && npm run --silent screenshots
-
+# Not `npm ci`: it wants every platform's package of Tailwind, of which some are not to be had.
 dashboard/node_modules/.stamp: dashboard/package-lock.json
-	cd dashboard && npm ci --no-audit --no-fund --ignore-scripts
+	cd dashboard && npm install --no-save --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 .venv/.stamp: sdk-python/requirements-dev.txt

@@ -117,6 +117,9 @@ export const wholeAgent = (agent: Partial<Agent> & Pick<Agent, "agent_id">): Age
   subscriptions: (agent.subscriptions ?? []).filter((one) => !one.pattern.startsWith("_inbox.")),
 });
 
+/** Figures of a server that tells no course of them. */
+const withSeries = (metrics: Metrics): Metrics => ({ ...metrics, series: metrics.series ?? null });
+
 const COLUMNS: (keyof TraceColumns)[] = [
   "span_id", "parent_span_id", "name", "service", "agent", "scope", "topic", "kind", "start", "duration", "status", "events", "links", "flags", "wait",
 ];
@@ -142,15 +145,15 @@ export const api = {
   agent: async (id: string, params: Params, signal?: AbortSignal) =>
     wholeAgent(await get<Agent>(`api/v1/agents/${part(id)}`, ["agent_id"], params, signal)),
   agentMetrics: (id: string, params: Params, signal?: AbortSignal) =>
-    get<Metrics>(`api/v1/agents/${part(id)}/metrics`, ["executions", "series"], params, signal),
+    get<Metrics>(`api/v1/agents/${part(id)}/metrics`, ["executions"], params, signal).then(withSeries),
 
   workflows: (params: Params, signal?: AbortSignal) => list<Workflow>("api/v1/workflows", params, signal),
   workflow: (id: string, params: Params, signal?: AbortSignal) =>
     get<Workflow>(`api/v1/workflows/${part(id)}`, ["workflow_id"], params, signal),
   workflowMetrics: (id: string, params: Params, signal?: AbortSignal) =>
-    get<Metrics>(`api/v1/workflows/${part(id)}/metrics`, ["executions", "series"], params, signal),
+    get<Metrics>(`api/v1/workflows/${part(id)}/metrics`, ["executions"], params, signal).then(withSeries),
   metrics: (params: Params, signal?: AbortSignal) =>
-    get<Metrics>("api/v1/metrics", ["executions", "series"], params, signal),
+    get<Metrics>("api/v1/metrics", ["executions"], params, signal).then(withSeries),
 
   executions: (params: Params, signal?: AbortSignal) => list<Execution>("api/v1/executions", absolute(params), signal),
   executionStates: (params: Params, signal?: AbortSignal) =>

@@ -79,6 +79,7 @@ export const workflowsQuery = (params: Params) =>
 export const deadLettersQuery = (params: Params) =>
   queryOptions({ queryKey: ["dead-letters", params], queryFn: ({ signal }) => api.deadLetters(params, signal), ...listed(params) });
 
+/** Rates change all the time, so there is nothing that a stream could tell of them: they are asked for while somebody looks. */
 export const topologyQuery = (params: Params) =>
   queryOptions({
     queryKey: ["topology", params],

@@ -99,7 +99,7 @@ export interface Metrics {
     without_cost: number;
   };
   step_s: number;
-  series: Series;
+  series: Series | null;
   by_agent?: { agent_id: string; count: number; errors: number; p95_ms: number | null }[];
   by_workflow?: { workflow_id: string; count: number; errors: number; p95_ms: number | null }[];
 }

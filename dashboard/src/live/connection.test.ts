@@ -48,12 +48,12 @@ const frame = (id: number, event: string, data: unknown) => `id: boot-${id}\neve
 test("all pages share one stream of the channels that somebody wants", async () => {
   const seen: unknown[] = [];
   live.subscribe("agents", { onData: (data) => seen.push(data) });
-  live.subscribe("topology", {});
+  live.subscribe("stats", {});
   live.subscribe("agents", {});
   await settled();
-  expect(streams.urls.map((url) => url.searchParams.get("topics"))).toEqual(["agents,topology"]);
+  expect(streams.urls.map((url) => url.searchParams.get("topics"))).toEqual(["agents,stats"]);
   expect(live.state).toBe("live");
-  streams.send(0, frame(1, "agents", [1]) + frame(2, "topology", {}) + frame(3, "unknown", {}));
+  streams.send(0, frame(1, "agents", [1]) + frame(2, "stats", {}) + frame(3, "unknown", {}));
   await settled();
   expect(seen).toEqual([[1]]);
 });
@@ -117,18 +117,4 @@ test("a connection that says nothing for long is given up", async () => {
   await settled();
   await vi.advanceTimersByTimeAsync(47_000);
   expect(streams.urls.length).toBeGreaterThan(1);
-});
-
-test("a channel that the server does not have is left out, and the others stay", async () => {
-  vi.stubGlobal("fetch", (url: string, init?: RequestInit) => {
-    if (!url.includes("topology")) return streams.fetch(url, init);
-    const detail = 'topics: there is no channel "topology"; there are events, agents';
-    return Promise.resolve(new Response(JSON.stringify({ detail }), { status: 400, headers: { "content-type": "application/problem+json" } }));
-  });
-  live.subscribe("agents", {});
-  live.subscribe("topology", {});
-  await settled();
-  await settled();
-  expect(live.state).toBe("live");
-  expect(streams.urls.map((url) => url.searchParams.get("topics"))).toEqual(["agents"]);
 });

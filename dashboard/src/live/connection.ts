@@ -3,7 +3,7 @@
 import { urlOf } from "../api/client";
 import { SseParser } from "./sse";
 
-export type Channel = "events" | "executions" | "agents" | "topology" | "traces" | "stats";
+export type Channel = "events" | "executions" | "agents" | "traces" | "stats";
 export type LiveState = "off" | "connecting" | "live" | "hidden" | "paused" | "unavailable";
 
 export interface Listener {
@@ -31,8 +31,6 @@ export class LiveConnection {
   private open = "";
   private paused = false;
   private hidden = false;
-  /** Channels that this server has said it does not have. */
-  private readonly refused = new Set<string>();
 
   subscribe(channel: Channel, listener: Listener): () => void {
     const all = this.listeners.get(channel) ?? new Set();
@@ -65,7 +63,7 @@ export class LiveConnection {
   }
 
   private channels(): string {
-    const wanted = [...this.listeners].filter(([channel, all]) => all.size > 0 && !this.refused.has(channel));
+    const wanted = [...this.listeners].filter(([, all]) => all.size > 0);
     return wanted.map(([channel]) => channel).sort().join(",");
   }
 
@@ -114,7 +112,6 @@ export class LiveConnection {
         signal: abort.signal,
         cache: "no-store",
       });
-      if (response.status === 400 && (await this.refuse(response))) return;
       if (response.status === 404 || !(response.headers.get("content-type") ?? "").includes("event-stream")) {
         // A server without this route will not have it a moment later.
         this.wait = LONGEST_WAIT;
@@ -139,16 +136,6 @@ export class LiveConnection {
       clearTimeout(silence);
       if (this.abort === abort) this.again(topics);
     }
-  }
-
-  /** An older server has fewer channels, and says which one it does not know: the others are still wanted. */
-  private async refuse(response: Response): Promise<boolean> {
-    const text = await response.text().catch(() => "");
-    const channel = [...this.listeners.keys()].find((one) => new RegExp(`channel \\W*${one}\\b`).test(text));
-    if (channel === undefined || this.refused.has(channel)) return false;
-    this.refused.add(channel);
-    this.settle();
-    return true;
   }
 
   private again(topics: string) {

@@ -1,6 +1,6 @@
 // The figures and charts of an agent, of a workflow, or of everything: they are the same.
 import { useCallback, useMemo } from "react";
-import type { Metrics } from "../api/types";
+import type { Metrics, Series } from "../api/types";
 import { formatCount, formatMs, formatRatio, formatUsd } from "../lib/format";
 import { useTimeRange } from "../lib/query-state";
 import { Badge, Stat } from "../ui/basics";
@@ -9,25 +9,7 @@ import { Chart } from "../ui/chart";
 const whole = (value: number) => (Number.isInteger(value) ? formatCount(value) : "");
 
 export function MetricCharts({ metrics }: { metrics: Metrics }) {
-  const [, setRange] = useTimeRange();
-  const { series, executions, model_calls: models } = metrics;
-  const choose = useCallback((from: number, to: number) => setRange({ from: String(Math.floor(from)), to: String(Math.ceil(to)) }), [setRange]);
-  const runs = useMemo(
-    () => [
-      { name: "executions", colour: "var(--c0)", values: series.executions, bars: true },
-      { name: "errors", colour: "var(--bad)", values: series.errors, bars: true },
-    ],
-    [series],
-  );
-  const times = useMemo(
-    () => [
-      { name: "p50", colour: "var(--c2)", values: series.p50_ms },
-      { name: "p95", colour: "var(--c1)", values: series.p95_ms },
-    ],
-    [series],
-  );
-  const tokens = useMemo(() => [{ name: "tokens", colour: "var(--c3)", values: series.total_tokens, bars: true }], [series]);
-  const cost = useMemo(() => [{ name: "cost", colour: "var(--c4)", values: series.cost_usd, bars: true }], [series]);
+  const { executions, model_calls: models } = metrics;
   const phases = Object.entries(metrics.phases).sort(([, a], [, b]) => b - a);
   const longest = Math.max(0.001, ...phases.map(([, ms]) => ms));
   const hasModels = models.count > 0;
@@ -56,12 +38,7 @@ export function MetricCharts({ metrics }: { metrics: Metrics }) {
           {formatUsd(models.cost_usd)}
         </Stat>
       </div>
-      <div className="grid gap-3 xl:grid-cols-2">
-        <Chart title="Executions" at={series.at} lines={runs} format={whole} onRange={choose} />
-        <Chart title="Duration" at={series.at} lines={times} format={formatMs} onRange={choose} />
-        {hasModels && <Chart title="Tokens" at={series.at} lines={tokens} format={whole} onRange={choose} />}
-        {hasModels && <Chart title="Cost" at={series.at} lines={cost} format={formatUsd} onRange={choose} />}
-      </div>
+      {metrics.series && <SeriesCharts series={metrics.series} hasModels={hasModels} />}
       {phases.length > 0 && (
         <section className="card px-5 py-4">
           <h2 className="text-xs font-semibold">Phases of handlers, all executions together</h2>
@@ -78,6 +55,35 @@ export function MetricCharts({ metrics }: { metrics: Metrics }) {
           </ul>
         </section>
       )}
+    </div>
+  );
+}
+
+function SeriesCharts({ series, hasModels }: { series: Series; hasModels: boolean }) {
+  const [, setRange] = useTimeRange();
+  const choose = useCallback((from: number, to: number) => setRange({ from: String(Math.floor(from)), to: String(Math.ceil(to)) }), [setRange]);
+  const runs = useMemo(
+    () => [
+      { name: "executions", colour: "var(--c0)", values: series.executions, bars: true },
+      { name: "errors", colour: "var(--bad)", values: series.errors, bars: true },
+    ],
+    [series],
+  );
+  const times = useMemo(
+    () => [
+      { name: "p50", colour: "var(--c2)", values: series.p50_ms },
+      { name: "p95", colour: "var(--c1)", values: series.p95_ms },
+    ],
+    [series],
+  );
+  const tokens = useMemo(() => [{ name: "tokens", colour: "var(--c3)", values: series.total_tokens, bars: true }], [series]);
+  const cost = useMemo(() => [{ name: "cost", colour: "var(--c4)", values: series.cost_usd, bars: true }], [series]);
+  return (
+    <div className="grid gap-3 xl:grid-cols-2">
+      <Chart title="Executions" at={series.at} lines={runs} format={whole} onRange={choose} />
+      <Chart title="Duration" at={series.at} lines={times} format={formatMs} onRange={choose} />
+      {hasModels && <Chart title="Tokens" at={series.at} lines={tokens} format={whole} onRange={choose} />}
+      {hasModels && <Chart title="Cost" at={series.at} lines={cost} format={formatUsd} onRange={choose} />}
     </div>
   );
 }

@@ -18,7 +18,7 @@ type Deed = "redrive" | "drop";
 
 export function DeadLettersPage() {
   const [search, set] = useQueryState();
-  const query = useQuery(deadLettersQuery({ stream: search.stream, group: search.group, cursor: search.cursor, limit: 100 }));
+  const query = useQuery(deadLettersQuery({ topic: search.topic, group: search.group, cursor: search.cursor, limit: 100 }));
   const info = useQuery(infoQuery());
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [deed, setDeed] = useState<Deed | null>(null);
@@ -31,12 +31,12 @@ export function DeadLettersPage() {
     setChosen(next);
   };
   const all = letters.length > 0 && marked.length === letters.length;
-  const filtered = Boolean(search.stream || search.group);
+  const filtered = Boolean(search.topic || search.group);
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <PageHead title="Dead letters" sub="events that a group gave up after all its attempts">
         {marked.length > 0 && <span className="num text-xs text-text-2">{plural(marked.length, "letter")} chosen</span>}
-        <Button icon={RotateCcw} disabled={!allowed || marked.length === 0} onClick={() => setDeed("redrive")} title="Publish them once more to their group">
+        <Button icon={RotateCcw} disabled={!allowed || marked.length === 0} onClick={() => setDeed("redrive")} title="Publish their events once more">
           Redrive …
         </Button>
         <Button icon={Trash2} look="danger" disabled={!allowed || marked.length === 0} onClick={() => setDeed("drop")} title="Take them out; nobody handles them any more">
@@ -44,7 +44,7 @@ export function DeadLettersPage() {
         </Button>
       </PageHead>
       <div className="flex flex-none flex-wrap gap-2 px-5 pb-3">
-        <TextFilter name="Stream" field="stream" search={search} set={set} className="w-[200px]" />
+        <TextFilter name="Topic" field="topic" search={search} set={set} suggest="topic" className="w-[220px]" />
         <TextFilter name="Group" field="group" search={search} set={set} className="w-[200px]" />
       </div>
       <div className="flex min-h-0 flex-1 flex-col px-5 pb-4">
@@ -53,7 +53,7 @@ export function DeadLettersPage() {
             <p>Whatever a group could not handle after its attempts is kept here, with its error and its trace, until somebody redrives or drops it.</p>
           </Notice>
         ) : (
-          <Listing what="dead letters" query={query} count={letters.length} nextCursor={query.data?.next_cursor} search={search} set={set} filters={["stream", "group"]}>
+          <Listing what="dead letters" query={query} count={letters.length} nextCursor={query.data?.next_cursor} search={search} set={set} filters={["topic", "group"]}>
             <table className="grid-table">
               <thead>
                 <tr>
@@ -146,7 +146,7 @@ function Confirm({ deed, letters, onClose, onDone }: { deed: Deed; letters: Dead
         <h2 className="text-sm font-semibold">{title}</h2>
         <p className="text-[13px] text-text-2">
           {redrive
-            ? "Each event is published once more, for its group alone, in a new trace that links to its former one."
+            ? "Each event is published once more, as a new one: every group of its stream gets it, in a new trace that links to its last attempt."
             : "They are taken out for good. No handler will see these events any more; their traces stay as long as the store keeps them."}
         </p>
         <ul className="text-xs text-text-2">

@@ -2,13 +2,13 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Map as MapIcon, Table2 } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
 import { agentsQuery, eventsQuery, topologyQuery } from "../api/queries";
-import type { BusEvent, Topology } from "../api/types";
+import type { BusEvent } from "../api/types";
 import { formatRate, plural } from "../lib/format";
 import { useQueryState } from "../lib/query-state";
 import { merged } from "../live/merge";
 import { eventsOf } from "../live/frames";
 import { TopologyTable } from "../live/table-view";
-import { useLive } from "../live/use-live";
+import { useLive, useLiveState } from "../live/use-live";
 import { Button, PageHead } from "../ui/basics";
 import { Choice } from "../ui/filters";
 import { Failure, Loading } from "../ui/states";
@@ -24,21 +24,13 @@ export function LivePage() {
   const [search, set] = useQueryState();
   const queries = useQueryClient();
   const window = WINDOWS.some(([key]) => key === search.window) ? (search.window as string) : "60s";
-  const params = { window, workflow: search.workflow };
-  const topology = useQuery(topologyQuery(params));
+  const isPaused = useLiveState() === "paused";
+  const topology = useQuery({ ...topologyQuery({ window, workflow: search.workflow }), ...(isPaused && { refetchInterval: false }) });
   const agents = useQuery(agentsQuery());
   const again = () => {
     void queries.invalidateQueries({ queryKey: ["topology"] });
     void queries.invalidateQueries({ queryKey: ["agents"] });
   };
-  // The stream tells the last minute of everything; other windows are fetched.
-  const streamed = window === "60s" && !search.workflow;
-  useLive("topology", {
-    onData: (data) => {
-      if (streamed && typeof data === "object" && data !== null && "edges" in data) queries.setQueryData(["topology", params], data as Topology);
-    },
-    onReset: again,
-  });
   // Somebody came or went.
   useLive("agents", { onData: again, onReset: again });
 

@@ -212,7 +212,7 @@ function Identity({ span }: { span: SpanDetail }) {
         )}
         <CopyButton text={window.location.href} label="Copy link" />
       </div>
-      <dl className="grid grid-cols-[72px_1fr] items-center gap-x-3 gap-y-1 text-xs">
+      <dl className="grid grid-cols-[72px_1fr] items-center gap-x-3 gap-y-2 text-xs">
         <dt className="text-text-3">span</dt>
         <dd className="flex items-center gap-1">
           <span className="mono">{span.span_id}</span>

@@ -1,0 +1,154 @@
+"""The page of one trace."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import urllib.parse
+
+import otlp
+import pytest
+from browser import Visitor
+from world import HOSTILE_TRACE, World
+
+FOCUS_ON_TREE = "() => document.activeElement?.getAttribute('role') === 'treegrid'"
+SELECTED = "document.querySelector('.wf-row[aria-selected=\"true\"]')"
+
+
+def market(world: World) -> str:
+    """Return a trace through all agents of the market desk."""
+    traces = world.get("traces", workflow="market-analyst", q="market.report", limit=1)
+    return str(traces["items"][0]["trace_id"])
+
+
+def test_through_a_trace_with_the_keyboard_alone(visit: Visitor, world: World) -> None:
+    reader = visit(world.origin)
+    page = reader.open(f"/traces/{market(world)}")
+    page.wait_for_selector(".wf-row")
+    reader.until(FOCUS_ON_TREE)
+    reader.press("ArrowDown", "ArrowDown", "j")
+    reader.until(f"() => {SELECTED}?.getAttribute('aria-rowindex') === '4'")
+    reader.press("k", "k")
+    reader.until(f"() => {SELECTED}?.getAttribute('aria-rowindex') === '2'")
+    reader.press("ArrowLeft")
+    reader.until(f"() => {SELECTED}?.getAttribute('aria-expanded') === 'false'")
+    reader.press("ArrowRight")
+    reader.until(f"() => {SELECTED}?.getAttribute('aria-expanded') === 'true'")
+    reader.press("Home", "/")
+    page.keyboard.type("EventBus.publish")
+    page.wait_for_selector('[role="status"]:has-text("/")')
+    reader.press("Enter")
+    reader.until_selected("EventBus.publish")
+    reader.press("Escape")
+    reader.until(FOCUS_ON_TREE)
+    first = page.evaluate(f"{SELECTED}.getAttribute('aria-rowindex')")
+    reader.press("n")
+    reader.until(f"first => {SELECTED}?.getAttribute('aria-rowindex') !== first", first)
+    reader.press("N")
+    reader.until(f"first => {SELECTED}?.getAttribute('aria-rowindex') === first", first)
+    reader.press("[", "]", "+")
+    reader.expect_address(r"z=")
+    reader.press("0", "c")
+    reader.expect_address(r"critical=1")
+    reader.press("End", "Enter")
+    reader.until("() => document.activeElement?.tagName === 'ASIDE'")
+    reader.press("Escape")
+    reader.until(FOCUS_ON_TREE)
+    reader.press("?")
+    page.wait_for_selector("dialog[open] >> text=Next error")
+    reader.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
+    assert reader.query("q") == "EventBus.publish"
+
+
+def test_the_next_error_and_what_its_handler_said(visit: Visitor, world: World) -> None:
+    failed = world.get("executions", agent="clerk", state="FAILED")
+    order = next(one for one in failed["items"] if one["error_message"] and "no such article" in one["error_message"])
+    reader = visit(world.origin)
+    page = reader.open(f"/traces/{order['trace_id']}")
+    page.wait_for_selector(".wf-row")
+    reader.until(FOCUS_ON_TREE)
+    reader.press("e")
+    page.wait_for_selector("aside >> text=no such article")
+    page.click('aside [role="tab"]:has-text("Events")')
+    page.wait_for_selector("aside >> text=exception")
+
+
+def test_a_trace_whose_spans_have_not_come_is_waited_for_and_grows(visit: Visitor, world: World) -> None:
+    trace = secrets.token_hex(16)
+    now = time.time_ns()
+    page = visit(world.origin).open(f"/traces/{trace}")
+    page.wait_for_selector("text=Waiting for the spans of this trace")
+    otlp.send(world.server.otlp_http, [otlp.span(trace, 2, 1, "the child comes first", now)])
+    page.wait_for_selector('.wf-row:has-text("the child comes first")')
+    page.wait_for_selector("text=/missing|not there/")
+    otlp.send(world.server.otlp_http, [otlp.span(trace, 1, None, "the root comes later", now - 1000)])
+    page.wait_for_selector('.wf-row:has-text("the root comes later")')
+
+
+def test_hostile_text_stays_text(visit: Visitor, world: World) -> None:
+    reader = visit(world.origin)
+    page = reader.open(f"/traces/{HOSTILE_TRACE}?span={0xBAD1:016x}")
+    page.wait_for_selector("aside >> text=Attributes")
+    page.wait_for_selector(r"text=\u202egnp.evil")
+    for tab in ("Events", "Process"):
+        page.click(f'aside [role="tab"]:has-text("{tab}")')
+    page.focus('[role="treegrid"]')
+    reader.press("/")
+    page.keyboard.type(otlp.HOSTILE[2])
+    page.wait_for_selector('[role="status"]:has-text("/2")')
+    by_service = urllib.parse.urlencode({"service": otlp.HOSTILE[0], "q": otlp.HOSTILE[2]})
+    for path in (f"/traces?{by_service}", "/agents", "/executions?state=FAILED", "/dead-letters"):
+        reader.open(path)
+        page.wait_for_selector("table tbody tr")
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("a[href^='javascript']").count() == 0
+    still = world.get("traces/" + HOSTILE_TRACE)
+    assert still["spans"] == 2
+
+
+def test_fifty_thousand_spans_few_rows_and_the_last_one_a_key_away(
+    visit: Visitor, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count = 50_000
+    trace = secrets.token_hex(16)
+    otlp.send(world.server.otlp_http, otlp.many_spans(trace, count))
+    world.until_stored(trace, count)
+    reader = visit(world.origin)
+    page = reader.open(f"/traces?service=by-hand&operation=run&q={trace}")
+    link = f'a[href*="{trace}"]'
+    page.wait_for_selector(link)
+    with page.expect_response(lambda answer: answer.url.endswith(trace)) as answer:
+        clicked = time.monotonic()
+        page.click(link)
+    answer.value.finished()
+    arrived = time.monotonic()
+    page.wait_for_selector(".wf-row")
+    first = time.monotonic()
+    rows = page.locator(".wf-row").count()
+    assert 10 < rows < 80
+    assert page.locator('[role="treegrid"]').get_attribute("aria-rowcount") == str(count + 1)
+    page.locator('[role="treegrid"]').focus()
+    reader.press("End")
+    page.wait_for_selector(f'.wf-row[aria-rowindex="{count + 1}"]')
+    frames = page.evaluate(
+        """async () => {
+            const grid = document.querySelector('[role="treegrid"]');
+            const times = [];
+            let last = performance.now();
+            for (let at = 0; at < 90; at += 1) {
+                grid.scrollTop = at * 400;
+                const now = await new Promise(requestAnimationFrame);
+                times.push(now - last);
+                last = now;
+            }
+            return times.sort((a, b) => a - b);
+        }"""
+    )
+    # Figures of this machine, which a test does not judge.
+    with capsys.disabled():
+        print(
+            f"\n50,000 spans: first row {1000 * (first - clicked):.0f} ms after the click, "
+            f"{1000 * (first - arrived):.0f} ms after the last byte; "
+            f"frames of scrolling p50 {frames[45]:.0f} ms, p99 {frames[88]:.0f} ms"
+        )
