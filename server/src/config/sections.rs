@@ -154,6 +154,8 @@ pub struct ApiSection {
     pub allowed_hosts: Vec<String>,
     /// Spans of one answer.
     pub max_spans: usize,
+    /// A directory with a Jaeger UI, which is served under `/jaeger/`.
+    pub jaeger_ui_dir: Option<PathBuf>,
 }
 
 /// `[genai]`: calls of models.

@@ -112,6 +112,7 @@ impl Default for ApiSection {
         Self {
             allowed_hosts: api.allowed_hosts,
             max_spans: api.max_spans,
+            jaeger_ui_dir: None,
         }
     }
 }
