@@ -16,6 +16,7 @@ mod executions;
 mod http;
 mod http1;
 mod jaeger_ui;
+mod kept;
 mod letters;
 mod listeners;
 mod live;

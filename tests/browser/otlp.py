@@ -70,6 +70,19 @@ def hostile_trace(trace_id: str) -> list[dict[str, Any]]:
     ]
 
 
+def loop_trace(trace_id: str, turns: int) -> list[dict[str, Any]]:
+    """An agent that uses a tool again and again before it answers; each use has a step below it."""
+    now = time.time_ns() - 5_000_000_000
+    agent = _attributes({"agent.id": "researcher"})
+    spans = [span(trace_id, 0x100, None, "research", now, duration_ns=turns * 1_000_000 + 500_000, attributes=agent)]
+    for turn in range(turns):
+        start, use = now + turn * 1_000_000, 0x200 + 2 * turn
+        spans.append(span(trace_id, use, 0x100, "execute_tool search", start, duration_ns=900_000, attributes=agent))
+        spans.append(span(trace_id, use + 1, use, "GET /search", start, duration_ns=800_000, attributes=agent))
+    spans.append(span(trace_id, 0x101, 0x100, "answer", now + turns * 1_000_000, duration_ns=400_000, attributes=agent))
+    return spans
+
+
 def many_spans(trace_id: str, count: int) -> list[dict[str, Any]]:
     """A trace of so many spans: agents that handle events one after the other, each with some steps below it."""
     now = time.time_ns() - 60_000_000_000

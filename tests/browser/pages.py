@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from waiting import get
-from world import HOSTILE_TRACE
+from world import HOSTILE_TRACE, LOOP_TRACE
 
 
 class Page(NamedTuple):
@@ -50,6 +50,8 @@ def pages(http: str) -> list[Page]:
         Page("trace-failed", f"/traces/{failed['trace_id']}?span={failed['span_id']}", "aside dl"),
         Page("trace-hostile", f"/traces/{HOSTILE_TRACE}?span={0xBAD1:016x}", "aside dl"),
         Page("trace-lanes", f"/traces/{market}?view=lanes", "canvas"),
+        Page("trace-flame", f"/traces/{market}?view=flame", "table tbody tr"),
+        Page("trace-loop", f"/traces/{LOOP_TRACE}", ".wf-row"),
         Page("trace-graph", f"/traces/{market}?view=graph", ".react-flow__node"),
         Page("trace-not-there", f"/traces/{1:032x}", "text=Waiting for the spans"),
         Page("agents", "/agents", "table tbody tr"),

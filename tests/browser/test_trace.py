@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 import urllib.parse
+from typing import Any
 
 import otlp
 import pytest
 from browser import Visitor
-from world import HOSTILE_TRACE, World
+from world import HOSTILE_TRACE, LOOP_TRACE, TURNS, World
 
 FOCUS_ON_TREE = "() => document.activeElement?.getAttribute('role') === 'treegrid'"
 SELECTED = "document.querySelector('.wf-row[aria-selected=\"true\"]')"
@@ -72,6 +74,69 @@ def test_the_next_error_and_what_its_handler_said(visit: Visitor, world: World) 
     page.wait_for_selector("aside >> text=no such article")
     page.click('aside [role="tab"]:has-text("Events")')
     page.wait_for_selector("aside >> text=exception")
+
+
+def test_siblings_that_are_alike_are_one_row_until_it_is_opened(visit: Visitor, world: World) -> None:
+    reader = visit(world.origin)
+    page = reader.open(f"/traces/{LOOP_TRACE}")
+    rows = "document.querySelectorAll('.wf-row').length"
+    reader.until(f"() => {rows} === 3")
+    reader.until(FOCUS_ON_TREE)
+    reader.press("Home", "ArrowDown", "ArrowRight")
+    reader.until(f"() => {rows} === {2 + 2 * TURNS}")
+    reader.expect_address(r"fold=x[0-9a-f]{16}")
+    page.reload()
+    reader.until(f"() => {rows} === {2 + 2 * TURNS}")
+    page.click(f'button:has-text("×{TURNS}")')
+    reader.until(f"() => {rows} === 3")
+    # What is sought is shown, whatever hid it.
+    reader.open(f"/traces/{LOOP_TRACE}?q={0x203:016x}")
+    page.wait_for_selector('[role="status"]:has-text("/1")')
+    page.focus('[role="treegrid"]')
+    reader.press("n")
+    reader.until_selected("GET /search")
+
+
+def test_the_work_of_a_trace_as_a_flame_graph(visit: Visitor, world: World) -> None:
+    reader = visit(world.origin)
+    page = reader.open(f"/traces/{LOOP_TRACE}?view=flame")
+    tool = page.locator("tbody tr", has_text="execute_tool search")
+    tool.wait_for()
+    assert str(TURNS) in tool.locator("td").all_text_contents()
+    tool.click()
+    page.wait_for_selector("aside >> text=execute_tool search")
+    # The frames of the second level: the tool takes most of it, and stands first.
+    page.locator("canvas").dblclick(position={"x": 40, "y": 30})
+    page.wait_for_selector('button:has-text("Up")')
+    page.get_by_role("button", name="All", exact=True).click()
+    page.wait_for_selector("text=Spans of one path are one frame")
+
+
+def test_a_trace_is_taken_along_for_other_tools(visit: Visitor, world: World) -> None:
+    page = visit(world.origin).open(f"/traces/{LOOP_TRACE}")
+    page.wait_for_selector(".wf-row")
+
+    def saved(entry: str) -> Any:
+        page.click('button[aria-label="More"]')
+        with page.expect_download() as download:
+            page.click(f'[role="menuitem"]:has-text("{entry}")')
+        return json.loads(download.value.path().read_text(encoding="utf-8"))
+
+    slices = [event for event in saved("Perfetto")["traceEvents"] if event["ph"] == "X"]
+    assert len(slices) == 2 + 2 * TURNS
+    assert len(saved("Jaeger JSON")["data"][0]["spans"]) == 2 + 2 * TURNS
+
+
+def test_what_was_said_to_a_model_is_shown_where_it_is_kept(visit: Visitor, world: World) -> None:
+    reader = visit(world.origin)
+    page = reader.open(f"/traces/{market(world)}?q=chat")
+    page.wait_for_selector('[role="status"]:has-text("/")')
+    page.focus('[role="treegrid"]')
+    reader.press("n")
+    reader.until_selected("chat")
+    page.wait_for_selector('aside [role="tab"]:has-text("Model")')
+    page.wait_for_selector("aside >> text=Tokens in")
+    page.wait_for_selector('aside [role="tabpanel"] >> text="user"')
 
 
 def test_a_trace_whose_spans_have_not_come_is_waited_for_and_grows(visit: Visitor, world: World) -> None:

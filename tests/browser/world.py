@@ -26,6 +26,13 @@ topics = ["orders.>"]
 """What a lost agent did is told soon, and orders are kept, so that groups can have them."""
 STATES = ("PENDING", "RUNNING", "COMPLETED", "FAILED", "TIMEOUT", "DEAD")
 HOSTILE_TRACE = "bad0bad0bad0bad0bad0bad0bad0bad0"
+LOOP_TRACE = "10009100091000910009100091000910"
+TURNS = 12
+SAY_ALL = {
+    "OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental",
+    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only",
+}
+"""What is said to models is kept (docs/contents.md)."""
 ORDERS = ("orders.trip near", "orders.desk fine", "orders.desk bad", "orders.desk wrong", "orders.desk slow")
 AGENTS = ("clerk", "keeper", "courier")
 
@@ -122,11 +129,12 @@ def world(folder: Path) -> Iterator[World]:
         server = stack.enter_context(LoomServer(settings=SETTINGS))
         processes = stack.enter_context(processes_on(server, folder))
         processes.demo("trace-test", SENSOR_INTERVAL_S="0.2")
-        processes.demo("market-analyst")
+        processes.demo("market-analyst", **SAY_ALL)
         for role in AGENTS:
             processes.agent(role)
         post = Post(processes)
         otlp.send(server.otlp_http, otlp.hostile_trace(HOSTILE_TRACE), otlp.HOSTILE[0])
+        otlp.send(server.otlp_http, otlp.loop_trace(LOOP_TRACE, TURNS), "agent-researcher")
 
         def connected() -> set[str]:
             return {agent["agent_id"] for agent in get(server.http, "agents")["items"]}

@@ -7,6 +7,7 @@ use loom_journal::{EventLog, LogConfig};
 use loom_proto::EventId;
 use loom_tests::agent::{RawAgent, event, hello};
 use loom_tests::cli::run;
+use loom_tests::eventually::eventually;
 use loom_tests::server::TestServer;
 
 const ORDERS: &str = "[streams.orders]\ntopics = [\"orders.>\"]\n";
@@ -155,6 +156,42 @@ async fn what_a_stream_keeps_is_printed_from_a_place_on() {
     ] {
         assert_eq!(run(args, Some(&server)).code, Some(2), "{args:?}");
     }
+}
+
+#[tokio::test]
+async fn the_api_shows_what_a_stream_keeps_of_an_event() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = keeping(directory.path());
+    let publish = |topic: &str, payload: &str| -> String {
+        let said = run(&["publish", topic, payload, "--json"], Some(&server));
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let id = &said.json()["event_id"];
+        id.as_str().expect("an id").to_owned()
+    };
+    let (kept, passed) = (
+        publish("orders.new", "{\"number\": 1}"),
+        publish("other", "1"),
+    );
+    let http = server.http();
+    let of = async |id: &str| {
+        let path = format!("/api/v1/events/{id}");
+        let what = format!("{path} is stored");
+        eventually(&what, async || http.get_json(&path).await).await
+    };
+    let event: serde_json::Value = of(&kept).await;
+    let expected = serde_json::json!({
+        "stream": "orders", "offset": 0, "payload_text": "{\"number\": 1}", "payload_base64": null,
+        "truncated": false, "metadata": {},
+    });
+    assert_eq!(
+        (&event["kept"], &event["topic"]),
+        (&expected, &"orders.new".into())
+    );
+    let event: serde_json::Value = of(&passed).await;
+    assert!(
+        event["kept"].is_null() && event["topic"] == "other",
+        "{event}"
+    );
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@
 //! | `GET /api/v1/traces/{id}/spans/{span_id}` | one span with everything |
 //! | `GET /api/v1/traces/{id}/find?q=` | spans of a trace that hold some words |
 //! | `GET /api/v1/traces/{id}/critical-path` | what a trace's duration was spent on |
+//! | `GET /api/v1/traces/{a}/compare/{b}` | what two traces have in common, and what one has alone |
 //! | `GET /api/v1/traces/{id}/check` | what is wrong with a trace |
 //! | `GET /api/v1/traces/{id}/waterfall?width=&color=` | one trace as text for a terminal |
 //! | `GET /api/v1/observability/agents/{id}/metrics?time_range=&step=` | what an agent has cost, `workflows/{id}` the same |
@@ -38,6 +39,7 @@ mod error;
 mod extract;
 mod host;
 mod jaeger;
+mod kept;
 mod metrics;
 mod observability;
 mod page;
@@ -62,13 +64,17 @@ use utoipa_axum::routes;
 use crate::config::ApiConfig;
 use crate::error::QueryError;
 use crate::model::value::to_json;
+use crate::published::PublishedEvent;
 use crate::trace_store::TraceStore;
 
 use error::Family;
 pub use error::{LoomProblem, Problem};
 pub use extract::{JsonBody, Path, Query};
 pub use jaeger::rpc;
+pub use kept::Kept;
 pub use page::Page;
+pub use parameters::During;
+pub use period::Period;
 
 /// What every handler gets.
 #[derive(Debug, Clone)]
@@ -89,9 +95,14 @@ pub struct Extension {
     pub pages: Option<fn(&Method, &Uri, &HeaderMap) -> Response>,
     /// Ids of the agents that are connected; without it nobody knows.
     pub connected: Option<Arc<dyn Fn() -> Vec<String> + Send + Sync>>,
+    /// What a stream still has of an event; without it nobody knows. Blocks for as long as the disk takes.
+    pub kept: Option<Arc<FindKept>>,
     /// Further counters for `/api/v1/stats`, beside those of the store.
     pub stats: Option<Arc<dyn Fn() -> Map<String, Value> + Send + Sync>>,
 }
+
+/// Finds an event in its stream; `None` where it has none, or has it no longer.
+pub type FindKept = dyn Fn(&PublishedEvent) -> Result<Option<Kept>, Problem> + Send + Sync;
 
 impl fmt::Debug for Extension {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,6 +155,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(v1::trace::span))
         .routes(routes!(v1::trace::find))
         .routes(routes!(v1::trace::path))
+        .routes(routes!(v1::compare::show))
         .routes(routes!(v1::check))
         .routes(routes!(v1::waterfall))
         .routes(routes!(v1::events::list))

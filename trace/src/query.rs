@@ -2,6 +2,7 @@
 
 pub mod activity;
 mod age;
+pub mod compare;
 pub mod dependencies;
 pub mod events;
 pub mod executions;

@@ -112,7 +112,7 @@ const UNCOUNTED: Activity = { executions: null, errors: null, error_rate: null, 
 
 /** An agent of a server that says less: who is listed is connected, and what is not counted is not known. */
 export const wholeAgent = (agent: Partial<Agent> & Pick<Agent, "agent_id">): Agent => ({
-  state: "connected", last_seen_at: null, capabilities: [], queued: null, activity: UNCOUNTED, ...agent,
+  state: "connected", last_seen_at: null, capabilities: [], activity: UNCOUNTED, ...agent,
   // Where replies come to an agent is nobody's business but its SDK's.
   subscriptions: (agent.subscriptions ?? []).filter((one) => !one.pattern.startsWith("_inbox.")),
 });

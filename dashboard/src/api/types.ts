@@ -25,7 +25,7 @@ export interface Info {
   time_unix_nano: string;
   started_at: string;
   agents_connected: number;
-  streams?: unknown[];
+  streams?: { name: string; topics: string[] }[];
   span_sinks?: string[];
   links?: { jaeger_trace: string | null; grafana_trace: string | null };
   capabilities?: { redrive: boolean };
@@ -55,7 +55,6 @@ export interface Agent {
   last_seen_at: string | null;
   subscriptions: { id?: number | string; pattern: string; qos: string }[];
   capabilities: { name: string; description?: string; input_schema?: unknown }[];
-  queued: number | null;
   activity: Activity;
 }
 
@@ -332,6 +331,7 @@ export interface CriticalPath {
 
 export interface Comparison {
   nodes: { path: string[]; a: ComparedNode | null; b: ComparedNode | null }[];
+  truncated?: boolean;
 }
 
 export interface ComparedNode {

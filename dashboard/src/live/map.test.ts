@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Edge, Topology } from "../api/types";
-import { around, nodesOf, place, shapeOf, thickness } from "./map";
+import { around, edgesFrom, nodesOf, place, shapeOf, thickness } from "./map";
 
 const agent = (id: string) => ({ kind: "agent" as const, id });
 const topic = (id: string) => ({ kind: "topic" as const, id });
@@ -59,4 +59,22 @@ test("neighbours of a node, and lines that grow slowly", () => {
   expect([...around(topology(chain), "topic:data")].sort()).toEqual(["agent:output", "agent:sensor", "topic:data"]);
   expect(thickness(0)).toBeGreaterThan(0);
   expect(thickness(1e6)).toBe(6);
+});
+
+test("what nothing connects is packed into the room, and nothing overlaps", () => {
+  const many = Array.from({ length: 9 }, (_, at) => edge(agent(`sender-${at}`), topic(`topic-${at}`), "publish"));
+  const { nodes, width, height } = place({ ...topology(many), agents: [] }, { width: 1200, height: 800 });
+  expect(nodes).toHaveLength(18);
+  expect(width / height).toBeGreaterThan(0.8);
+  expect(width / height).toBeLessThan(2.5);
+  for (const a of nodes) {
+    expect(a.x >= 0 && a.y >= 0 && a.x + a.width <= width + 0.5 && a.y + a.height <= height + 0.5).toBe(true);
+    for (const b of nodes) expect(a === b || a.x + a.width <= b.x || b.x + b.width <= a.x || a.y + a.height <= b.y || b.y + b.height <= a.y).toBe(true);
+  }
+});
+
+test("edges are come upon from where a circle begins", () => {
+  const circle = [edge(topic("report"), agent("desk"), "deliver"), edge(agent("data"), topic("report"), "publish"), edge(topic("request"), agent("data"), "deliver"), edge(agent("desk"), topic("request"), "publish")];
+  const lone = edge(agent("x"), topic("y"), "publish");
+  expect(edgesFrom([lone, ...circle], "agent:desk").map(({ from }) => from.id)).toEqual(["desk", "request", "data", "report", "x"]);
 });

@@ -6,7 +6,7 @@ import { api } from "../api/client";
 import { executionsQuery, isMissing, tracesQuery } from "../api/queries";
 import type { Agent } from "../api/types";
 import { colourOf } from "../lib/colour";
-import { formatCount, formatTime } from "../lib/format";
+import { formatTime } from "../lib/format";
 import { usePrefs } from "../lib/prefs";
 import { useQueryState, useTimeRange } from "../lib/query-state";
 import { rangeParams } from "../lib/time-range";
@@ -168,8 +168,6 @@ function Config({ agent }: { agent: Agent }) {
           <dd className="num">{formatTime(agent.connected_at, zone)}</dd>
           <dt className="text-text-3">last seen</dt>
           <dd className="num">{formatTime(agent.last_seen_at, zone)}</dd>
-          <dt className="text-text-3">waiting events</dt>
-          <dd className="num">{formatCount(agent.queued)}</dd>
         </dl>
       </section>
     </div>

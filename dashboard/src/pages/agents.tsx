@@ -71,7 +71,6 @@ function AgentTable({ agents }: { agents: Agent[] }) {
         <tr>
           <th scope="col">Agent</th>
           <th scope="col">State</th>
-          <th scope="col" className="right">Waiting</th>
           <th scope="col" className="right">Executions</th>
           <th scope="col" className="right">Errors</th>
           <th scope="col" className="right">p50</th>
@@ -91,7 +90,6 @@ function AgentTable({ agents }: { agents: Agent[] }) {
               <td>
                 <AgentState state={agent.state} />
               </td>
-              <td className="num right">{formatCount(agent.queued)}</td>
               <td className="num right">{formatCount(agent.activity.executions)}</td>
               <td className={(agent.activity.errors ?? 0) > 0 ? "num right text-bad" : "num right text-text-3"}>
                 {formatRatio(agent.activity.error_rate)}

@@ -22,6 +22,7 @@ export function ComparePage({ a, b }: { a: string; b: string }) {
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <PageHead title="Compare" sub={`${formatCount(rows.length)} steps, ${formatCount(different)} of them differ`}>
+        {query.data.truncated && <Badge tone="warn" title="The steps near the roots are compared; the traces have more.">cut off</Badge>}
         <Button pressed={changed} onClick={() => setChanged(!changed)}>
           Only what differs
         </Button>

@@ -3,11 +3,12 @@ import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { CircleX, SearchX, Waypoints } from "lucide-react";
 import type { ReactNode } from "react";
 import { api } from "../api/client";
-import { isMissing } from "../api/queries";
+import { infoQuery, isMissing } from "../api/queries";
 import type { BusEventDetail } from "../api/types";
 import { formatBytes, formatCount, formatMs, formatTime } from "../lib/format";
 import { usePrefs } from "../lib/prefs";
 import { keepRange, type Search } from "../lib/query-state";
+import { streamOf } from "../lib/topics";
 import { Value } from "../trace/attributes";
 import { Badge, CopyButton, PageHead, buttonClass } from "../ui/basics";
 import { goRow } from "../ui/listing";
@@ -33,12 +34,14 @@ export function EventPage() {
 
 function Shown({ event }: { event: BusEventDetail }) {
   const { zone } = usePrefs();
+  const info = useQuery(infoQuery());
   const facts: [string, ReactNode][] = [
     ["Event", <Id key="event" text={event.event_id} />],
     ["Published", <span key="time" className="num">{formatTime(event.time, zone)}</span>],
     ["Sender", <AgentName key="sender" id={event.sender} />],
     ["Type", event.event_type],
     ["Size", formatBytes(event.size)],
+    ["Stream", streamOf(event.topic, info.data?.streams)],
     ["Subscriptions", formatCount(event.matched)],
     ["Thread", event.thread_id],
     ["Correlation", event.correlation_id],
@@ -68,7 +71,7 @@ function Shown({ event }: { event: BusEventDetail }) {
           </section>
           <section className="card">
             <h2 className="label px-4 pt-3">Payload</h2>
-            <Payload kept={event.kept} />
+            <Payload kept={event.kept} stream={streamOf(event.topic, info.data?.streams)} />
           </section>
         </div>
         <dl className="card grid h-fit grid-cols-[104px_minmax(0,1fr)] items-center gap-x-3 gap-y-2 p-4 text-[13px]">
@@ -96,7 +99,7 @@ function Id({ text }: { text: string }) {
 function Deliveries({ event }: { event: BusEventDetail }) {
   const navigate = useNavigate();
   if (event.deliveries.length === 0) {
-    return <p className="px-4 pb-4 text-sm text-text-2">{event.matched === 0 ? "No subscription wanted it." : "No delivery of it is known yet."}</p>;
+    return <p className="px-4 pb-4 text-sm text-text-2">{event.matched === 0 && event.kept === null ? "No subscription wanted it." : "No delivery of it is known yet."}</p>;
   }
   return (
     <table className="grid-table">
@@ -108,7 +111,7 @@ function Deliveries({ event }: { event: BusEventDetail }) {
           <th scope="col" className="right">Try</th>
           <th scope="col" className="right">Waited</th>
           <th scope="col" className="right">Took</th>
-          <th scope="col">Error</th>
+          <th scope="col" className="w-full">Error</th>
           <th scope="col">Trace</th>
         </tr>
       </thead>
@@ -128,7 +131,7 @@ function Deliveries({ event }: { event: BusEventDetail }) {
             <td className="num right">{delivery.attempt}</td>
             <td className="num right">{formatMs(delivery.wait_ms)}</td>
             <td className="num right">{formatMs(delivery.duration_ms)}</td>
-            <td className="max-w-[240px]! text-bad" title={delivery.error_message ?? undefined}>
+            <td className="max-w-0! text-bad" title={delivery.error_message ?? undefined}>
               {delivery.error_message ?? ""}
             </td>
             <td>
@@ -141,8 +144,11 @@ function Deliveries({ event }: { event: BusEventDetail }) {
   );
 }
 
-function Payload({ kept }: { kept: BusEventDetail["kept"] }) {
-  if (!kept) return <p className="px-4 pt-1 pb-4 text-sm text-text-2">Not kept: its topic belongs to no stream, or retention has released it. Payloads are never in spans.</p>;
+function Payload({ kept, stream }: { kept: BusEventDetail["kept"]; stream: string | null }) {
+  if (!kept) {
+    const why = stream === null ? "Not kept: its topic belongs to no stream." : `Not here: the stream ${stream} has released it, or this server does not tell what it keeps.`;
+    return <p className="px-4 pt-1 pb-4 text-sm text-text-2">{why} Payloads are never in spans.</p>;
+  }
   const metadata = Object.entries(kept.metadata);
   return (
     <div className="space-y-3 px-4 pt-1 pb-4">

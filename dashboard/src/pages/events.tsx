@@ -2,9 +2,10 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { CircleX, Radio, Unplug } from "lucide-react";
 import { useState } from "react";
-import { eventsQuery } from "../api/queries";
+import { eventsQuery, infoQuery } from "../api/queries";
 import type { BusEvent } from "../api/types";
 import { formatBytes, formatCount, plural } from "../lib/format";
+import { streamOf } from "../lib/topics";
 import { keepRange, useQueryState, useTimeRange } from "../lib/query-state";
 import { isLive, rangeParams } from "../lib/time-range";
 import { useLive } from "../live/use-live";
@@ -73,6 +74,7 @@ export function EventsPage() {
 
 export function EventTable({ events }: { events: BusEvent[] }) {
   const navigate = useNavigate();
+  const info = useQuery(infoQuery());
   return (
     <table className="grid-table">
       <thead>
@@ -107,13 +109,7 @@ export function EventTable({ events }: { events: BusEvent[] }) {
               <AgentName id={event.sender} />
             </td>
             <td className="right">
-              {event.matched === 0 ? (
-                <Badge tone="warn" icon={Unplug} title="No subscription wanted it">
-                  nobody
-                </Badge>
-              ) : (
-                <span className="num">{formatCount(event.matched)}</span>
-              )}
+              <DeliveredTo matched={event.matched} stream={streamOf(event.topic, info.data?.streams)} />
             </td>
             <td className="text-text-2">{event.event_type ?? "–"}</td>
             <td className="mono max-w-[220px]! text-text-3">{event.thread_id ?? event.correlation_id ?? "–"}</td>
@@ -125,5 +121,23 @@ export function EventTable({ events }: { events: BusEvent[] }) {
         ))}
       </tbody>
     </table>
+  );
+}
+
+/** Groups take from their stream, and are no subscriptions that the publish has found. */
+function DeliveredTo({ matched, stream }: { matched: number | null; stream: string | null }) {
+  if (stream !== null) {
+    return (
+      <span className="text-text-2" title="The groups of the stream take it from there">
+        stream {stream}
+        {matched ? <span className="num"> + {formatCount(matched)}</span> : ""}
+      </span>
+    );
+  }
+  if (matched !== 0) return <span className="num">{formatCount(matched)}</span>;
+  return (
+    <Badge tone="warn" icon={Unplug} title="No subscription wanted it">
+      nobody
+    </Badge>
   );
 }

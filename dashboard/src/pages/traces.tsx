@@ -10,7 +10,7 @@ import { keepRange, type Search, useQueryState, useTimeRange } from "../lib/quer
 import { useThrottled } from "../lib/throttled";
 import { isLive, rangeParams, resolveRange } from "../lib/time-range";
 import { useLive } from "../live/use-live";
-import { durationText } from "../traces/scatter";
+import { durationText, listedRange } from "../traces/scatter";
 import { Scatter } from "../traces/scatter-view";
 import { Badge, PageHead, cx } from "../ui/basics";
 import { Chips, Choice, TextFilter } from "../ui/filters";
@@ -24,6 +24,9 @@ const FIELDS: Record<string, string> = {
   operation: "operation", session: "session", user: "user", tenant: "tenant", thread: "thread", tags: "tags", tag: "tag",
 };
 const CHIPS = ["service", "operation", "session", "user", "tenant", "thread", "tags", "tag", "max"];
+
+/** ms in which spans of a trace may still be on their way: until then a missing parent means nothing. */
+const STILL_COMING = 10_000;
 
 export function TracesPage() {
   const [search, set] = useQueryState();
@@ -40,10 +43,14 @@ export function TracesPage() {
   const again = useThrottled(() => void query.refetch(), 3_000);
   useLive("traces", { onData: again, onReset: again }, isLive(range) && !search.cursor);
   const traces = useMemo(() => query.data?.items ?? [], [query.data]);
-  const times = useMemo(() => resolveRange(range, now), [range, now]);
+  const more = Boolean(query.data?.truncated || query.data?.next_cursor);
+  const times = useMemo(() => {
+    const chosen = resolveRange(range, now);
+    return more && search.sort !== "slowest" ? listedRange(traces, chosen) : chosen;
+  }, [range, now, more, search.sort, traces]);
   return (
     <div className="flex min-h-0 flex-1 flex-col">
-      <PageHead title="Traces" sub={query.data && `${query.data.truncated || query.data.next_cursor ? "more than " : ""}${plural(traces.length, "trace")}`}>
+      <PageHead title="Traces" sub={query.data && (more ? (traces.length > 0 ? `more than ${plural(traces.length, "trace")}` : "none found so far") : plural(traces.length, "trace"))}>
         <Choice name="Order" value={search.sort ?? "newest"} options={[["newest", "newest first"], ["slowest", "slowest first"]]} onChange={(sort) => set({ sort: sort === "newest" ? undefined : sort, cursor: undefined })} />
       </PageHead>
       <div className="flex flex-none flex-wrap gap-2 px-5 pb-3">
@@ -90,6 +97,7 @@ export function TracesPage() {
 
 export function TraceTable({ traces }: { traces: TraceSummary[] }) {
   const navigate = useNavigate();
+  const now = useNow(5_000);
   const share = shares(traces.map((trace) => Number(trace.duration_ns)));
   return (
     <table className="grid-table">
@@ -116,7 +124,7 @@ export function TraceTable({ traces }: { traces: TraceSummary[] }) {
                     {plural(trace.errors, "error")}
                   </Badge>
                 )}
-                {trace.orphans > 0 && (
+                {trace.orphans > 0 && now - Date.parse(trace.start_time) > STILL_COMING && (
                   <Badge tone="warn" icon={Unlink} title="Spans whose parent is not there">
                     {plural(trace.orphans, "orphan")}
                   </Badge>

@@ -8,9 +8,10 @@ import type { Edge, Topology, Workflow } from "../api/types";
 import { formatCount, formatMs, plural } from "../lib/format";
 import { keepRange, useTimeRange, type Search } from "../lib/query-state";
 import { rangeParams } from "../lib/time-range";
+import { edgesFrom, nodeId } from "../live/map";
 import { TopologyTable } from "../live/table-view";
 import { MetricCharts } from "../metrics/charts";
-import { PageHead, buttonClass } from "../ui/basics";
+import { buttonClass, cx, PageHead } from "../ui/basics";
 import { Failure, Loading, Notice } from "../ui/states";
 import { TraceTable } from "./traces";
 
@@ -42,7 +43,7 @@ export function WorkflowPage() {
       </PageHead>
       <div className="space-y-3 px-5 pb-6">
         {metrics.isPending ? <Loading what="the figures" /> : metrics.isError ? <Failure error={metrics.error} retry={() => void metrics.refetch()} /> : <MetricCharts metrics={metrics.data} />}
-        <Steps workflow={workflow.data} />
+        <Steps workflow={workflow.data} begin={runs.data?.items[0]?.root_service ?? null} />
         <section className="card overflow-x-auto" aria-label="Last runs">
           <h2 className="px-4 pt-3 pb-1 text-xs font-semibold">Last runs</h2>
           {runs.isPending ? <Loading what="runs" /> : runs.isError ? <Failure error={runs.error} retry={() => void runs.refetch()} /> : <TraceTable traces={runs.data.items} />}
@@ -52,10 +53,12 @@ export function WorkflowPage() {
   );
 }
 
-/** What its agents hand to each other, as a map and as a table. */
-function Steps({ workflow }: { workflow: Workflow }) {
+/** What its agents hand to each other, as a map and as a table. `begin`: the service in which a run of it began. */
+function Steps({ workflow, begin }: { workflow: Workflow; begin: string | null }) {
   const [focus, setFocus] = useState<string | null>(null);
-  const edges = workflow.steps ?? [];
+  const first = workflow.agents.find((agent) => begin === `agent-${agent}`);
+  const steps = workflow.steps ?? [];
+  const edges = first === undefined ? steps : edgesFrom(steps, nodeId({ kind: "agent", id: first }));
   if (edges.length === 0) return null;
   const topology: Topology = {
     window_s: 0,
@@ -73,9 +76,10 @@ function Steps({ workflow }: { workflow: Workflow }) {
   return (
     <section className="card overflow-hidden" aria-label="Steps">
       <h2 className="px-4 pt-3 pb-1 text-xs font-semibold">Steps</h2>
-      <div className="relative h-[420px]">
+      {/* A long way from agent to agent goes down, where it can be read. */}
+      <div className={cx("relative", edges.length > 12 ? "h-[700px]" : "h-[420px]")}>
         <Suspense fallback={<Loading what="the steps" />}>
-          <LiveMap topology={topology} edgeText={edgeText} agentText={agentText} focus={focus} onFocus={setFocus} />
+          <LiveMap topology={topology} edgeText={edgeText} agentText={agentText} inOrder={first !== undefined} focus={focus} onFocus={setFocus} />
         </Suspense>
       </div>
       <details className="border-t border-line">

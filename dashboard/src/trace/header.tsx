@@ -10,6 +10,7 @@ import { usePrefs } from "../lib/prefs";
 import { Badge, Button, CopyButton, buttonClass } from "../ui/basics";
 import { Modal } from "../ui/modal";
 import { AgentNames } from "../ui/values";
+import { chromeTrace } from "./chrome-trace";
 import { fillTemplate } from "./links";
 import { type TraceModel, missingParents, spanView } from "./model";
 import type { TraceState } from "./state";
@@ -177,12 +178,27 @@ function More({ model }: { model: TraceModel }) {
                 Jaeger JSON
               </a>
             </DropdownMenu.Item>
+            <DropdownMenu.Item className={ENTRY} onSelect={() => save(`${id}.perfetto.json`, chromeTrace(model))}>
+              <Download size={14} aria-hidden />
+              For Perfetto, chrome://tracing
+            </DropdownMenu.Item>
           </DropdownMenu.Content>
         </DropdownMenu.Portal>
       </DropdownMenu.Root>
       {comparing && <CompareDialog id={id} onClose={() => setComparing(false)} />}
     </>
   );
+}
+
+/** Hands a text that was made here to the reader as a file. */
+function save(name: string, text: string) {
+  const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  // The browser has begun to read it by then.
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
 function CompareDialog({ id, onClose }: { id: string; onClose: () => void }) {

@@ -1,6 +1,7 @@
 // The tree of a trace: columns of the answer become arrays in the order of the rows, so that a subtree is a range of them.
 // Nothing here recurses or allocates for each span more than it must: traces have 50,000 spans, and chains as deep as that.
 import { FLAG, type Trace } from "../api/types";
+import { type Runs, runsOf } from "./runs";
 
 export interface TraceModel {
   readonly trace: Trace;
@@ -28,6 +29,8 @@ export interface TraceModel {
   /** ns from the beginning of the first span to the end of the last one, at least 1. */
   readonly duration: number;
   readonly nodeOf: ReadonlyMap<string, number>;
+  /** Siblings that are alike. */
+  readonly runs: Runs;
 }
 
 const ERROR = 2;
@@ -178,8 +181,9 @@ export function buildModel(trace: Trace): TraceModel {
   }
   // Of a missing parent is known only that it was there while its children began.
   for (let node = 0; node < count; node += 1) if (column[node] < 0) stop[node] = latest[node];
+  const runs = runsOf({ trace, count, column, parent, failed, failedBelow });
   return {
-    trace, count, id, column, parent, depth, children, end, start, stop, latest, failed, failedBelow, duration, nodeOf,
+    trace, count, id, column, parent, depth, children, end, start, stop, latest, failed, failedBelow, duration, nodeOf, runs,
   };
 }
 

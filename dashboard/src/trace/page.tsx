@@ -20,6 +20,7 @@ import { WHOLE, clamp, pan, zoom } from "./viewport";
 import { Waterfall } from "./waterfall";
 
 const Lanes = lazy(() => import("./lanes-view").then((module) => ({ default: module.LanesView })));
+const Flame = lazy(() => import("./flame-view").then((module) => ({ default: module.FlameView })));
 const Graph = lazy(() => import("./graph-view").then((module) => ({ default: module.GraphView })));
 
 /** The colour of each node: that of its agent where it has one, else of its service. */
@@ -75,6 +76,7 @@ export function TracePage({ trace }: { trace: Trace }) {
     [model, setState],
   );
   const toggle = (node: number) => change({ folding: rowsOf.toggled(state.folding, model.id[node]) });
+  const toggleRun = (node: number) => change({ folding: rowsOf.runToggled(state.folding, model.id[node]) });
   const step = (to: 1 | -1) => select(rowsOf.nextOf(matches, selected, to));
 
   const act = (action: Action, page: number) => {
@@ -95,6 +97,7 @@ export function TracePage({ trace }: { trace: Trace }) {
       last: () => go(rows.length - 1),
       in: () => {
         if (node < 0) go(0);
+        else if (rowsOf.closedRunOf(state.folding, model, node) === node) toggleRun(node);
         else if (folded) toggle(node);
         else if (model.children[node] > 0) go(row + 1);
       },
@@ -113,7 +116,7 @@ export function TracePage({ trace }: { trace: Trace }) {
       "next-error": () => select(nextError(model, selected, 1)),
       critical: () => change({ critical: !state.critical }),
       "fold-all": () => change({ folding: rowsOf.ALL_FOLDED }),
-      "unfold-all": () => change({ folding: rowsOf.UNFOLDED }),
+      "unfold-all": () => change({ folding: rowsOf.ALL_OPEN }),
       "zoom-in": () => change({ viewport: zoom(view, 0.6, middle(model, node, view)) }),
       "zoom-out": () => change({ viewport: zoom(view, 1 / 0.6, middle(model, node, view)) }),
       fit: () => change({ viewport: WHOLE }),
@@ -156,11 +159,13 @@ export function TracePage({ trace }: { trace: Trace }) {
                 selected={selected}
                 folding={state.folding}
                 found={found}
+                filtered={state.only && found !== null}
                 path={state.critical ? (critical.data ?? null) : null}
                 viewport={state.viewport}
                 onViewport={(viewport) => change({ viewport })}
                 onSelect={(node) => change({ span: model.id[node] })}
                 onToggle={toggle}
+                onToggleRun={toggleRun}
                 onAction={act}
               />
             </>
@@ -168,6 +173,8 @@ export function TracePage({ trace }: { trace: Trace }) {
             <Suspense fallback={<Loading what="the view" />}>
               {state.view === "lanes" ? (
                 <Lanes model={model} colours={colours} selected={selected} found={found} viewport={state.viewport} onViewport={(viewport) => change({ viewport })} onSelect={select} />
+              ) : state.view === "flame" ? (
+                <Flame model={model} colours={colours} selected={selected} found={found} onSelect={select} />
               ) : (
                 <Graph model={model} selected={selected} onSelect={select} />
               )}

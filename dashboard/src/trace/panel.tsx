@@ -7,14 +7,15 @@ import { type Ref, useRef, useState } from "react";
 import { isMissing, spanQuery } from "../api/queries";
 import type { SpanDetail } from "../api/types";
 import { useDebounced } from "../lib/debounced";
-import { formatCount, formatMs, formatNs, formatTime, formatUsd, msOfNs, plural, shortId } from "../lib/format";
+import { formatCount, formatNs, formatTime, msOfNs, plural, shortId } from "../lib/format";
 import { setPrefs, usePrefs } from "../lib/prefs";
 import { keepRange, type Search } from "../lib/query-state";
-import { Badge, CopyButton, IconButton, Stat, buttonClass } from "../ui/basics";
+import { Badge, CopyButton, IconButton, buttonClass } from "../ui/basics";
 import { Failure, Loading } from "../ui/states";
 import { AgentName } from "../ui/values";
 import { Attributes, Value } from "./attributes";
-import { type TraceModel, isStandIn, spanView } from "./model";
+import { ModelCall, Performance } from "./performance";
+import { type TraceModel, isLlm, isStandIn, spanView } from "./model";
 
 interface PanelProps {
   ref: Ref<HTMLElement>;
@@ -128,17 +129,22 @@ const TAB =
   "flex h-8 items-center gap-1 border-b-2 border-transparent px-2 text-xs text-text-2 hover:text-text data-[state=active]:border-accent data-[state=active]:font-medium data-[state=active]:text-text";
 
 function Detail({ span, model, onSelect }: { span: SpanDetail; model: TraceModel; onSelect: (spanId: string) => void }) {
-  const [tab, setTab] = useState("attributes");
+  // Until somebody chooses, what the span is about: of a call what was said.
+  const [tab, setTab] = useState<string | null>(null);
   const links = span.links.length + span.linked_from.length;
   const performance = span.performance;
+  const node = model.nodeOf.get(span.span_id);
+  const view = node === undefined ? null : spanView(model, node);
+  const isCall = (view !== null && isLlm(view)) || Boolean(performance?.model);
   const tabs = [
+    ...(isCall ? [{ id: "model", name: "Model", count: 0 }] : []),
     { id: "attributes", name: "Attributes", count: Object.keys(span.attributes).length },
     { id: "events", name: "Events", count: span.events.length },
     { id: "links", name: "Links", count: links },
-    ...(performance ? [{ id: "performance", name: "Performance", count: 0 }] : []),
+    ...(performance?.phases ? [{ id: "performance", name: "Performance", count: 0 }] : []),
     { id: "process", name: "Process", count: 0 },
   ];
-  const shown = tabs.some((one) => one.id === tab) ? tab : "attributes";
+  const shown = tabs.find((one) => one.id === tab)?.id ?? tabs[0].id;
   return (
     <>
       {(span.status_message || span.status === "error") && (
@@ -166,9 +172,14 @@ function Detail({ span, model, onSelect }: { span: SpanDetail; model: TraceModel
         <Tabs.Content value="links" tabIndex={-1}>
           <Links span={span} model={model} onSelect={onSelect} />
         </Tabs.Content>
-        {performance && (
+        {isCall && (
+          <Tabs.Content value="model" tabIndex={-1}>
+            <ModelCall span={span} />
+          </Tabs.Content>
+        )}
+        {performance?.phases && (
           <Tabs.Content value="performance" tabIndex={-1}>
-            <Performance performance={performance} />
+            <Performance phases={performance.phases} />
           </Tabs.Content>
         )}
         <Tabs.Content value="process" tabIndex={-1}>
@@ -317,44 +328,4 @@ function Links({ span, model, onSelect }: { span: SpanDetail; model: TraceModel;
 function nameOf(model: TraceModel, id: string): string {
   const node = model.nodeOf.get(id);
   return (node !== undefined && spanView(model, node)?.name) || "span";
-}
-
-function Performance({ performance }: { performance: NonNullable<SpanDetail["performance"]> }) {
-  const phases = Object.entries(performance.phases ?? {}).sort(([, a], [, b]) => b - a);
-  const longest = Math.max(1, ...phases.map(([, ms]) => ms));
-  return (
-    <div className="space-y-4 px-4 py-3">
-      {(performance.model || performance.total_tokens !== null) && (
-        <>
-          <div className="text-xs text-text-2">
-            {performance.model ?? "model not told"}
-            {performance.provider && <span className="text-text-3"> · {performance.provider}</span>}
-          </div>
-          <div className="grid grid-cols-2 gap-3">
-            <Stat label="First token">{formatMs(performance.ttft_ms)}</Stat>
-            <Stat label="Cost">{formatUsd(performance.cost_usd)}</Stat>
-            <Stat label="Prompt">{formatCount(performance.prompt_tokens)}</Stat>
-            <Stat label="Answer">{formatCount(performance.completion_tokens)}</Stat>
-          </div>
-        </>
-      )}
-      {phases.length > 0 && (
-        <section>
-          <h3 className="label">Phases</h3>
-          <ul className="mt-1.5 space-y-1.5">
-            {phases.map(([name, ms]) => (
-              <li key={name} className="grid grid-cols-[1fr_auto] gap-x-3 text-xs">
-                <span className="truncate text-text-2">{name.replace(/_ms$/, "")}</span>
-                <span className="num">{formatMs(ms)}</span>
-                <span className="col-span-2 mt-0.5 h-1 rounded-full bg-raised">
-                  <span className="block h-1 rounded-full bg-accent" style={{ width: `${Math.max(1, (ms / longest) * 100)}%` }} />
-                </span>
-              </li>
-            ))}
-          </ul>
-        </section>
-      )}
-      {phases.length === 0 && performance.model === null && <p className="text-xs text-text-3">Nothing was measured in this span.</p>}
-    </div>
-  );
 }

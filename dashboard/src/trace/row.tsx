@@ -4,6 +4,7 @@ import type { CriticalPath } from "../api/types";
 import { formatCount, formatNs, plural } from "../lib/format";
 import { Swatch, cx } from "../ui/basics";
 import { type SpanView, type TraceModel, isLlm, isStandIn, isTool, spanView } from "./model";
+import { runTimes } from "./runs";
 import { lookOf } from "./time-kinds";
 import type { Viewport } from "./viewport";
 
@@ -17,9 +18,12 @@ interface RowProps {
   index: number;
   top: number;
   treeWidth: number;
+  timeWidth: number;
   viewport: Viewport;
   colour: string;
   folded: boolean;
+  /** Whether siblings like it follow, and can be seen. */
+  run: "none" | "open" | "closed";
   selected: boolean;
   /** Whether it is found; null: nothing is sought. */
   found: boolean | null;
@@ -28,19 +32,23 @@ interface RowProps {
   offPath: boolean;
   onSelect: (node: number) => void;
   onToggle: (node: number) => void;
+  onToggleRun: (node: number) => void;
 }
 
 export const rowId = (node: number) => `span-row-${node}`;
 
 /** Drawn again only when something of it has changed: while one scrolls, that is the rows which come into sight. */
 export const Row = memo(function Row(props: RowProps) {
-  const { model, node, index, top, treeWidth, folded, selected, found, onSelect, onToggle } = props;
+  const { model, node, index, top, treeWidth, run, selected, found, onSelect, onToggle, onToggleRun } = props;
+  const alike = model.runs.length[node];
+  // What is below the first of a closed run is not to be seen either.
+  const folded = props.folded || run === "closed";
   const view = spanView(model, node);
   const level = model.depth[node] + 1;
   const children = model.children[node];
   const below = model.failedBelow[node];
   const label = view
-    ? `${view.name}, ${view.agent ?? view.service}, ${formatNs(view.duration)}${model.failed[node] ? ", failed" : ""}${below ? `, ${plural(below, "error")} below` : ""}`
+    ? `${view.name}, ${view.agent ?? view.service}, ${formatNs(view.duration)}${model.failed[node] ? ", failed" : ""}${below ? `, ${plural(below, "error")} below` : ""}${run === "closed" ? `, the first of ${alike} alike` : ""}`
     : `missing parent ${model.id[node]}`;
   return (
     // The keys are the grid's.
@@ -60,7 +68,7 @@ export const Row = memo(function Row(props: RowProps) {
     >
       <div role="gridcell" className="wf-text flex flex-none items-center gap-1.5 overflow-hidden border-r border-line pr-2 pl-1.5" style={{ width: treeWidth }}>
         <span className="wf-guides" style={{ width: Math.min(model.depth[node], MAX_INDENT) * INDENT }} />
-        {children > 0 ? (
+        {children > 0 && run !== "closed" ? (
           <button
             type="button"
             tabIndex={-1}
@@ -80,6 +88,21 @@ export const Row = memo(function Row(props: RowProps) {
         {view ? (
           <>
             <Swatch colour={props.colour} />
+            {run !== "none" && (
+              <button
+                type="button"
+                tabIndex={-1}
+                aria-label={run === "open" ? `Fold ${alike} alike` : `Unfold ${alike} alike`}
+                title={run === "open" ? "Show the first of them alone" : `${alike} alike, one after the other: show them all`}
+                onClick={(event) => {
+                  event.stopPropagation();
+                  onToggleRun(node);
+                }}
+                className={cx("num flex-none rounded border border-line px-1 text-[10.5px] leading-4 hover:bg-raised", run === "closed" ? "font-semibold text-text" : "text-text-3")}
+              >
+                ×{formatCount(alike)}
+              </button>
+            )}
             <span className={cx("truncate", model.failed[node] ? "font-medium text-bad" : "text-text", found && "rounded-sm bg-mark")}>{view.name || "(no name)"}</span>
             <span className="min-w-0 flex-1 truncate text-2xs text-text-3">{whose(view)}</span>
             <Marks failed={model.failed[node] === 1} below={folded ? below : 0} links={view.links} llm={isLlm(view)} tool={isTool(view)} standIn={isStandIn(view)} />
@@ -123,12 +146,14 @@ function Marks({ failed, below, links, llm, tool, standIn }: { failed: boolean; 
   );
 }
 
-function Timeline({ model, node, viewport, colour, folded, path }: RowProps) {
+function Timeline({ model, node, timeWidth, viewport, colour, run, path, ...props }: RowProps) {
+  const folded = props.folded || run === "closed";
+  const all = run === "closed" ? runTimes(model, node) : null;
   const view = spanView(model, node);
   const width = viewport.to - viewport.from;
   const at = (ns: number) => ((ns / model.duration - viewport.from) / width) * 100;
   const [left, right] = [at(model.start[node]), at(model.stop[node])];
-  const late = at(model.latest[node]);
+  const late = at(all?.latest ?? model.latest[node]);
   const wait = view && view.wait > 0 ? at(model.start[node] - view.wait) : left;
   if (Math.max(right, folded ? late : right) < 0) return <span className="wf-label left-1">◂</span>;
   if (wait > 100) return <span className="wf-label right-1">▸</span>;
@@ -139,16 +164,20 @@ function Timeline({ model, node, viewport, colour, folded, path }: RowProps) {
     const [low, high] = [Math.max(-1, from), Math.min(101, to)];
     return { left: `${low}%`, width: `${Math.max(0, high - low)}%` };
   };
-  const text = view
-    ? view.wait > 0
-      ? `${formatNs(view.duration)} · wait ${formatNs(view.wait)}`
-      : formatNs(view.duration)
-    : "not told yet, or lost";
+  const text = all
+    ? `${formatNs(view?.duration)} · all ${formatNs(all.sum)}`
+    : view === null
+      ? "not told yet, or lost"
+      : view.wait > 0
+        ? `${formatNs(view.duration)} · wait ${formatNs(view.wait)}`
+        : formatNs(view.duration);
   const end = Math.max(right, folded ? late : right);
+  // What the text needs, in hundredths of the width: digits of this size are six pixels wide.
+  const room = ((text.length * 6 + 14) / Math.max(1, timeWidth)) * 100;
   const label: CSSProperties =
-    end < 82
+    end < 100 - room
       ? { left: `calc(${Math.max(0, end)}% + 6px)` }
-      : wait > 16
+      : wait > room
         ? { right: `calc(${100 - Math.max(0, wait)}% + 6px)` }
         : { right: 0, background: "var(--surface)", paddingLeft: 5, paddingRight: 6 };
   return (

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { idOf, traceOf } from "./fixture";
 import { buildModel } from "./model";
 import * as rows from "./rows";
+import { runTimes } from "./runs";
 
 const model = buildModel(
   traceOf([
@@ -36,6 +37,39 @@ test("folding goes into the URL and comes back", () => {
   expect(rows.parseFolding(rows.foldingText(allBut))).toEqual(allBut);
   expect(rows.foldingText(rows.UNFOLDED)).toBeUndefined();
   expect(rows.parseFolding("<script>.all")).toEqual(rows.UNFOLDED);
+});
+
+test("siblings that are alike are one row until somebody opens it", () => {
+  const loop = buildModel(
+    traceOf([
+      { name: "root", start: 0, duration: 1000 },
+      ...Array.from({ length: 6 }, (_, at) => ({ name: "call", parent: "root", start: 10 * at, duration: 5 })),
+      { name: "call", parent: "root", start: 70, duration: 5, status: 2 },
+      { name: "end", parent: "root", start: 100, duration: 5 },
+    ]),
+  );
+  const closed = rows.visibleRows(loop, rows.UNFOLDED, null);
+  expect([...closed]).toEqual([0, 1, 7, 8]);
+  expect([loop.runs.length[1], rows.rowOf(closed, loop, 4)]).toEqual([6, 1]);
+  expect(runTimes(loop, 1)).toEqual({ latest: 55, sum: 30 });
+  const open = rows.runToggled(rows.UNFOLDED, loop.id[1]);
+  expect(rows.visibleRows(loop, open, null)).toHaveLength(9);
+  expect(rows.visibleRows(loop, rows.ALL_OPEN, null)).toHaveLength(9);
+  expect(rows.revealed(rows.UNFOLDED, loop, 4)).toEqual(open);
+  expect(rows.revealed(rows.UNFOLDED, loop, 1)).toBe(rows.UNFOLDED);
+  for (const folding of [open, rows.ALL_OPEN, rows.runToggled(rows.ALL_OPEN, loop.id[1])]) {
+    expect(rows.parseFolding(rows.foldingText(folding))).toEqual(folding);
+  }
+});
+
+test("few that are alike, and those with errors below, stay as they are", () => {
+  const four = Array.from({ length: 4 }, (_, at) => ({ name: "call", start: 10 * at, duration: 5 }));
+  expect(buildModel(traceOf(four)).runs.head).toEqual(new Int32Array(4).fill(-1));
+  const five = [...four, { name: "call", start: 50, duration: 5 }];
+  expect([...buildModel(traceOf(five)).runs.length]).toEqual([5, 0, 0, 0, 0]);
+  const below = traceOf([...five.slice(1), { name: "last", start: 60, duration: 1 }, { name: "bad", parent: "last", start: 60, duration: 1, status: 2 }]);
+  below.columns.name[4] = below.columns.name[0];
+  expect([...buildModel(below).runs.length]).toEqual([0, 0, 0, 0, 0, 0]);
 });
 
 test("every word must be found, in name, service, agent, topic or id", () => {

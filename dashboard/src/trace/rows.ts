@@ -1,18 +1,37 @@
 // Which rows are to be seen: what is folded, what is found, and how the keys move between them.
 import type { TraceModel } from "./model";
 
-/** Either some nodes are folded, or all but some. */
+/** Either some nodes are folded, or all but some; and of runs of like siblings which are open, or all of them. */
 export interface Folding {
   all: boolean;
   except: ReadonlySet<string>;
+  /** First spans of the runs that are not as `runsOpen` says. */
+  runs: ReadonlySet<string>;
+  runsOpen: boolean;
 }
 
-export const UNFOLDED: Folding = { all: false, except: new Set() };
-export const ALL_FOLDED: Folding = { all: true, except: new Set() };
+/** As a trace is opened: everything but the runs. */
+export const UNFOLDED: Folding = { all: false, except: new Set(), runs: new Set(), runsOpen: false };
+export const ALL_FOLDED: Folding = { ...UNFOLDED, all: true };
+export const ALL_OPEN: Folding = { ...UNFOLDED, runsOpen: true };
 /** More ids would make a URL that nobody can send. */
 const MAX_IN_URL = 64;
 
 export const isFolded = (folding: Folding, id: string) => folding.all !== folding.except.has(id);
+
+export const isRunOpen = (folding: Folding, id: string) => folding.runsOpen !== folding.runs.has(id);
+
+/** The first node of the closed run that hides this one, or is it; -1: none. */
+export function closedRunOf(folding: Folding, model: TraceModel, node: number): number {
+  const head = model.runs.head[node];
+  return head >= 0 && !isRunOpen(folding, model.id[head]) ? head : -1;
+}
+
+export function runToggled(folding: Folding, id: string): Folding {
+  const runs = new Set(folding.runs);
+  if (!runs.delete(id)) runs.add(id);
+  return { ...folding, runs };
+}
 
 export function toggled(folding: Folding, id: string): Folding {
   const except = new Set(folding.except);
@@ -20,28 +39,32 @@ export function toggled(folding: Folding, id: string): Folding {
   return { ...folding, except };
 }
 
-/** Every node above `node` opened, so that it can be seen. */
+/** Every node above `node` opened, and the run that hides it, so that it can be seen. */
 export function revealed(folding: Folding, model: TraceModel, node: number): Folding {
-  const closed: string[] = [];
-  for (let above = model.parent[node]; above >= 0; above = model.parent[above]) {
-    if (isFolded(folding, model.id[above])) closed.push(model.id[above]);
+  let open = folding;
+  for (let at = node; at >= 0; at = model.parent[at]) {
+    if (at !== node && isFolded(open, model.id[at])) open = toggled(open, model.id[at]);
+    const head = closedRunOf(open, model, at);
+    // Of a closed run the first can be seen, and nothing below it.
+    if (head >= 0 && !(head === at && at === node)) open = runToggled(open, model.id[head]);
   }
-  return closed.reduce(toggled, folding);
+  return open;
 }
 
-/** `a1b2.c3d4`: these are folded; `all-a1b2`: all but these. */
+/** `a1b2.c3d4`: these are folded; `all-a1b2`: all but these; `xa1b2`: this run is open; `runs`: all of them are, but those with an x. */
 export function foldingText(folding: Folding): string | undefined {
-  const ids = [...folding.except].slice(0, MAX_IN_URL).join(".");
-  if (folding.all) return ids === "" ? "all" : `all-${ids}`;
-  return ids === "" ? undefined : ids;
+  const ids = [...(folding.runsOpen ? ["runs"] : []), ...folding.except, ...[...folding.runs].map((id) => `x${id}`)];
+  const text = ids.slice(0, MAX_IN_URL).join(".");
+  if (folding.all) return text === "" ? "all" : `all-${text}`;
+  return text === "" ? undefined : text;
 }
 
 export function parseFolding(text: string | undefined): Folding {
   if (!text) return UNFOLDED;
   const all = text === "all" || text.startsWith("all-");
-  const ids = all ? text.slice(4) : text;
-  const valid = ids.split(".").filter((id) => /^[0-9a-f]{16}$/.test(id));
-  return { all, except: new Set(valid) };
+  const parts = (all ? text.slice(4) : text).split(".");
+  const ids = (pattern: RegExp) => new Set(parts.filter((part) => pattern.test(part)).map((part) => part.slice(-16)));
+  return { all, except: ids(/^[0-9a-f]{16}$/), runs: ids(/^x[0-9a-f]{16}$/), runsOpen: parts.includes("runs") };
 }
 
 /**
@@ -66,25 +89,39 @@ export function visibleRows(model: TraceModel, folding: Folding, found: Uint8Arr
   }
   const nothingFolded = !folding.all && folding.except.size === 0;
   for (let node = 0; node < model.count; ) {
+    const run = closedRunOf(folding, model, node);
+    if (run >= 0 && run !== node) {
+      node = model.end[node];
+      continue;
+    }
     rows[length] = node;
     length += 1;
-    const skip = !nothingFolded && model.children[node] > 0 && isFolded(folding, model.id[node]);
+    // What is below the first of a closed run is as little to be seen as the others.
+    const skip = run === node || (!nothingFolded && model.children[node] > 0 && isFolded(folding, model.id[node]));
     node = skip ? model.end[node] : node + 1;
   }
   return rows.subarray(0, length);
 }
 
-/** Where a node stands among the rows, or the row of the nearest folded one above it; -1: nowhere. */
+/** Where a node stands among the rows, or the row of the nearest folded one or run that hides it; -1: nowhere. */
 export function rowOf(rows: Int32Array, model: TraceModel, node: number): number {
-  for (let at = node; at >= 0; at = model.parent[at]) {
+  const find = (wanted: number): number => {
     let low = 0;
     let high = rows.length - 1;
     while (low <= high) {
       const middle = (low + high) >> 1;
-      if (rows[middle] === at) return middle;
-      if (rows[middle] < at) low = middle + 1;
+      if (rows[middle] === wanted) return middle;
+      if (rows[middle] < wanted) low = middle + 1;
       else high = middle - 1;
     }
+    return -1;
+  };
+  for (let at = node; at >= 0; at = model.parent[at]) {
+    const row = find(at);
+    if (row >= 0) return row;
+    const head = model.runs.head[at];
+    const run = head >= 0 ? find(head) : -1;
+    if (run >= 0) return run;
   }
   return -1;
 }

@@ -4,8 +4,8 @@ import { type Search, useQueryState } from "../lib/query-state";
 import { type Folding, foldingText, parseFolding } from "./rows";
 import { type Viewport, parseViewport, viewportText } from "./viewport";
 
-export type View = "waterfall" | "lanes" | "graph";
-export const VIEWS: View[] = ["waterfall", "lanes", "graph"];
+export type View = "waterfall" | "lanes" | "flame" | "graph";
+export const VIEWS: View[] = ["waterfall", "lanes", "flame", "graph"];
 
 export interface TraceState {
   span: string | null;

@@ -1,4 +1,4 @@
-import { ChevronDown, ChevronUp, GanttChart, Keyboard, LoaderCircle, Palette, Rows3, Route, Search, Share2, X } from "lucide-react";
+import { ChevronDown, ChevronUp, Flame, GanttChart, Keyboard, LoaderCircle, Palette, Rows3, Route, Search, Share2, X } from "lucide-react";
 import { ToggleGroup } from "radix-ui";
 import type { RefObject } from "react";
 import { formatCount } from "../lib/format";
@@ -24,6 +24,7 @@ interface ToolbarProps {
 const SHOWN: { view: View; name: string; icon: typeof Rows3 }[] = [
   { view: "waterfall", name: "Waterfall", icon: GanttChart },
   { view: "lanes", name: "Lanes", icon: Rows3 },
+  { view: "flame", name: "Flame", icon: Flame },
   { view: "graph", name: "Graph", icon: Share2 },
 ];
 

@@ -8,7 +8,7 @@ import type { Action } from "./keys";
 import { actionOf } from "./keys";
 import type { TraceModel } from "./model";
 import { Row, rowId } from "./row";
-import { type Folding, isFolded, rowOf } from "./rows";
+import { type Folding, isFolded, isRunOpen, rowOf } from "./rows";
 import { type Viewport, clamp, pan, ticks, zoom } from "./viewport";
 
 const ROW = 26;
@@ -21,16 +21,19 @@ interface WaterfallProps {
   selected: number;
   folding: Folding;
   found: Uint8Array | null;
+  /** Only what is found is shown, whatever is folded. */
+  filtered: boolean;
   path: CriticalPath | null;
   viewport: Viewport;
   onViewport: (viewport: Viewport) => void;
   onSelect: (node: number) => void;
   onToggle: (node: number) => void;
+  onToggleRun: (node: number) => void;
   onAction: (action: Action, pageRows: number) => void;
 }
 
 export function Waterfall(props: WaterfallProps) {
-  const { model, rows, colours, selected, folding, found, path, viewport, onViewport, onSelect, onToggle, onAction } = props;
+  const { model, rows, colours, selected, folding, found, filtered, path, viewport, onViewport, onSelect, onToggle, onToggleRun, onAction } = props;
   const { treeWidth: wished } = usePrefs();
   const box = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(1000);
@@ -69,13 +72,14 @@ export function Waterfall(props: WaterfallProps) {
   }, [path]);
 
   // The same functions for all rows and all renders, so that rows stay as they are.
-  const latest = useRef({ onSelect, onToggle });
+  const latest = useRef({ onSelect, onToggle, onToggleRun });
   useEffect(() => {
-    latest.current = { onSelect, onToggle };
+    latest.current = { onSelect, onToggle, onToggleRun };
   });
   const [handlers] = useState(() => ({
     select: (node: number) => latest.current.onSelect(node),
     toggle: (node: number) => latest.current.onToggle(node),
+    toggleRun: (node: number) => latest.current.onToggleRun(node),
   }));
 
   const timeWidth = Math.max(0, width - treeWidth);
@@ -158,15 +162,18 @@ export function Waterfall(props: WaterfallProps) {
               index={item.index}
               top={item.start - HEAD}
               treeWidth={treeWidth}
+              timeWidth={timeWidth}
               viewport={viewport}
               colour={colours[node]}
-              folded={found === null && model.children[node] > 0 && isFolded(folding, model.id[node])}
+              folded={!filtered && model.children[node] > 0 && isFolded(folding, model.id[node])}
+              run={filtered ? "none" : model.runs.length[node] === 0 ? "none" : isRunOpen(folding, model.id[node]) ? "open" : "closed"}
               selected={item.index === row}
               found={found === null ? null : found[node] === 1}
               path={onPath}
               offPath={path !== null && onPath === undefined}
               onSelect={handlers.select}
               onToggle={handlers.toggle}
+              onToggleRun={handlers.toggleRun}
             />
           );
         })}

@@ -66,11 +66,13 @@ export function Scatter({ traces, range, onSelect }: ScatterProps) {
       context.fillText(formatNs(decade), -8, y);
     }
     context.textAlign = "center";
-    const minutes = ticks(scales.from / 60e3, scales.to / 60e3, Math.max(2, Math.floor(scales.width / 130)));
-    for (const minute of minutes) {
-      const x = xOf(scales, minute * 60e3);
-      if (x < 20 || x > scales.width - 20) continue;
-      context.fillText(formatClock(minute * 60e3, zone, false).slice(0, 5), x, scales.height + 12);
+    // In whole minutes, or in seconds where the minutes are few.
+    const inSeconds = scales.to - scales.from < 5 * 60e3;
+    const unit = inSeconds ? 1e3 : 60e3;
+    for (const tick of ticks(scales.from / unit, scales.to / unit, Math.max(2, Math.floor(scales.width / 130)))) {
+      const x = xOf(scales, tick * unit);
+      if (x < 24 || x > scales.width - 24) continue;
+      context.fillText(formatClock(tick * unit, zone, false).slice(0, inSeconds ? 8 : 5), x, scales.height + 12);
     }
     const [plain, bad] = [colour("--c0"), colour("--bad")];
     for (const { trace, x, y } of points) {

@@ -34,3 +34,9 @@ test("the nearest point within reach is hit", () => {
 test("durations as the API takes them", () => {
   expect([s.durationText(1500), s.durationText(12_345_678), s.durationText(61e9)]).toEqual(["2us", "12.3ms", "61s"]);
 });
+
+test("a page of a longer list is shown over its own time", () => {
+  const traces = [trace(1_500_000, 1e6), trace(1_600_000, 1e6)];
+  expect(s.listedRange(traces, range)).toEqual({ from: 1_498_000, to: 1_602_000 });
+  expect(s.listedRange([], range)).toEqual(range);
+});

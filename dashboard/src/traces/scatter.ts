@@ -26,6 +26,15 @@ export function scalesOf(traces: TraceSummary[], range: { from: number; to: numb
   return { width, height, from: range.from, to: range.to, low, high };
 }
 
+/** A page of a long list is of a part of the chosen time, and all of its points would stand at one edge of it. */
+export function listedRange(traces: TraceSummary[], chosen: { from: number; to: number }): { from: number; to: number } {
+  const starts = traces.map((trace) => msOfNs(trace.start_ns));
+  const [first, last] = [Math.min(...starts), Math.max(...starts)];
+  const margin = Math.max(500, (last - first) * 0.02);
+  if (traces.length === 0) return chosen;
+  return { from: first - margin, to: last + margin };
+}
+
 export const xOf = (scales: Scales, ms: number) => ((ms - scales.from) / (scales.to - scales.from)) * scales.width;
 export const yOf = (scales: Scales, ns: number) => {
   const part = Math.log(Math.max(scales.low, ns) / scales.low) / Math.log(scales.high / scales.low);

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use loom_core::OpenExecution;
 use loom_core::execution;
 use loom_telemetry::ids::now_unix_nano;
-use loom_trace::api::{LoomProblem, Page, Path, Problem, Query};
+use loom_trace::api::{During, LoomProblem, Page, Path, Period, Problem, Query};
 use loom_trace::model::SpanId;
 use loom_trace::query::{ExecutionSearch, Place};
 use serde::Serialize;
@@ -46,10 +46,6 @@ struct Conditions {
     agent: Option<String>,
     /// The workflow that it belongs to.
     workflow: Option<String>,
-    /// When it began: RFC 3339, or ns since the Unix epoch; the last day where nothing is said.
-    from: Option<String>,
-    /// As `from`.
-    to: Option<String>,
 }
 
 /// Executions, the newest first
@@ -62,6 +58,7 @@ struct Conditions {
     tag = "executions",
     params(
         Conditions,
+        During,
         ("limit" = Option<u32>, Query, minimum = 1, description = "Executions of this page at most; 50, unless told otherwise."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
@@ -126,7 +123,7 @@ struct States {
     path = "/api/v1/executions/states",
     operation_id = "countExecutions",
     tag = "executions",
-    params(Conditions),
+    params(Conditions, During),
     responses((status = 200, description = "The numbers.", body = States), LoomProblem),
 )]
 async fn states(
@@ -252,17 +249,14 @@ fn read(pairs: &[(String, String)]) -> Result<(Wanted, ExecutionSearch), Problem
         .filter(|(key, value)| key == "state" && !value.is_empty())
         .map(|(_, value)| value.parse())
         .collect::<Result<Vec<execution::State>, _>>()
-        .map_err(|error| Problem::bad_request(format!("state: {error}")))?;
-    let from_ns = match text("from") {
-        Some(from) => time("from", &from)?,
-        None => now_unix_nano().saturating_sub(DEFAULT_PERIOD.as_nanos() as u64),
-    };
+        .map_err(|error| Problem::parameter("state", error.to_string()))?;
+    let period = Period::read(text, DEFAULT_PERIOD, now_unix_nano())?;
     let search = ExecutionSearch {
         states: states.iter().map(ToString::to_string).collect(),
         agent: text("agent"),
         workflow: text("workflow"),
-        from_ns: Some(from_ns),
-        to_ns: text("to").map(|to| time("to", &to)).transpose()?,
+        from_ns: Some(period.from_ns),
+        to_ns: period.to_ns,
         after: text("cursor")
             .map(|cursor| parse::<Place>("cursor", &cursor))
             .transpose()?,
@@ -276,21 +270,7 @@ fn read(pairs: &[(String, String)]) -> Result<(Wanted, ExecutionSearch), Problem
 
 fn parse<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, Problem> {
     text.parse()
-        .map_err(|error| Problem::bad_request(format!("{name}: {error}, got {text:?}")))
-}
-
-/// RFC 3339, or nanoseconds since the Unix epoch.
-fn time(name: &str, text: &str) -> Result<u64, Problem> {
-    if let Ok(nanos) = text.parse() {
-        return Ok(nanos);
-    }
-    let parsed = humantime::parse_rfc3339(text).map_err(|_| {
-        Problem::bad_request(format!(
-            "{name}: must be a time like 2026-01-31T12:00:00Z or nanoseconds since 1970, got {text:?}"
-        ))
-    })?;
-    let since = parsed.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+        .map_err(|error| Problem::parameter(name, format!("{error}, got {text:?}")))
 }
 
 #[cfg(test)]
@@ -348,11 +328,29 @@ mod tests {
     }
 
     #[test]
+    fn times_are_those_of_every_route() {
+        const MINUTE_NS: u64 = 60_000_000_000;
+        let range = |query: &[(&str, &str)]| {
+            let (_, search) = of(query).expect("good");
+            (search.from_ns.expect("always"), search.to_ns)
+        };
+        let now = now_unix_nano();
+        let (from, to) = range(&[("time_range", "15m")]);
+        assert!((now - 15 * MINUTE_NS..now).contains(&from));
+        assert_eq!(to, None);
+        let (from, to) = range(&[("from", "now-2h"), ("to", "now-1h30m")]);
+        assert_eq!(to.map(|to| to - from), Some(30 * MINUTE_NS));
+        assert!(of(&[("time_range", "15m"), ("from", "now")]).is_err());
+        assert!(of(&[("from", "now"), ("to", "now-1s")]).is_err());
+    }
+
+    #[test]
     fn wrong_values_are_refused() {
         for wrong in [
             ("state", "ZOMBIE"),
             ("from", "yesterday"),
             ("to", "-1"),
+            ("time_range", "1y"),
             ("limit", "many"),
             ("cursor", "x"),
         ] {

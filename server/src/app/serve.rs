@@ -21,8 +21,8 @@ use super::http1::{self, HEAD_TIMEOUT};
 use super::jaeger_ui::Bundle;
 use super::mending::Mending;
 use super::{
-    Addresses, Doors, Listeners, Parts, auth, books, dashboard, http, jaeger_ui, live, metrics,
-    origin, retelling, session,
+    Addresses, Doors, Listeners, Parts, auth, books, dashboard, http, jaeger_ui, kept, live,
+    metrics, origin, retelling, session,
 };
 use crate::config::{LoomConfig, Token};
 
@@ -85,6 +85,7 @@ pub(super) fn open(
         let jaeger_ui = jaeger_ui.map_or_else(Router::new, |bundle| {
             jaeger_ui::routes(bundle, parts.store.clone(), api_config.clone())
         });
+        let bus = parts.bus.clone();
         let extension = Extension {
             routes: http::routes(parts.clone(), *addresses, About::of(config))
                 .merge(live_routes)
@@ -96,6 +97,7 @@ pub(super) fn open(
                 let agents = directory.list();
                 agents.iter().map(|agent| agent.agent_id.clone()).collect()
             })),
+            kept: Some(Arc::new(move |event| kept::find(&bus, event))),
             stats: Some(Arc::new(move || books::stats(&accounts))),
         };
         let router = guarded(

@@ -3,6 +3,8 @@
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Info, License, OpenApi, OpenApiBuilder};
 
+use super::error;
+
 const TAGS: [(&str, &str); 10] = [
     ("traces", "Traces and their spans."),
     ("events", "Events, and what became of them."),
@@ -20,7 +22,7 @@ const TAGS: [(&str, &str); 10] = [
 ];
 
 /// The description of these routes, with everything else.
-pub(super) fn complete(routes: OpenApi) -> OpenApi {
+pub(super) fn complete(mut routes: OpenApi) -> OpenApi {
     let mut info = Info::new("Loom", env!("CARGO_PKG_VERSION"));
     info.description = Some(
         "Times are RFC 3339 in UTC (`*_time`, `*_at`), or ns since the Unix epoch as text (`*_ns`). What nobody has \
@@ -30,6 +32,8 @@ pub(super) fn complete(routes: OpenApi) -> OpenApi {
     let mut license = License::new("Apache 2.0");
     license.identifier = Some("Apache-2.0".to_owned());
     info.license = Some(license);
+    let components = routes.components.get_or_insert_default();
+    components.schemas.extend(error::schemas());
     let tags =
         TAGS.map(|(name, what)| TagBuilder::new().name(name).description(Some(what)).build());
     OpenApiBuilder::from(routes)

@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, body};
 use serde::Serialize;
 use serde_json::json;
-use utoipa::openapi::{Content, Ref, RefOr, Response as ResponseSchema, ResponseBuilder};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::openapi::{Content, Ref, RefOr, Response as ResponseSchema, ResponseBuilder, Schema};
+use utoipa::{IntoResponses, PartialSchema as _, ToSchema};
 
 use crate::error::{FlushError, QueryError};
 use crate::model::value::to_json;
@@ -315,6 +315,16 @@ family! {
     V3Problem => V3,
 }
 
+/// The schemas to which the responses of [`LoomProblem`] refer.
+pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
+    let mut schemas = vec![(
+        ProblemDetails::name().into_owned(),
+        ProblemDetails::schema(),
+    )];
+    ProblemDetails::schemas(&mut schemas);
+    schemas
+}
+
 impl IntoResponses for LoomProblem {
     fn responses() -> BTreeMap<String, RefOr<ResponseSchema>> {
         let problem = Content::new(Some(Ref::from_schema_name(ProblemDetails::name())));
@@ -333,6 +343,7 @@ impl IntoResponses for LoomProblem {
             ("401", "The server wants its token."),
             ("403", "A page of another server asks."),
             ("404", "There is no such thing, yet or any more."),
+            ("405", "The route has other methods."),
             ("421", "The API is not called by this name."),
             ("500", "The store failed; the server's log says why."),
             ("503", "The server is stopping."),

@@ -10,7 +10,8 @@ use utoipa::IntoParams;
 /// A time, as `Period` reads it.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct During {
+#[derive(Debug)]
+pub struct During {
     /// `90s`, `15m`, `24h`, `7d`: until now. Not beside `from` or `to`.
     time_range: Option<String>,
     /// RFC 3339, `now`, `now-15m`, or ns since the Unix epoch.

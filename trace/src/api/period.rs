@@ -11,20 +11,36 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A time that is asked for, ns since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Period {
+pub struct Period {
     /// Its begin.
-    pub(super) from_ns: u64,
+    pub from_ns: u64,
     /// Its end; `None`: whatever comes.
-    pub(super) to_ns: Option<u64>,
+    pub to_ns: Option<u64>,
 }
 
 impl Period {
-    /// `time_range=15m` until now, or `from=` and `to=`; without any of them `default` until now.
     pub(super) fn of(params: &Params, default: Duration, now_ns: u64) -> Result<Self, Problem> {
+        Self::read(|name| params.text(name), default, now_ns)
+    }
+
+    /// `time_range=15m` until now, or `from=` and `to=`; without any of them `default` until now. `text` has the value of a
+    /// parameter.
+    ///
+    /// # Errors
+    /// One of them is no time, both ways are used at once, or the end lies before the begin.
+    pub fn read(
+        text: impl Fn(&str) -> Option<String>,
+        default: Duration,
+        now_ns: u64,
+    ) -> Result<Self, Problem> {
         let before_now = |period: Duration| now_ns.saturating_sub(period.as_nanos() as u64);
-        let from_ns = params.parse("from", |text| time(text, now_ns))?;
-        let to_ns = params.parse("to", |text| time(text, now_ns))?;
-        if let Some(range) = params.parse("time_range", time_range)? {
+        let moment = |name| {
+            let moment = text(name).map(|text| time(&text, now_ns)).transpose();
+            moment.map_err(|why| Problem::parameter(name, why))
+        };
+        let (from_ns, to_ns) = (moment("from")?, moment("to")?);
+        let range = text("time_range").map(|text| time_range(&text)).transpose();
+        if let Some(range) = range.map_err(|why| Problem::parameter("time_range", why))? {
             if from_ns.is_some() || to_ns.is_some() {
                 let why = "stands beside from or to, give one of them";
                 return Err(Problem::parameter("time_range", why));

@@ -1,6 +1,7 @@
 //! Loom's own routes.
 
 mod columns;
+pub(super) mod compare;
 pub(super) mod events;
 pub(super) mod names;
 pub(super) mod span;

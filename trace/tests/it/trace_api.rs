@@ -351,3 +351,61 @@ async fn what_is_wrong_is_named() {
         );
     }
 }
+
+#[tokio::test]
+async fn two_traces_side_by_side() {
+    let (server, base) = filled().await;
+    // As trace 1, without its handler.
+    let mut spans = vec![
+        at(base, 11, 0, "sensor.emit_data", (0, 50)),
+        at(base, 12, 11, "EventBus.publish", (10, 15)),
+        at(base, 13, 11, "log", (20, 21)),
+    ];
+    for span in &mut spans {
+        span.trace_id = vec![9; 16];
+    }
+    let sent = encode(&request("agents", spans));
+    server.store.ingest().append(sent).expect("taken");
+    server.flush().await;
+
+    let of = async |a: u8, b: u8| {
+        let path = format!("/api/v1/traces/{}/compare/{}", trace_hex(a), trace_hex(b));
+        let (status, found) = server.get(&path).await;
+        assert_eq!(
+            (status, &found["truncated"]),
+            (200, &json!(false)),
+            "{found}"
+        );
+        found["nodes"].as_array().expect("nodes").clone()
+    };
+    let same = of(1, 1).await;
+    assert!(!same.is_empty() && same.iter().all(|node| node["a"] == node["b"]));
+    let (there, back) = (of(1, 9).await, of(9, 1).await);
+    let swapped = back.iter().map(|node| {
+        let mut node = node.clone();
+        (node["a"], node["b"]) = (node["b"].clone(), node["a"].clone());
+        node
+    });
+    assert_eq!(there, swapped.collect::<Vec<_>>());
+    let log = there.iter().find(|node| node["path"][1] == "agents: log");
+    let log = log.expect("it is in one of them");
+    assert_eq!(
+        (&log["a"], &log["b"]),
+        (&Value::Null, &json!({ "count": 1, "duration_ns": MS }))
+    );
+
+    let (one, nobody) = (trace_hex(1), trace_hex(7));
+    for (path, status, pointer) in [
+        (format!("x/compare/{one}"), 400, json!("/path/a")),
+        (format!("{one}/compare/%27"), 400, json!("/path/b")),
+        (format!("{nobody}/compare/{one}"), 404, Value::Null),
+        (format!("{one}/compare/{nobody}"), 404, Value::Null),
+    ] {
+        let (answered, problem) = server.get(&format!("/api/v1/traces/{path}")).await;
+        assert_eq!(
+            (answered, &problem["errors"][0]["pointer"]),
+            (status, &pointer),
+            "{path}"
+        );
+    }
+}

@@ -5,15 +5,18 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::super::Api;
 use super::super::cursor::Cursors;
 use super::super::error::{LoomProblem, Problem};
 use super::super::extract::Path;
+use super::super::kept::Kept;
 use super::super::page::Page;
 use super::super::parameters::{During, PageOf};
 use super::super::params::Params;
 use super::super::period::Period;
+use super::super::{Api, off_thread};
 use crate::indexer::now_ms;
 use crate::published::PublishedEvent;
 use crate::query::events::{EventSearch, EventStory};
@@ -64,6 +67,15 @@ pub(in super::super) async fn list(
     }))
 }
 
+/// An event, what became of it, and what is left of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in super::super) struct OneEvent {
+    #[serde(flatten)]
+    story: EventStory,
+    /// null where its topic belongs to no stream, or the stream does not have it any more.
+    kept: Option<Kept>,
+}
+
 /// One event, and what became of it
 #[utoipa::path(
     get,
@@ -71,13 +83,20 @@ pub(in super::super) async fn list(
     operation_id = "getEvent",
     tag = "events",
     params(("id" = String, Path, description = "The event's id.")),
-    responses((status = 200, description = "The event.", body = EventStory), LoomProblem),
+    responses((status = 200, description = "The event.", body = OneEvent), LoomProblem),
 )]
 pub(in super::super) async fn show(
     State(api): State<Api>,
     Path(id): Path<String>,
-) -> Result<Json<EventStory>, LoomProblem> {
+) -> Result<Json<OneEvent>, LoomProblem> {
     let found = api.store.query().event(id).await?;
-    let found = found.ok_or_else(|| Problem::not_found("no publish of this event is stored"))?;
-    Ok(Json(found))
+    let story = found.ok_or_else(|| Problem::not_found("no publish of this event is stored"))?;
+    let kept = match api.extension.kept.clone() {
+        Some(find) => {
+            let event = story.event.clone();
+            off_thread(move || find(&event)).await??
+        }
+        None => None,
+    };
+    Ok(Json(OneEvent { story, kept }))
 }

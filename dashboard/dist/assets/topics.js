@@ -1,0 +1,1 @@
+function e(e,t){let[n,r]=[e.split(`.`),t.split(`.`)];for(let e=0;e<n.length;e+=1){if(n[e]===`>`&&e===n.length-1)return r.length>e;if(e>=r.length||n[e]!==`*`&&n[e]!==r[e])return!1}return n.length===r.length}function t(t,n){return n?.find(n=>n.topics.some(n=>e(n,t)))?.name??null}export{t};
