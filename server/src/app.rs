@@ -4,6 +4,7 @@
 //! the order in which data flows, so that nothing is lost on the way: agents leave, their last spans arrive, the
 //! server's own spans are settled, the store is flushed, the doors close.
 
+mod about;
 mod addresses;
 mod agents;
 mod auth;
@@ -14,6 +15,7 @@ mod execution;
 mod executions;
 mod http;
 mod http1;
+mod jaeger_ui;
 mod kept;
 mod letters;
 mod listeners;
@@ -29,6 +31,7 @@ mod streams;
 mod verification;
 
 pub use addresses::Addresses;
+pub use jaeger_ui::BundleError;
 pub use listeners::{BindError, Listeners};
 pub use shutdown::Farewell;
 pub use streams::StreamsError;
@@ -50,6 +53,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::deliveries::{LostDeliveries, Untold};
+use self::jaeger_ui::Bundle;
 use self::streams::Journals;
 use crate::config::{LoomConfig, Token};
 use crate::env::{self, Environment};
@@ -108,6 +112,9 @@ pub enum StartError {
     /// The thread for spans could not be started.
     #[error(transparent)]
     Spans(#[from] loom_telemetry::pipeline::StartError),
+    /// The directory named with `--jaeger-ui-dir` holds no Jaeger UI.
+    #[error("Jaeger's UI cannot be served: {0}")]
+    JaegerUi(#[from] BundleError),
     /// The collector's settings cannot be used.
     #[error(transparent)]
     Export(#[from] ExporterConfigError),
@@ -141,6 +148,10 @@ impl App {
     ) -> Result<Self, StartError> {
         let addresses = listeners.addresses();
         let data_dir = data_dir(config, environment);
+        let jaeger_ui = match config.api.jaeger_ui_dir.clone() {
+            Some(dir) => Some(blocking(move || Bundle::open(&dir)).await?),
+            None => None,
+        };
 
         // The store first: the server's spans end in it. Opening a database blocks.
         let mut store_config = config.store.to_config(data_dir.clone());
@@ -210,6 +221,7 @@ impl App {
             token.map(Arc::new).as_ref(),
             &addresses,
             lost,
+            jaeger_ui,
         );
         Ok(Self {
             addresses,

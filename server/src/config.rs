@@ -6,6 +6,7 @@
 
 mod address;
 mod agents;
+mod links;
 mod load;
 mod overrides;
 mod sections;
@@ -15,6 +16,8 @@ mod units;
 
 pub use address::{AddressError, Listen, reachable};
 pub use agents::{AgentProcess, Restart};
+pub(crate) use links::jaeger_trace;
+pub use links::{LinkTemplate, LinksSection};
 pub use load::{DEFAULT_FILE, FILE_NAME, find_file, load, parse};
 pub use overrides::Overrides;
 pub use sections::{
@@ -52,6 +55,8 @@ pub struct LoomConfig {
     pub store: StoreSection,
     /// The HTTP API.
     pub api: ApiSection,
+    /// Where a trace can be seen in other tools.
+    pub links: LinksSection,
     /// Calls of models.
     pub genai: GenAiSection,
     /// The server's own spans.
@@ -131,6 +136,7 @@ impl LoomConfig {
         self.bus.validate()?;
         self.bridge.validate()?;
         self.store.validate()?;
+        self.links.validate()?;
         self.telemetry.validate()?;
         streams::validate(&self.streams)?;
         agents::validate(&self.agents)

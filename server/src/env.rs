@@ -53,6 +53,12 @@ variables! {
     LOOM_LOG_FORMAT, "server";
     /// Threads of the server's runtime; `0` means half of the cores, at least one.
     LOOM_WORKER_THREADS, "server";
+    /// A directory with a Jaeger UI, which is served under `/jaeger/`.
+    LOOM_JAEGER_UI_DIR, "server";
+    /// A Jaeger UI to link to: its address, or that of a trace with `{trace_id}` in it.
+    LOOM_JAEGER_UI_URL, "server";
+    /// A Grafana to link to: the address of a trace with `{trace_id}` in it.
+    LOOM_GRAFANA_URL, "server";
     /// The bridge that agents and commands connect to: `host:port`.
     LOOM_ADDRESS, "cli, agent";
     /// The HTTP API that commands ask: `host:port`.

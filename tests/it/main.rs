@@ -13,6 +13,7 @@ mod enrichment;
 mod executions;
 mod golden_tree;
 mod groups;
+mod jaeger;
 mod kill_loop;
 mod letters_api;
 mod live;

@@ -86,6 +86,17 @@ struct Api {
     measured: metrics::Measured,
 }
 
+impl Api {
+    fn new(store: TraceStore, config: ApiConfig, extension: Extension) -> Self {
+        Self {
+            measured: metrics::Measured::new(config.max_metric_labels),
+            store,
+            config,
+            extension,
+        }
+    }
+}
+
 /// What another room puts on the same listener, under the same guards.
 #[derive(Clone, Default)]
 pub struct Extension {
@@ -121,12 +132,7 @@ pub fn router(store: TraceStore, config: ApiConfig) -> axum::Router {
 pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -> axum::Router {
     let further = extension.routes.clone();
     let hosts = host::Allowed::new(&config.allowed_hosts);
-    let state = Api {
-        measured: metrics::Measured::new(config.max_metric_labels),
-        store,
-        config,
-        extension,
-    };
+    let state = Api::new(store, config, extension);
     let (documented, description) = documented()
         .with_state(state.clone())
         .merge(further)
@@ -176,6 +182,12 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(observability::all))
 }
 
+/// Jaeger's routes alone, for its UI under an address of its own: it asks below the address that it was loaded from. The guards
+/// are those of whoever takes them in.
+pub fn jaeger_router(store: TraceStore, config: ApiConfig) -> axum::Router {
+    jaeger::routes().with_state(Api::new(store, config, Extension::default()))
+}
+
 async fn ready(State(api): State<Api>) -> Response {
     if api.store.is_ready() {
         "ok\n".into_response()
@@ -223,17 +235,23 @@ async fn secure(mut response: Response) -> Response {
     let headers = response.headers_mut();
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
-        ),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    // Who says something else about its own pages knows why.
+    let unless_said = [
+        (header::CACHE_CONTROL, "no-store"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
+        ),
+    ];
+    for (name, value) in unless_said {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
     response
 }

@@ -1,6 +1,7 @@
 //! Questions about what is stored. Knows no HTTP.
 
 pub mod activity;
+mod age;
 pub mod compare;
 pub mod dependencies;
 pub mod events;

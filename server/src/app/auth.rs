@@ -37,7 +37,8 @@ fn is_for_all(path: &str) -> bool {
         path.strip_prefix(top)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let is_data = ["/api", "/metrics", "/v1"].into_iter().any(below);
+    let tops = ["/api", "/jaeger/api", "/metrics", "/v1"];
+    let is_data = tops.into_iter().any(below);
     !is_data || path == "/api/v1/session"
 }
 
@@ -73,6 +74,7 @@ mod tests {
             "/traces/1",
             "/livez",
             "/assets/index.js",
+            "/jaeger/static/app.js",
             "/api/v1/session",
             "/apix",
         ] {
@@ -82,6 +84,7 @@ mod tests {
             "/api",
             "/api/services",
             "/api/v1/session/",
+            "/jaeger/api/services",
             "/api/v1/stream",
             "/metrics",
             "/v1/traces",

@@ -2,14 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use loom_core::Stream;
 use loom_core::journal::Storage;
 use loom_telemetry::ids::now_unix_nano;
+use loom_trace::api::LoomProblem;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::about::{About, Capabilities, Links, StoreOf};
 use super::{Addresses, Parts, agents, executions, letters, verification};
 
 /// What the handlers get.
@@ -17,16 +20,18 @@ use super::{Addresses, Parts, agents, executions, letters, verification};
 struct Server {
     parts: Parts,
     addresses: Addresses,
+    about: About,
 }
 
 /// `/api/v1/info`, `/api/v1/verify`, and those of [`agents`], [`executions`] and [`letters`].
-pub(super) fn routes(parts: Parts, addresses: Addresses) -> OpenApiRouter {
+pub(super) fn routes(parts: Parts, addresses: Addresses, about: About) -> OpenApiRouter {
     let streams = parts.streams.clone();
     OpenApiRouter::default()
         .routes(routes!(info))
         .with_state(Server {
             parts: parts.clone(),
             addresses,
+            about,
         })
         .merge(of_parts().with_state(parts))
         .merge(letters::routes().with_state(streams))
@@ -58,6 +63,12 @@ struct Info {
     streams: Vec<StreamOf>,
     /// Where its spans go.
     span_sinks: Vec<&'static str>,
+    /// Where a trace can be seen in other tools.
+    links: Links,
+    /// What it can do.
+    capabilities: Capabilities,
+    /// What its trace store holds.
+    store: StoreOf,
 }
 
 /// A stream, and what it holds.
@@ -96,11 +107,11 @@ impl StreamOf {
     path = "/api/v1/info",
     operation_id = "getInfo",
     tag = "server",
-    responses((status = 200, description = "What it is.", body = Info)),
+    responses((status = 200, description = "What it is.", body = Info), LoomProblem),
 )]
-async fn info(State(server): State<Server>) -> Json<Info> {
+async fn info(State(server): State<Server>, headers: HeaderMap) -> Result<Json<Info>, LoomProblem> {
     let spans = server.parts.pipeline.stats();
-    Json(Info {
+    Ok(Json(Info {
         name: "loom",
         version: env!("CARGO_PKG_VERSION"),
         addresses: server.addresses,
@@ -115,5 +126,8 @@ async fn info(State(server): State<Server>) -> Json<Info> {
             .map(|one| StreamOf::of(one))
             .collect(),
         span_sinks: spans.sinks.iter().map(|sink| sink.name).collect(),
-    })
+        links: server.about.links(&headers),
+        capabilities: Capabilities { redrive: true },
+        store: server.about.store(&server.parts.store).await?,
+    }))
 }

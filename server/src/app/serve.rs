@@ -15,12 +15,14 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
+use super::about::About;
 use super::deliveries::LostDeliveries;
 use super::http1::{self, HEAD_TIMEOUT};
+use super::jaeger_ui::Bundle;
 use super::mending::Mending;
 use super::{
-    Addresses, Doors, Listeners, Parts, auth, books, dashboard, http, kept, live, metrics, origin,
-    retelling, session,
+    Addresses, Doors, Listeners, Parts, auth, books, dashboard, http, jaeger_ui, kept, live,
+    metrics, origin, retelling, session,
 };
 use crate::config::{LoomConfig, Token};
 
@@ -39,6 +41,7 @@ pub(super) fn open(
     token: Option<&Arc<Token>>,
     addresses: &Addresses,
     lost: LostDeliveries,
+    jaeger_ui: Option<Bundle>,
 ) -> Doors {
     let bridge = CancellationToken::new();
     let others = CancellationToken::new();
@@ -79,10 +82,14 @@ pub(super) fn open(
         let (live_routes, producer) = live::open(parts.clone(), others.clone());
         tasks.spawn(producer);
         let directory = parts.directory.clone();
+        let jaeger_ui = jaeger_ui.map_or_else(Router::new, |bundle| {
+            jaeger_ui::routes(bundle, parts.store.clone(), api_config.clone())
+        });
         let bus = parts.bus.clone();
         let extension = Extension {
-            routes: http::routes(parts.clone(), *addresses)
+            routes: http::routes(parts.clone(), *addresses, About::of(config))
                 .merge(live_routes)
+                .merge(jaeger_ui.into())
                 .merge(session::routes().with_state(token.cloned())),
             pages: Some(dashboard::serve),
             metrics: Some(Arc::new(move || metrics::families(&counters))),

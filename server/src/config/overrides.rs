@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{ConfigError, Listen, LogFormat, LoomConfig};
+use super::{ConfigError, LinkTemplate, Listen, LogFormat, LoomConfig};
 use crate::env::{self, Environment};
 
 /// The settings that have a flag and a variable; `None` leaves what was there.
@@ -37,6 +37,15 @@ pub struct Overrides {
     /// Threads of the runtime, 0 for half of the cores [env: `LOOM_WORKER_THREADS`]
     #[arg(long, value_name = "N")]
     pub worker_threads: Option<usize>,
+    /// A directory with a Jaeger UI to serve under /jaeger/ [env: `LOOM_JAEGER_UI_DIR`]
+    #[arg(long, value_name = "DIR")]
+    pub jaeger_ui_dir: Option<PathBuf>,
+    /// A Jaeger UI to link to, like `http://127.0.0.1:16686` [env: `LOOM_JAEGER_UI_URL`]
+    #[arg(long, value_name = "URL")]
+    pub jaeger_ui_url: Option<LinkTemplate>,
+    /// A Grafana to link to: the address of a trace with `{trace_id}` in it [env: `LOOM_GRAFANA_URL`]
+    #[arg(long, value_name = "URL")]
+    pub grafana_url: Option<LinkTemplate>,
     /// Which log lines are written, like `info` or `loom_bridge=debug,info` [env: `LOOM_LOG`]
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
@@ -61,6 +70,9 @@ impl Overrides {
             token_file: environment.get(env::LOOM_TOKEN_FILE).map(PathBuf::from),
             insecure_bind: truth(environment, env::LOOM_INSECURE_BIND)?,
             worker_threads: read(environment, env::LOOM_WORKER_THREADS)?,
+            jaeger_ui_dir: environment.get(env::LOOM_JAEGER_UI_DIR).map(PathBuf::from),
+            jaeger_ui_url: read(environment, env::LOOM_JAEGER_UI_URL)?,
+            grafana_url: read(environment, env::LOOM_GRAFANA_URL)?,
             log: environment.get(env::LOOM_LOG),
             log_format: read(environment, env::LOOM_LOG_FORMAT)?,
         })
@@ -84,6 +96,15 @@ impl Overrides {
         }
         set(&mut server.insecure_bind, self.insecure_bind);
         set(&mut server.worker_threads, self.worker_threads);
+        if self.jaeger_ui_dir.is_some() {
+            config.api.jaeger_ui_dir = self.jaeger_ui_dir;
+        }
+        if self.jaeger_ui_url.is_some() {
+            config.links.jaeger_ui_url = self.jaeger_ui_url;
+        }
+        if self.grafana_url.is_some() {
+            config.links.grafana_url = self.grafana_url;
+        }
         set(&mut config.log.filter, self.log);
         set(&mut config.log.format, self.log_format);
     }

@@ -156,6 +156,8 @@ pub struct ApiSection {
     pub max_spans: usize,
     /// Agents, and topics, with histograms of their own on `/metrics`.
     pub max_metric_labels: usize,
+    /// A directory with a Jaeger UI, which is served under `/jaeger/`.
+    pub jaeger_ui_dir: Option<PathBuf>,
 }
 
 /// `[genai]`: calls of models.

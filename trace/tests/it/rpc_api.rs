@@ -336,8 +336,8 @@ async fn a_jaeger_whose_storage_this_is_knows_names() {
 }
 
 /// A time that was never set, as Go sends it.
-fn unset() -> Option<Timestamp> {
-    Some(at(-62_135_596_800))
+fn unset() -> Timestamp {
+    at(-62_135_596_800)
 }
 
 #[tokio::test]
@@ -346,8 +346,8 @@ async fn a_jaeger_whose_storage_this_is_gets_traces() {
     // One of these ids is not there.
     let wanted = |trace: u8| v2::GetTraceParams {
         trace_id: vec![trace; 16],
-        start_time: unset(),
-        end_time: unset(),
+        start_time: Some(unset()),
+        end_time: Some(unset()),
     };
     let get = "/jaeger.storage.v2.TraceReader/GetTraces";
     let request = v2::GetTracesRequest {
@@ -384,8 +384,8 @@ async fn a_jaeger_whose_storage_this_is_searches() {
     };
     let query = v2::TraceQueryParameters {
         attributes: vec![topic],
-        start_time_min: unset(),
-        start_time_max: unset(),
+        start_time_min: Some(unset()),
+        start_time_max: Some(unset()),
         ..v2::TraceQueryParameters::default()
     };
     let request = v2::FindTracesRequest {

@@ -113,6 +113,7 @@ impl Default for ApiSection {
             allowed_hosts: api.allowed_hosts,
             max_spans: api.max_spans,
             max_metric_labels: api.max_metric_labels,
+            jaeger_ui_dir: None,
         }
     }
 }
