@@ -1,7 +1,7 @@
 // The figures and charts of an agent, of a workflow, or of everything: they are the same.
 import { useCallback, useMemo } from "react";
 import type { Metrics, Series } from "../api/types";
-import { formatCount, formatMs, formatRatio, formatUsd, formatUsdAt } from "../lib/format";
+import { formatCount, formatMs, formatNs, formatRatio, formatUsd, formatUsdAt } from "../lib/format";
 import { useTimeRange } from "../lib/query-state";
 import { Badge, Stat } from "../ui/basics";
 import { Chart } from "../ui/chart";
@@ -15,7 +15,11 @@ export function MetricCharts({ metrics }: { metrics: Metrics }) {
   const hasModels = models.count > 0;
   return (
     <div className="space-y-3">
-      {metrics.complete === false && <Badge tone="warn">Not complete: a part of this time is older than what the store keeps.</Badge>}
+      {metrics.complete === false && (
+        <Badge tone="warn">
+          Not complete: more happened than is looked at, so these figures are of {metrics.window_s === undefined ? "a part" : `the last ${formatNs(metrics.window_s * 1e9)}`} of this time.
+        </Badge>
+      )}
       <div className="card grid grid-cols-2 gap-x-6 gap-y-4 px-5 py-4 sm:grid-cols-4 xl:grid-cols-8">
         <Stat label="Executions">{formatCount(executions.count)}</Stat>
         <Stat label="Errors" tone={executions.errors > 0 ? "bad" : undefined} hint={executions.error_rate === null ? undefined : formatRatio(executions.error_rate)}>
