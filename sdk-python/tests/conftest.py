@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -29,6 +30,9 @@ STREAMS = """
 topics = ["test.>"]
 """
 """Settings of the server: topics below ``test`` are kept."""
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+PROMTOOL = shutil.which("promtool") or shutil.which("promtool", path=str(TARGET / "prometheus/usr/bin"))
+NEEDS_PROMTOOL = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not there: `make promtool` says why")
 PATIENCE = 30.0
 """Seconds after which what did not happen will not happen."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import NEEDS_PROMTOOL, PROMTOOL, ROOT
 from loom.testing import LoomServer
 
 with warnings.catch_warnings():
@@ -27,9 +26,6 @@ with warnings.catch_warnings():
 DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus/rules"
 DASHBOARDS = sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-PROMTOOL = shutil.which("promtool") or shutil.which("promtool", path=str(TARGET / "prometheus/usr/bin"))
-NEEDS_PROMTOOL = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not there: `make promtool` says why")
 
 
 def promtool(*arguments: str | Path) -> None:

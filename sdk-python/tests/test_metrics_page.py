@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import time
 import urllib.request
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
-from conftest import eventually
+from conftest import NEEDS_PROMTOOL, PROMTOOL, eventually
 from loom import semconv
 from loom.testing import LoomServer
 from prometheus_client import parser as prometheus
@@ -23,7 +22,6 @@ OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 HOSTILE = 'quote" back\\slash\nline {le="1"} é'
 """An agent may call itself anything."""
 MS = 1_000_000
-PROMTOOL = shutil.which("promtool")
 
 
 @pytest.fixture
@@ -166,7 +164,7 @@ async def test_the_older_format_has_the_same_without_them(server: LoomServer) ->
     assert "# EOF" not in text
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: apt install prometheus)")
+@NEEDS_PROMTOOL
 async def test_promtool_finds_nothing_to_say(server: LoomServer) -> None:
     await filled(server)
     assert promtool_says(page(server, "text/plain")[1]) == ""
