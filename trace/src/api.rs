@@ -48,8 +48,9 @@ mod params;
 mod period;
 mod v1;
 
-use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
+use std::{fmt, mem};
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -79,26 +80,40 @@ pub use period::Period;
 
 /// What every handler gets.
 #[derive(Debug, Clone)]
-struct Api {
+struct Api(Arc<Parts>);
+
+/// The router clones its state several times a request.
+const _: () = assert!(size_of::<Api>() == size_of::<usize>());
+
+#[derive(Debug)]
+struct Parts {
     store: TraceStore,
     config: ApiConfig,
     extension: Extension,
     measured: metrics::Measured,
 }
 
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
 impl Api {
     fn new(store: TraceStore, config: ApiConfig, extension: Extension) -> Self {
-        Self {
+        Self(Arc::new(Parts {
             measured: metrics::Measured::new(config.max_metric_labels),
             store,
             config,
             extension,
-        }
+        }))
     }
 }
 
 /// What another room puts on the same listener, under the same guards.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Extension {
     /// Further routes; none of those above.
     pub routes: OpenApiRouter,
@@ -129,8 +144,8 @@ pub fn router(store: TraceStore, config: ApiConfig) -> axum::Router {
 }
 
 /// The same, with what else stands on the listener.
-pub fn router_with(store: TraceStore, config: ApiConfig, extension: Extension) -> axum::Router {
-    let further = extension.routes.clone();
+pub fn router_with(store: TraceStore, config: ApiConfig, mut extension: Extension) -> axum::Router {
+    let further = mem::take(&mut extension.routes);
     let hosts = host::Allowed::new(&config.allowed_hosts);
     let state = Api::new(store, config, extension);
     let (documented, description) = documented()

@@ -132,6 +132,7 @@ pub(super) async fn stats(State(api): State<Api>) -> Json<Stats> {
         further: api
             .extension
             .stats
+            .as_ref()
             .map(|further| further())
             .unwrap_or_default(),
     })
