@@ -19,9 +19,12 @@ use crate::store::writer::Batch;
 use crate::store::{Retention, Writer};
 use pace::Pace;
 
-/// A transaction ends after this many bytes of OTLP: large enough to pay for the commit, small enough that memory and
-/// the time to stop stay small.
+/// A transaction ends after this many bytes of OTLP: large enough to pay for the commit, small enough that the time to stop
+/// stays small.
 const BATCH_BYTES: usize = 8 << 20;
+/// Of these so many are decoded at a time, which is some megabytes of spans: they are stored before the processor's cache has
+/// forgotten them.
+const BITE_BYTES: usize = 1 << 20;
 /// With more than this waiting there is no point in waiting for more.
 const LINGER_BYTES: u64 = 1 << 20;
 /// Retention is looked at this often when no spans come.
@@ -120,6 +123,8 @@ enum IndexError {
 struct Taken {
     /// Spans by the headers of the records: what the lag counts.
     spans: u64,
+    /// Of OTLP.
+    bytes: usize,
     damages: Vec<Damage>,
     /// The reader came to the end.
     all: bool,
@@ -178,10 +183,12 @@ impl Indexer {
         let tail = self.spool.tail();
         let reader = &mut self.reader;
         let (written, taken) = self.writer.transaction::<_, IndexError>(|batch| {
-            let (taken, spans) = take(reader, batch, &mut pace)?;
-            for (span, received_ms) in spans {
-                batch.insert(&span, received_ms)?;
-                pace.step();
+            let mut taken = Taken::default();
+            while !taken.all && taken.bytes < BATCH_BYTES {
+                for (span, received_ms) in take(reader, batch, &mut taken, &mut pace)? {
+                    batch.insert(&span, received_ms)?;
+                    pace.step();
+                }
             }
             Ok((reader.position(), taken))
         })?;
@@ -243,17 +250,17 @@ impl Indexer {
     }
 }
 
-/// Takes spans for one transaction from the spool. All of them are decoded before the first is stored, so that it is known
-/// by then what they say of their traces.
+/// Takes some more spans for one transaction from the spool. All of these are decoded before the first is stored, so that it is
+/// known by then what they say of their traces.
 fn take(
     reader: &mut Reader,
     batch: &mut Batch<'_>,
+    taken: &mut Taken,
     pace: &mut Pace<'_>,
-) -> Result<(Taken, Vec<(Span, u64)>), IndexError> {
-    let mut taken = Taken::default();
+) -> Result<Vec<(Span, u64)>, IndexError> {
     let mut spans = Vec::new();
-    let mut bytes = 0;
-    while bytes < BATCH_BYTES {
+    let end = taken.bytes + BITE_BYTES;
+    while taken.bytes < end {
         let Some(item) = reader.next()? else {
             taken.all = true;
             break;
@@ -262,7 +269,7 @@ fn take(
             Item::Record(header) => {
                 taken.spans += u64::from(header.spans);
                 let request = unpack(reader.payload()).map_err(RecordError::from);
-                bytes += request.as_ref().map_or(0, Vec::len);
+                taken.bytes += request.as_ref().map_or(0, Vec::len);
                 let result = request.and_then(|request| {
                     decode_each(&request, |span| {
                         batch.announce(&span)?;
@@ -290,7 +297,7 @@ fn take(
             Item::Damaged(damage) => taken.damages.push(damage),
         }
     }
-    Ok((taken, spans))
+    Ok(spans)
 }
 
 /// Tells an error of the request's bytes from one of the database.

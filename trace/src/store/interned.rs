@@ -1,8 +1,8 @@
 //! Texts and trace ids that are stored once and referred to by number, and what is remembered of them in memory.
 
-use std::collections::HashMap;
 use std::mem;
 
+use foldhash::HashMap;
 use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::common::{self, Common, Filled};
@@ -60,7 +60,7 @@ macro_rules! statements {
                 ", 0)"
             ),
             touch: concat!("UPDATE ", $table, " SET last_span = ?1 WHERE id = ?2"),
-            ids: HashMap::new(),
+            ids: HashMap::default(),
             most: CACHE_TEXTS,
             ahead: 0,
             newest: 0,

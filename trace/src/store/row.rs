@@ -80,24 +80,23 @@ pub(super) fn event(span: &Span) -> Option<(&str, Event)> {
     Some((text, uuid(text.as_bytes())?))
 }
 
+/// Where the digits of each byte of a UUID stand in its text.
+const UUID_BYTES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
 /// The bytes of `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` in lower case.
 fn uuid(text: &[u8]) -> Option<Event> {
-    let is_dash = |at: usize| [8, 13, 18, 23].contains(&at);
-    if text.len() != 36 {
+    let text: &[u8; 36] = text.try_into().ok()?;
+    if [8, 13, 18, 23].into_iter().any(|at| text[at] != b'-') {
         return None;
     }
+    let digit = |at: usize| match text[at] {
+        digit @ b'0'..=b'9' => Some(digit - b'0'),
+        digit @ b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
     let mut bytes = [0; 16];
-    let mut digits = 0;
-    for (at, byte) in text.iter().enumerate() {
-        let digit = match byte {
-            b'-' if is_dash(at) => continue,
-            _ if is_dash(at) => return None,
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => return None,
-        };
-        bytes[digits / 2] = bytes[digits / 2] << 4 | digit;
-        digits += 1;
+    for (byte, at) in bytes.iter_mut().zip(UUID_BYTES) {
+        *byte = digit(at)? << 4 | digit(at + 1)?;
     }
     Some(bytes)
 }
@@ -471,4 +470,22 @@ pub fn from_json<T: Default + serde::de::DeserializeOwned>(
         || Ok(T::default()),
         |json| serde_json::from_str(json).map_err(|source| StoreError::Corrupt { what, source }),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_uuid_comes_back(bytes in any::<Event>()) {
+            prop_assert_eq!(uuid(uuid_text(bytes).as_bytes()), Some(bytes));
+        }
+
+        #[test]
+        fn what_looks_like_a_uuid_is_kept_as_it_is(text in "[0-9a-fA-F-]{36}") {
+            prop_assert!(uuid(text.as_bytes()).is_none_or(|bytes| uuid_text(bytes) == text));
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! The one writer: spans and the spool's position in one transaction.
 
-use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use foldhash::HashSet;
 use loom_proto::semconv::attribute;
 use rusqlite::{CachedStatement, Connection};
 
@@ -87,7 +87,7 @@ impl Writer {
                 names: Interned::names(),
                 shape_texts: Interned::shapes(),
                 shapes: Shapes::default(),
-                noted: HashSet::new(),
+                noted: HashSet::default(),
                 last: None,
                 lists: Lists::default(),
                 key: String::new(),
@@ -218,7 +218,7 @@ impl<'w> Batch<'w> {
             memory: &mut writer.memory,
             prices: &writer.prices,
             written: Written::default(),
-            ids: HashSet::new(),
+            ids: HashSet::default(),
             waiting: Vec::with_capacity(ROWS),
         })
     }

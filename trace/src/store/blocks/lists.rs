@@ -101,8 +101,12 @@ impl Lists {
     pub(in crate::store) fn write(&mut self, conn: &Connection) -> Result<(), StoreError> {
         let body = &mut self.body;
         let mut insert = conn.prepare_cached(insert!("postings"))?;
+        self.postings.sort_unstable();
         write(&mut self.postings, &mut insert, body)?;
         let mut insert = conn.prepare_cached(insert!("samples"))?;
+        // Stable: of several of one span the last counts.
+        self.samples
+            .sort_by_key(|(key, sample)| (*key, sample.place()));
         write(&mut self.samples, &mut insert, body)?;
         let mut bound = conn.prepare_cached(
             "INSERT INTO blocks (id, from_ns, to_ns, last) VALUES (?1, ?2, ?3, ?4)
@@ -151,14 +155,12 @@ fn missing<E: Listed>(conn: &Connection, entries: Vec<(Key, E)>) -> Result<u64, 
     Ok(missing)
 }
 
-/// Writes the entries, those of one list as one row.
+/// Writes entries that are sorted, those of one list as one row.
 fn write<E: Entry>(
     entries: &mut Vec<(Key, E)>,
     insert: &mut Statement<'_>,
     body: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
-    // Stable: of several entries of one span the last counts.
-    entries.sort_by_key(|(key, entry)| (*key, entry.place()));
     let mut entries = entries.drain(..).peekable();
     let mut list = Vec::new();
     while let Some((key, entry)) = entries.next() {
