@@ -1,4 +1,5 @@
-// What the frames of the live stream say (docs/api.md); what is not of the expected shape says nothing.
+// What the frames of the live stream say (docs/api.md); what is not of the expected shape says nothing. By hand: docs/openapi.json
+// does not describe frames.
 import type { BusEvent } from "../api/types";
 
 const fieldsOf = (data: unknown): Record<string, unknown> =>

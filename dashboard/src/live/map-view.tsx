@@ -4,14 +4,14 @@ import { Maximize2, ZoomIn, ZoomOut } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { Edge, Topology } from "../api/types";
 import { colourOf } from "../lib/colour";
-import { formatMs, formatRate } from "../lib/format";
+import { formatMs, formatRate, isKnown } from "../lib/format";
 import { IconButton, cx } from "../ui/basics";
 import { type Direction, MOST_ANIMATED, around, edgeId, nodeId, place, shapeOf, thickness } from "./map";
 
 type MapNode = FlowNode<{ topology: Topology; text: NonNullable<MapProps["agentText"]>; dim: boolean; id: string; selected: boolean; direction: Direction }>;
 type MapEdge = FlowEdge<{ edge: Edge; text: string; dim: boolean; still: boolean }>;
 
-const rateText = (edge: Edge) => `${formatRate(edge.per_s)}${edge.kind !== "publish" && edge.p95_ms !== null ? ` · ${formatMs(edge.p95_ms)}` : ""}`;
+const rateText = (edge: Edge) => `${formatRate(edge.per_s)}${edge.kind !== "publish" && isKnown(edge.p95_ms) ? ` · ${formatMs(edge.p95_ms)}` : ""}`;
 const agentRates: NonNullable<MapProps["agentText"]> = (agent) => `${formatRate(agent.executions_per_s)} · p95 ${formatMs(agent.p95_ms)}`;
 
 interface MapProps {

@@ -1,7 +1,7 @@
 // The figures and charts of an agent, of a workflow, or of everything: they are the same.
 import { useCallback, useMemo } from "react";
 import type { Metrics, Series } from "../api/types";
-import { formatCount, formatMs, formatNs, formatRatio, formatUsd, formatUsdAt } from "../lib/format";
+import { formatCount, formatMs, formatNs, formatRatio, formatUsd, formatUsdAt, isKnown } from "../lib/format";
 import { useTimeRange } from "../lib/query-state";
 import { Badge, Stat } from "../ui/basics";
 import { Chart } from "../ui/chart";
@@ -15,14 +15,14 @@ export function MetricCharts({ metrics }: { metrics: Metrics }) {
   const hasModels = models.count > 0;
   return (
     <div className="space-y-3">
-      {metrics.complete === false && (
+      {!metrics.complete && (
         <Badge tone="warn">
-          Not complete: more happened than is looked at, so these figures are of {metrics.window_s === undefined ? "a part" : `the last ${formatNs(metrics.window_s * 1e9)}`} of this time.
+          Not complete: more happened than is looked at, so these figures are of the last {formatNs(metrics.window_s * 1e9)} of this time.
         </Badge>
       )}
       <div className="card grid grid-cols-2 gap-x-6 gap-y-4 px-5 py-4 sm:grid-cols-4 xl:grid-cols-8">
         <Stat label="Executions">{formatCount(executions.count)}</Stat>
-        <Stat label="Errors" tone={executions.errors > 0 ? "bad" : undefined} hint={executions.error_rate === null ? undefined : formatRatio(executions.error_rate)}>
+        <Stat label="Errors" tone={executions.errors > 0 ? "bad" : undefined} hint={isKnown(executions.error_rate) && formatRatio(executions.error_rate)}>
           {executions.count === 0 ? "–" : formatCount(executions.errors)}
         </Stat>
         <Stat label="p50">{formatMs(executions.duration_ms?.p50)}</Stat>
@@ -35,14 +35,14 @@ export function MetricCharts({ metrics }: { metrics: Metrics }) {
         <Stat label="First token" hint={models.ttft_ms ? `p95 ${formatMs(models.ttft_ms.p95)}` : undefined}>
           {formatMs(models.ttft_ms?.p50)}
         </Stat>
-        <Stat label="Tokens" hint={models.prompt_tokens === null ? undefined : `${formatCount(models.prompt_tokens)} in, ${formatCount(models.completion_tokens)} out`}>
+        <Stat label="Tokens" hint={isKnown(models.prompt_tokens) && `${formatCount(models.prompt_tokens)} in, ${formatCount(models.completion_tokens)} out`}>
           {formatCount(models.total_tokens)}
         </Stat>
         <Stat label="Cost" hint={models.without_cost > 0 ? `${formatCount(models.without_cost)} calls without a price` : undefined}>
           {formatUsd(models.cost_usd)}
         </Stat>
       </div>
-      {metrics.series && <SeriesCharts series={metrics.series} hasModels={hasModels} />}
+      <SeriesCharts series={metrics.series} hasModels={hasModels} />
       {phases.length > 0 && (
         <section className="card px-5 py-4">
           <h2 className="text-xs font-semibold">Phases of handlers, all executions together</h2>

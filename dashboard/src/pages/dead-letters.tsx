@@ -24,7 +24,7 @@ export function DeadLettersPage() {
   const [deed, setDeed] = useState<Deed | null>(null);
   const letters = query.data?.items ?? [];
   const marked = letters.filter((letter) => chosen.has(letter.letter_id));
-  const allowed = info.data?.capabilities?.redrive !== false;
+  const allowed = info.data?.capabilities.redrive !== false;
   const toggle = (id: string) => {
     const next = new Set(chosen);
     if (!next.delete(id)) next.add(id);
@@ -83,12 +83,12 @@ export function DeadLettersPage() {
                     <td>
                       {letter.stream} · {letter.group}
                     </td>
-                    <td className="num right text-text-2">{String(letter.offset)}</td>
-                    <td className="num right" title={letter.attempts.map((one) => `${one.number}: ${one.error ?? "no error told"}`).join("\n")}>
+                    <td className="num right text-text-2">{letter.offset ?? "–"}</td>
+                    <td className="num right" title={letter.attempts.map((one) => `${one.number}: ${one.error || "no error told"}`).join("\n")}>
                       {formatCount(letter.attempts.length)}
                     </td>
-                    <td className="max-w-[300px]! text-bad" title={letter.error ?? undefined}>
-                      {letter.error ?? "–"}
+                    <td className="max-w-[300px]! text-bad" title={letter.error || undefined}>
+                      {letter.error || "–"}
                     </td>
                     <td>
                       <Link to="/events/$eventId" params={{ eventId: letter.event_id }} search={keepRange as never} className="link mono">
@@ -96,7 +96,7 @@ export function DeadLettersPage() {
                       </Link>
                     </td>
                     <td>
-                      <TraceLink trace={letter.trace_id} span={letter.span_id} />
+                      <TraceLink trace={letter.trace_id} span={letter.attempts.at(-1)?.span_id} />
                     </td>
                   </tr>
                 ))}

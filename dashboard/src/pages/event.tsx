@@ -5,7 +5,7 @@ import type { ReactNode } from "react";
 import { api } from "../api/client";
 import { infoQuery, isMissing } from "../api/queries";
 import type { BusEventDetail } from "../api/types";
-import { formatBytes, formatCount, formatMs, formatTime } from "../lib/format";
+import { formatBytes, formatCount, formatMs, formatTime, isKnown } from "../lib/format";
 import { usePrefs } from "../lib/prefs";
 import { keepRange, type Search } from "../lib/query-state";
 import { streamOf } from "../lib/topics";
@@ -99,7 +99,7 @@ function Id({ text }: { text: string }) {
 function Deliveries({ event }: { event: BusEventDetail }) {
   const navigate = useNavigate();
   if (event.deliveries.length === 0) {
-    return <p className="px-4 pb-4 text-sm text-text-2">{event.matched === 0 && event.kept === null ? "No subscription wanted it." : "No delivery of it is known yet."}</p>;
+    return <p className="px-4 pb-4 text-sm text-text-2">{event.matched === 0 && !event.kept ? "No subscription wanted it." : "No delivery of it is known yet."}</p>;
   }
   return (
     <table className="grid-table">
@@ -153,11 +153,11 @@ function Payload({ kept, stream }: { kept: BusEventDetail["kept"]; stream: strin
   return (
     <div className="space-y-3 px-4 pt-1 pb-4">
       <p className="text-xs text-text-3">
-        stream {kept.stream}, offset <span className="num">{String(kept.offset)}</span>
+        stream {kept.stream}, offset <span className="num">{kept.offset}</span>
         {kept.truncated && " · cut off here"}
       </p>
       <div className="max-h-[420px] overflow-auto rounded-md bg-raised p-3" tabIndex={0} role="region" aria-label="Payload">
-        {kept.payload_text !== null ? <Value value={kept.payload_text} /> : <span className="mono [overflow-wrap:anywhere]">base64: {kept.payload_base64 ?? ""}</span>}
+        {isKnown(kept.payload_text) ? <Value value={kept.payload_text} /> : <span className="mono [overflow-wrap:anywhere]">base64: {kept.payload_base64 ?? ""}</span>}
       </div>
       {metadata.length > 0 && (
         <dl className="grid grid-cols-[160px_1fr] gap-x-3 gap-y-1">

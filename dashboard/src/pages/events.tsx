@@ -125,7 +125,7 @@ export function EventTable({ events }: { events: BusEvent[] }) {
 }
 
 /** Groups take from their stream, and are no subscriptions that the publish has found. */
-function DeliveredTo({ matched, stream }: { matched: number | null; stream: string | null }) {
+function DeliveredTo({ matched, stream }: { matched: BusEvent["matched"]; stream: string | null }) {
   if (stream !== null) {
     return (
       <span className="text-text-2" title="The groups of the stream take it from there">

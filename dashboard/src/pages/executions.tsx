@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { Waypoints, X } from "lucide-react";
 import { api } from "../api/client";
 import { executionStatesQuery, executionsQuery, isMissing } from "../api/queries";
-import { EXECUTION_STATES, type Execution, type ExecutionState } from "../api/types";
+import { EXECUTION_STATES, type Execution, type ExecutionDetail, type ExecutionState } from "../api/types";
 import { formatCount, formatMs, formatTime } from "../lib/format";
 import { usePrefs } from "../lib/prefs";
 import { useThrottled } from "../lib/throttled";
@@ -103,7 +103,7 @@ export function ExecutionTable({ executions, selected, onSelect }: { executions:
             <td>
               <AgentName id={execution.agent_name} />
             </td>
-            <td className="font-medium">{execution.operation ?? "–"}</td>
+            <td className="font-medium">{execution.operation || "–"}</td>
             <td className="text-text-2">{execution.workflow_id ?? "–"}</td>
             <td className="text-text-2">
               <When time={execution.start_time} />
@@ -141,13 +141,13 @@ function Drawer({ id, onClose }: { id: string; onClose: () => void }) {
   );
 }
 
-function Details({ execution }: { execution: Execution }) {
+function Details({ execution }: { execution: ExecutionDetail }) {
   const { zone } = usePrefs();
   const { timing } = execution;
   const parts = timing
     ? ([
         ["Waited in the mailbox", timing.queue_wait_ms], ["Models", timing.llm_ms], ["Tools", timing.tool_ms], ["Databases", timing.database_ms], ["HTTP", timing.http_ms],
-        ...Object.entries(timing.phases ?? {}).map(([name, ms]): [string, number] => [name.replace(/_ms$/, ""), ms]),
+        ...Object.entries(timing.phases).map(([name, ms]): [string, number] => [name.replace(/_ms$/, ""), ms]),
       ] as [string, number | null][]).filter((part): part is [string, number] => typeof part[1] === "number" && part[1] > 0)
     : [];
   const longest = Math.max(timing?.total_ms ?? 0, ...parts.map(([, ms]) => ms), 0.001);
@@ -158,7 +158,7 @@ function Details({ execution }: { execution: Execution }) {
           <StateBadge state={execution.state} />
           <span className="num font-semibold">{formatMs(execution.duration_ms)}</span>
           <span className="text-text-3">of</span>
-          <span className="font-medium">{execution.operation ?? "–"}</span>
+          <span className="font-medium">{execution.operation || "–"}</span>
         </div>
         <div className="flex flex-wrap gap-2">
           <Link

@@ -3,6 +3,7 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { CircleX, Unlink } from "lucide-react";
 import { useMemo } from "react";
 import { tracesQuery } from "../api/queries";
+import type { Query } from "../api/routes";
 import type { TraceSummary } from "../api/types";
 import { formatCount, formatNs, plural } from "../lib/format";
 import { useNow } from "../lib/now";
@@ -19,10 +20,10 @@ import { Snippet } from "../ui/states";
 import { AgentNames, When } from "../ui/values";
 
 /** Conditions of the URL, and what the API calls them. */
-const FIELDS: Record<string, string> = {
+const FIELDS = {
   q: "q", agent: "agent", topic: "topic", workflow: "workflow", status: "status", min: "min_duration", max: "max_duration", service: "service",
   operation: "operation", session: "session", user: "user", tenant: "tenant", thread: "thread", tags: "tags", tag: "tag",
-};
+} satisfies Record<string, keyof Query<"/api/v1/traces">>;
 const CHIPS = ["service", "operation", "session", "user", "tenant", "thread", "tags", "tag", "max"];
 
 /** ms in which spans of a trace may still be on their way: until then a missing parent means nothing. */
@@ -32,10 +33,12 @@ export function TracesPage() {
   const [search, set] = useQueryState();
   const [range, setRange] = useTimeRange();
   const now = useNow(30_000);
-  const params = {
-    ...Object.fromEntries(Object.entries(FIELDS).map(([field, name]) => [name, search[field]])),
+  // Values are as they stand in the URL; the server says what is wrong with one.
+  const conditions: Query<"/api/v1/traces"> = Object.fromEntries(Object.entries(FIELDS).map(([field, name]) => [name, search[field]]));
+  const params: typeof conditions = {
+    ...conditions,
     ...rangeParams(range),
-    sort: search.sort,
+    sort: search.sort === "slowest" ? "slowest" : "newest",
     cursor: search.cursor,
     limit: 100,
   };
@@ -116,7 +119,7 @@ export function TraceTable({ traces }: { traces: TraceSummary[] }) {
             <td>
               <span className="flex items-center gap-2">
                 <Link to="/traces/$traceId" params={{ traceId: trace.trace_id }} search={((before: Search) => keepRange(before)) as never} className="truncate font-medium hover:underline" tabIndex={-1}>
-                  {trace.root_name ?? "root is missing"}
+                  {trace.root_name || "root is missing"}
                 </Link>
                 <span className="mono text-2xs! text-text-3">{trace.trace_id.slice(0, 8)}</span>
                 {trace.errors > 0 && (

@@ -13,7 +13,7 @@ export function WorkflowsPage() {
   const [search, set] = useQueryState();
   const [range] = useTimeRange();
   const navigate = useNavigate();
-  const query = useQuery(workflowsQuery({ ...rangeParams(range), cursor: search.cursor, limit: 100 }));
+  const query = useQuery(workflowsQuery(rangeParams(range)));
   const workflows = query.data?.items ?? [];
   return (
     <div className="flex min-h-0 flex-1 flex-col">

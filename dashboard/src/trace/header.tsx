@@ -44,8 +44,8 @@ export function TraceHeader({ model, state, onChange, onNextError }: HeaderProps
     start_ms: startMs,
     end_ms: startMs + model.duration / 1e6,
   };
-  const jaeger = fillTemplate(info.data?.links?.jaeger_trace, values);
-  const grafana = fillTemplate(info.data?.links?.grafana_trace, values);
+  const jaeger = fillTemplate(info.data?.links.jaeger_trace, values);
+  const grafana = fillTemplate(info.data?.links.grafana_trace, values);
   const missing = missingParents(model);
   const linked = trace.linked_from.length + leaving(model).length;
   return (
@@ -88,11 +88,9 @@ export function TraceHeader({ model, state, onChange, onNextError }: HeaderProps
         {trace.agents.length > 0 && <AgentNames ids={trace.agents} most={6} />}
         {linked > 0 && <Linked model={model} onSelect={(span) => onChange({ span })} />}
       </div>
-      {trace.summary && (
-        <div className="mt-2">
-          <TimeSplit summary={trace.summary} />
-        </div>
-      )}
+      <div className="mt-2">
+        <TimeSplit summary={trace.summary} />
+      </div>
     </header>
   );
 }

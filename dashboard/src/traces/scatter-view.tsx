@@ -146,7 +146,7 @@ export function Scatter({ traces, range, onSelect }: ScatterProps) {
           className="pointer-events-none absolute z-10 max-w-[280px] rounded-md border border-line bg-surface px-2.5 py-1.5 text-xs shadow-pop"
           style={{ left: Math.min(LEFT + over.x + 10, width - 230), top: Math.max(4, over.y - 34) }}
         >
-          <div className="truncate font-medium">{over.trace.root_name ?? "root is missing"}</div>
+          <div className="truncate font-medium">{over.trace.root_name || "root is missing"}</div>
           <div className="num text-text-3">
             {formatNs(Number(over.trace.duration_ns))} · {over.trace.spans} spans{over.trace.errors > 0 && ` · ${over.trace.errors} errors`}
           </div>

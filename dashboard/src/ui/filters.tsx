@@ -1,8 +1,9 @@
 // Filters of a list: each stands in the URL, and each that is set can be seen and taken away.
-import { useQuery } from "@tanstack/react-query";
+import { skipToken, useQuery } from "@tanstack/react-query";
 import { Search as SearchIcon, X } from "lucide-react";
 import { useEffect, useId, useState } from "react";
 import { api } from "../api/client";
+import type { Query } from "../api/routes";
 import { useDebounced } from "../lib/debounced";
 import type { Search, SetSearch } from "../lib/query-state";
 import { cx } from "./basics";
@@ -16,7 +17,7 @@ interface TextFilterProps {
   set: SetSearch;
   placeholder?: string;
   /** Which of the server's lists of values to offer. */
-  suggest?: "agent" | "service" | "operation" | "topic" | "workflow";
+  suggest?: Query<"/api/v1/suggest">["field"];
   icon?: boolean;
   className?: string;
 }
@@ -35,8 +36,7 @@ export function TextFilter({ name, field, search, set, placeholder, suggest, ico
   }, [settled, text, given, focused, field, set]);
   const values = useQuery({
     queryKey: ["suggest", suggest, settled],
-    queryFn: ({ signal }) => api.suggest(suggest ?? "", settled, signal),
-    enabled: suggest !== undefined && focused,
+    queryFn: suggest && focused ? ({ signal }) => api.suggest({ field: suggest, prefix: settled }, signal) : skipToken,
     retry: false,
     staleTime: 30_000,
   });
