@@ -18,6 +18,7 @@ export type BusEventDetail = Schemas["OneEvent"];
 export type DeadLetter = Schemas["DeadLetter"];
 export type WhichLetters = Schemas["WhichLetters"];
 export type Redriven = Schemas["Redriven"];
+export type NotRedriven = Schemas["NotRedriven"];
 export type Dropped = Schemas["Dropped"];
 
 export type TraceSummary = Schemas["TraceSummary"];
