@@ -4,6 +4,7 @@ import { type PointerEvent, type WheelEvent, useEffect, useMemo, useRef, useStat
 import type { CriticalPath } from "../api/types";
 import { formatNs } from "../lib/format";
 import { setPrefs, usePrefs } from "../lib/prefs";
+import { useSize } from "../lib/size";
 import type { Action } from "./keys";
 import { actionOf } from "./keys";
 import type { TraceModel } from "./model";
@@ -36,14 +37,7 @@ export function Waterfall(props: WaterfallProps) {
   const { model, rows, colours, selected, folding, found, filtered, path, viewport, onViewport, onSelect, onToggle, onToggleRun, onAction } = props;
   const { treeWidth: wished } = usePrefs();
   const box = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(1000);
-  useEffect(() => {
-    const element = box.current;
-    if (!element) return undefined;
-    const observer = new ResizeObserver(() => setWidth(element.clientWidth));
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
+  const width = useSize(box)?.width ?? 1000;
   const treeWidth = Math.max(140, Math.min(wished, width * 0.65));
 
   const virtual = useVirtualizer({
