@@ -1,22 +1,9 @@
 import { Link } from "@tanstack/react-router";
-import {
-  Activity, Bot, ChartSpline, Inbox, ListChecks, type LucideIcon, PanelLeftClose, PanelLeftOpen, Radio, Rocket, Waypoints, Workflow,
-} from "lucide-react";
+import { PanelLeftClose, PanelLeftOpen } from "lucide-react";
 import { setPrefs, usePrefs } from "../lib/prefs";
 import { keepRange } from "../lib/query-state";
 import { IconButton, cx } from "../ui/basics";
-
-export const PAGES: { to: string; name: string; icon: LucideIcon; words: string }[] = [
-  { to: "/", name: "Live", icon: Activity, words: "map topology now" },
-  { to: "/traces", name: "Traces", icon: Waypoints, words: "search spans slow errors" },
-  { to: "/agents", name: "Agents", icon: Bot, words: "connected health" },
-  { to: "/workflows", name: "Workflows", icon: Workflow, words: "runs steps" },
-  { to: "/executions", name: "Executions", icon: ListChecks, words: "failed timeout running" },
-  { to: "/events", name: "Events", icon: Radio, words: "topics messages publish" },
-  { to: "/dead-letters", name: "Dead letters", icon: Inbox, words: "dlq redrive drop" },
-  { to: "/metrics-view", name: "Metrics", icon: ChartSpline, words: "charts rate latency tokens cost" },
-  { to: "/setup", name: "Setup", icon: Rocket, words: "start connect first event help" },
-];
+import { PAGES } from "./pages";
 
 export function Nav() {
   const { narrowNav } = usePrefs();

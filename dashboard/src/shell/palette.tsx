@@ -9,7 +9,7 @@ import { guess } from "../lib/lookup";
 import { keepRange, type Search as Query } from "../lib/query-state";
 import { Kbd } from "../ui/basics";
 import { Modal } from "../ui/modal";
-import { PAGES } from "./nav";
+import { PAGES } from "./pages";
 
 const ICONS = { trace: Waypoints, traceparent: Waypoints, span: ListChecks, event: Radio, text: Search };
 const ITEM =
