@@ -3,6 +3,7 @@ import { useCallback, useMemo } from "react";
 import type { Metrics, Series } from "../api/types";
 import { formatCount, formatMs, formatNs, formatRatio, formatUsd, formatUsdAt, isKnown } from "../lib/format";
 import { useTimeRange } from "../lib/query-state";
+import { TimeBars, phasesOf } from "../ui/bars";
 import { Badge, Stat } from "../ui/basics";
 import { Chart } from "../ui/chart";
 
@@ -10,8 +11,7 @@ const whole = (value: number) => (Number.isInteger(value) ? formatCount(value) :
 
 export function MetricCharts({ metrics }: { metrics: Metrics }) {
   const { executions, model_calls: models } = metrics;
-  const phases = Object.entries(metrics.phases).sort(([, a], [, b]) => b - a);
-  const longest = Math.max(0.001, ...phases.map(([, ms]) => ms));
+  const phases = phasesOf(metrics.phases);
   const hasModels = models.count > 0;
   return (
     <div className="space-y-3">
@@ -46,17 +46,7 @@ export function MetricCharts({ metrics }: { metrics: Metrics }) {
       {phases.length > 0 && (
         <section className="card px-5 py-4">
           <h2 className="text-xs font-semibold">Phases of handlers, all executions together</h2>
-          <ul className="mt-3 grid gap-x-8 gap-y-2 md:grid-cols-2">
-            {phases.slice(0, 16).map(([name, ms]) => (
-              <li key={name} className="grid grid-cols-[1fr_auto] gap-x-3 text-xs">
-                <span className="truncate text-text-2">{name.replace(/_ms$/, "")}</span>
-                <span className="num">{formatMs(ms)}</span>
-                <span className="col-span-2 mt-1 h-1.5 rounded-full bg-raised">
-                  <span className="block h-1.5 min-w-[2px] rounded-full bg-[var(--c8)]" style={{ width: `${(ms / longest) * 100}%` }} />
-                </span>
-              </li>
-            ))}
-          </ul>
+          <TimeBars large parts={phases.slice(0, 16)} className="mt-3 grid gap-x-8 gap-y-2 md:grid-cols-2" />
         </section>
       )}
     </div>

@@ -12,6 +12,7 @@ import { rangeParams } from "../lib/time-range";
 import { useLive } from "../live/use-live";
 import { Attributes, Value } from "../trace/attributes";
 import { CopyButton, IconButton, PageHead, buttonClass, cx } from "../ui/basics";
+import { TimeBars } from "../ui/bars";
 import { TextFilter } from "../ui/filters";
 import { Listing, goRow } from "../ui/listing";
 import { Failure, Loading } from "../ui/states";
@@ -144,13 +145,17 @@ function Drawer({ id, onClose }: { id: string; onClose: () => void }) {
 function Details({ execution }: { execution: ExecutionDetail }) {
   const { zone } = usePrefs();
   const { timing } = execution;
-  const parts = timing
-    ? ([
-        ["Waited in the mailbox", timing.queue_wait_ms], ["Models", timing.llm_ms], ["Tools", timing.tool_ms], ["Databases", timing.database_ms], ["HTTP", timing.http_ms],
-        ...Object.entries(timing.phases).map(([name, ms]): [string, number] => [name.replace(/_ms$/, ""), ms]),
-      ] as [string, number | null][]).filter((part): part is [string, number] => typeof part[1] === "number" && part[1] > 0)
+  const known: [string, number][] = timing
+    ? [
+        ["Waited in the mailbox", timing.queue_wait_ms ?? 0],
+        ["Models", timing.llm_ms],
+        ["Tools", timing.tool_ms],
+        ["Databases", timing.database_ms],
+        ["HTTP", timing.http_ms],
+        ...Object.entries(timing.phases),
+      ]
     : [];
-  const longest = Math.max(timing?.total_ms ?? 0, ...parts.map(([, ms]) => ms), 0.001);
+  const parts = known.filter(([, ms]) => ms > 0);
   return (
     <>
       <div className="space-y-3 border-b border-line px-4 py-3">
@@ -203,17 +208,7 @@ function Details({ execution }: { execution: ExecutionDetail }) {
       {parts.length > 0 && (
         <section className="border-b border-line px-4 py-3">
           <h3 className="label">Where its time went</h3>
-          <ul className="mt-2 space-y-1.5">
-            {parts.map(([name, ms]) => (
-              <li key={name} className="grid grid-cols-[1fr_auto] gap-x-3 text-xs">
-                <span className="truncate text-text-2">{name}</span>
-                <span className="num">{formatMs(ms)}</span>
-                <span className="col-span-2 mt-0.5 h-1 rounded-full bg-raised">
-                  <span className="block h-1 min-w-[2px] rounded-full bg-accent" style={{ width: `${(ms / longest) * 100}%` }} />
-                </span>
-              </li>
-            ))}
-          </ul>
+          <TimeBars parts={parts} whole={timing?.total_ms ?? 0} className="mt-2 space-y-1.5" />
           <p className="mt-2 text-2xs text-text-3">Parts overlap: a call of a model is an HTTP request too.</p>
         </section>
       )}
