@@ -11,5 +11,11 @@ export const eventsOf = (data: unknown): BusEvent[] => {
   return Array.isArray(items) ? (items as BusEvent[]) : [];
 };
 
+/** `events`: spans of which nothing is told, since there were too many at once. */
+export const skippedOf = (data: unknown): number => {
+  const { skipped_spans } = fieldsOf(data);
+  return typeof skipped_spans === "number" ? skipped_spans : 0;
+};
+
 /** `traces`: whether this one got spans. */
 export const hasGrown = (data: unknown, traceId: string): boolean => Object.hasOwn(fieldsOf(data), traceId);

@@ -5,7 +5,7 @@ import { agentsQuery, eventsQuery, topologyQuery } from "../api/queries";
 import type { BusEvent } from "../api/types";
 import { formatRate, plural } from "../lib/format";
 import { useQueryState } from "../lib/query-state";
-import { merged } from "../live/merge";
+import { keyOf, merged } from "../live/merge";
 import { eventsOf } from "../live/frames";
 import { TopologyTable } from "../live/table-view";
 import { useLive, useLiveState } from "../live/use-live";
@@ -93,7 +93,7 @@ function LastEvents({ focus }: { focus: string | null }) {
       ) : (
         <ol className="min-h-0 flex-1 overflow-y-auto" tabIndex={0} aria-label="Last events, newest first">
           {events.map((event) => (
-            <li key={`${event.event_id} ${event.time_ns}`} className="flex items-center gap-2 border-b border-line px-4 py-1.5">
+            <li key={keyOf(event)} className="flex items-center gap-2 border-b border-line px-4 py-1.5">
               <div className="min-w-0 flex-1">
                 <div className="truncate text-xs font-medium">{event.topic}</div>
                 <div className="flex items-center gap-2 text-2xs text-text-3">
