@@ -1,6 +1,6 @@
 // Numbers and times as people read them. What nobody measured is a dash, never a zero.
 
-export const NONE = "–";
+const NONE = "–";
 
 export const isKnown = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined;
 

@@ -31,7 +31,7 @@ const STILL_COMING = 10_000;
 
 export function TracesPage() {
   const [search, set] = useQueryState();
-  const [range, setRange] = useTimeRange();
+  const [range] = useTimeRange();
   const now = useNow(30_000);
   // Values are as they stand in the URL; the server says what is wrong with one.
   const conditions: Query<"/api/v1/traces"> = Object.fromEntries(Object.entries(FIELDS).map(([field, name]) => [name, search[field]]));
@@ -70,10 +70,9 @@ export function TracesPage() {
           <Scatter
             traces={traces}
             range={times}
-            onSelect={({ from, to, min, max }) => {
-              setRange({ from: String(Math.floor(from)), to: String(Math.ceil(to)) });
-              set({ min: durationText(min), max: durationText(max), cursor: undefined });
-            }}
+            onSelect={({ from, to, min, max }) =>
+              set({ from: String(Math.floor(from)), to: String(Math.ceil(to)), min: durationText(min), max: durationText(max), cursor: undefined }, { push: true })
+            }
           />
         )}
         <Listing

@@ -10,7 +10,7 @@ export interface TimeLook {
   hatched: boolean;
 }
 
-export const TIME_KINDS: TimeLook[] = [
+const TIME_KINDS: TimeLook[] = [
   { kind: "work", field: "work_ns", name: "Work", hint: "handlers and other own time", colour: "var(--c0)", hatched: false },
   { kind: "llm", field: "llm_ns", name: "Models", hint: "calls of models", colour: "var(--c3)", hatched: false },
   { kind: "tool", field: "tool_ns", name: "Tools", hint: "tools and capability calls", colour: "var(--c2)", hatched: false },
