@@ -23,9 +23,9 @@ const LAST_EVENTS = 60;
 export function LivePage() {
   const [search, set] = useQueryState();
   const queries = useQueryClient();
-  const window = WINDOWS.some(([key]) => key === search.window) ? (search.window as string) : "60s";
+  const period = WINDOWS.find(([key]) => key === search.window)?.[0] ?? "60s";
   const isPaused = useLiveState() === "paused";
-  const topology = useQuery({ ...topologyQuery({ window, workflow: search.workflow }), ...(isPaused && { refetchInterval: false }) });
+  const topology = useQuery({ ...topologyQuery({ window: period, workflow: search.workflow }), ...(isPaused && { refetchInterval: false }) });
   const agents = useQuery(agentsQuery());
   const again = () => {
     void queries.invalidateQueries({ queryKey: ["topology"] });
@@ -46,7 +46,7 @@ export function LivePage() {
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <PageHead title="Live" sub={`${plural(connected, "agent")} connected · ${formatRate(perSecond)} published`}>
-        <Choice name="Window" value={window} options={WINDOWS} onChange={(next) => set({ window: next === "60s" ? undefined : next })} />
+        <Choice name="Window" value={period} options={WINDOWS} onChange={(next) => set({ window: next === "60s" ? undefined : next })} />
         <Button icon={asTable ? MapIcon : Table2} onClick={() => set({ view: asTable ? undefined : "table" })}>
           {asTable ? "As a map" : "As a table"}
         </Button>
