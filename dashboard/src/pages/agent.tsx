@@ -98,7 +98,7 @@ function Executions({ id }: { id: string }) {
     <div className="card overflow-x-auto">
       <ExecutionTable
         executions={query.data.items}
-        onSelect={(execution) => void navigate({ to: "/executions", search: { agent: id, execution, from: range.from, to: range.to } as never })}
+        onSelect={(execution) => void navigate({ to: "/executions", search: { agent: id, execution, from: range.from, to: range.to } })}
       />
     </div>
   );

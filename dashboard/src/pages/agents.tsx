@@ -81,7 +81,7 @@ function AgentTable({ agents }: { agents: Agent[] }) {
         {agents.map((agent) => {
           const offers = [...agent.subscriptions.map((one) => one.pattern), ...agent.capabilities.map((one) => `${one.name}()`)];
           return (
-            <tr key={agent.agent_id} {...goRow(() => void navigate({ to: "/agents/$agentId", params: { agentId: agent.agent_id }, search: keepRange as never }))}>
+            <tr key={agent.agent_id} {...goRow(() => void navigate({ to: "/agents/$agentId", params: { agentId: agent.agent_id }, search: keepRange }))}>
               <td className="font-medium">
                 <AgentName id={agent.agent_id} />
               </td>

@@ -91,7 +91,7 @@ export function DeadLettersPage() {
                       {letter.error || "–"}
                     </td>
                     <td>
-                      <Link to="/events/$eventId" params={{ eventId: letter.event_id }} search={keepRange as never} className="link mono">
+                      <Link to="/events/$eventId" params={{ eventId: letter.event_id }} search={keepRange} className="link mono">
                         {letter.event_id.slice(-8)}
                       </Link>
                     </td>

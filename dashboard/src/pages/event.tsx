@@ -7,7 +7,7 @@ import { infoQuery, isMissing } from "../api/queries";
 import type { BusEventDetail } from "../api/types";
 import { formatBytes, formatCount, formatMs, formatTime, isKnown } from "../lib/format";
 import { usePrefs } from "../lib/prefs";
-import { keepRange, type Search } from "../lib/query-state";
+import { keepRange, rangeWith } from "../lib/query-state";
 import { streamOf } from "../lib/topics";
 import { Value } from "../trace/attributes";
 import { Badge, CopyButton, PageHead, buttonClass } from "../ui/basics";
@@ -45,7 +45,7 @@ function Shown({ event }: { event: BusEventDetail }) {
     ["Subscriptions", formatCount(event.matched)],
     ["Thread", event.thread_id],
     ["Correlation", event.correlation_id],
-    ["Workflow", event.workflow_id && <Link key="workflow" to="/workflows/$workflowId" params={{ workflowId: event.workflow_id }} search={keepRange as never} className="link">{event.workflow_id}</Link>],
+    ["Workflow", event.workflow_id && <Link key="workflow" to="/workflows/$workflowId" params={{ workflowId: event.workflow_id }} search={keepRange} className="link">{event.workflow_id}</Link>],
   ];
   return (
     <div className="flex min-h-0 flex-1 flex-col overflow-y-auto" tabIndex={0} role="region" aria-label="The event">
@@ -55,10 +55,10 @@ function Shown({ event }: { event: BusEventDetail }) {
             error
           </Badge>
         )}
-        <Link to="/events" search={((before: Search) => ({ ...keepRange(before), topic: event.topic })) as never} className={buttonClass()}>
+        <Link to="/events" search={rangeWith({ topic: event.topic })} className={buttonClass()}>
           Events of this topic
         </Link>
-        <Link to="/traces/$traceId" params={{ traceId: event.trace_id }} search={((before: Search) => ({ ...keepRange(before), span: event.span_id })) as never} className={buttonClass("primary")}>
+        <Link to="/traces/$traceId" params={{ traceId: event.trace_id }} search={rangeWith({ span: event.span_id })} className={buttonClass("primary")}>
           <Waypoints size={14} aria-hidden />
           Open trace
         </Link>
@@ -119,7 +119,7 @@ function Deliveries({ event }: { event: BusEventDetail }) {
         {event.deliveries.map((delivery) => (
           <tr
             key={`${delivery.span_id} ${delivery.subscriber}`}
-            {...goRow(() => void navigate({ to: "/traces/$traceId", params: { traceId: event.trace_id }, search: ((before: Search) => ({ ...keepRange(before), span: delivery.span_id })) as never }))}
+            {...goRow(() => void navigate({ to: "/traces/$traceId", params: { traceId: event.trace_id }, search: rangeWith({ span: delivery.span_id }) }))}
           >
             <td>
               <StateBadge state={delivery.state} />

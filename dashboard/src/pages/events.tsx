@@ -95,7 +95,7 @@ function EventTable({ events }: { events: BusEvent[] }) {
       </thead>
       <tbody>
         {events.map((event) => (
-          <tr key={keyOf(event)} {...goRow(() => void navigate({ to: "/events/$eventId", params: { eventId: event.event_id }, search: keepRange as never }))}>
+          <tr key={keyOf(event)} {...goRow(() => void navigate({ to: "/events/$eventId", params: { eventId: event.event_id }, search: keepRange }))}>
             <td className="text-text-2">
               <When time={event.time} />
             </td>

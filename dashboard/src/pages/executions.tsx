@@ -7,7 +7,7 @@ import { EXECUTION_STATES, type Execution, type ExecutionDetail, type ExecutionS
 import { formatCount, formatMs, formatTime } from "../lib/format";
 import { usePrefs } from "../lib/prefs";
 import { useThrottled } from "../lib/throttled";
-import { keepRange, type Search, useQueryState, useTimeRange } from "../lib/query-state";
+import { keepRange, rangeWith, useQueryState, useTimeRange } from "../lib/query-state";
 import { rangeParams } from "../lib/time-range";
 import { useLive } from "../live/use-live";
 import { Attributes, Value } from "../trace/attributes";
@@ -169,14 +169,14 @@ function Details({ execution }: { execution: ExecutionDetail }) {
           <Link
             to="/traces/$traceId"
             params={{ traceId: execution.trace_id }}
-            search={((before: Search) => ({ ...keepRange(before), span: execution.span_id ?? execution.parent_span_id ?? undefined })) as never}
+            search={rangeWith({ span: execution.span_id ?? execution.parent_span_id ?? undefined })}
             className={buttonClass("primary")}
           >
             <Waypoints size={14} aria-hidden />
             Open trace
           </Link>
           {execution.event_id && (
-            <Link to="/events/$eventId" params={{ eventId: execution.event_id }} search={keepRange as never} className={buttonClass()}>
+            <Link to="/events/$eventId" params={{ eventId: execution.event_id }} search={keepRange} className={buttonClass()}>
               Event
             </Link>
           )}

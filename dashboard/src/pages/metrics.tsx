@@ -37,14 +37,14 @@ export function MetricsPage() {
                   title="By agent"
                   rows={ranked.by_agent.map((row) => ({ ...row, id: row.agent_id }))}
                   agents
-                  go={(id) => void navigate({ to: "/agents/$agentId", params: { agentId: id }, search: keepRange as never })}
+                  go={(id) => void navigate({ to: "/agents/$agentId", params: { agentId: id }, search: keepRange })}
                 />
               )}
               {ranked && ranked.by_workflow.length > 0 && (
                 <Ranking
                   title="By workflow"
                   rows={ranked.by_workflow.map((row) => ({ ...row, id: row.workflow_id }))}
-                  go={(id) => void navigate({ to: "/workflows/$workflowId", params: { workflowId: id }, search: keepRange as never })}
+                  go={(id) => void navigate({ to: "/workflows/$workflowId", params: { workflowId: id }, search: keepRange })}
                 />
               )}
             </div>

@@ -7,7 +7,7 @@ import type { Query } from "../api/routes";
 import type { TraceSummary } from "../api/types";
 import { formatCount, formatNs, plural } from "../lib/format";
 import { useNow } from "../lib/now";
-import { keepRange, type Search, useQueryState, useTimeRange } from "../lib/query-state";
+import { keepRange, useQueryState, useTimeRange } from "../lib/query-state";
 import { useThrottled } from "../lib/throttled";
 import { isLive, rangeParams, resolveRange } from "../lib/time-range";
 import { useLive } from "../live/use-live";
@@ -114,10 +114,10 @@ export function TraceTable({ traces }: { traces: TraceSummary[] }) {
       </thead>
       <tbody>
         {traces.map((trace) => (
-          <tr key={trace.trace_id} {...goRow(() => void navigate({ to: "/traces/$traceId", params: { traceId: trace.trace_id }, search: keepRange as never }))}>
+          <tr key={trace.trace_id} {...goRow(() => void navigate({ to: "/traces/$traceId", params: { traceId: trace.trace_id }, search: keepRange }))}>
             <td>
               <span className="flex items-center gap-2">
-                <Link to="/traces/$traceId" params={{ traceId: trace.trace_id }} search={((before: Search) => keepRange(before)) as never} className="truncate font-medium hover:underline" tabIndex={-1}>
+                <Link to="/traces/$traceId" params={{ traceId: trace.trace_id }} search={keepRange} className="truncate font-medium hover:underline" tabIndex={-1}>
                   {trace.root_name || "root is missing"}
                 </Link>
                 <span className="mono text-2xs! text-text-3">{trace.trace_id.slice(0, 8)}</span>

@@ -6,7 +6,7 @@ import { api } from "../api/client";
 import { isMissing, tracesQuery } from "../api/queries";
 import type { Edge, Topology, WorkflowDetail } from "../api/types";
 import { formatCount, formatMs, isKnown, plural } from "../lib/format";
-import { keepRange, useTimeRange, type Search } from "../lib/query-state";
+import { rangeWith, useTimeRange } from "../lib/query-state";
 import { rangeParams } from "../lib/time-range";
 import { edgesFrom, nodeId } from "../live/map";
 import { TopologyTable } from "../live/table-view";
@@ -37,7 +37,7 @@ export function WorkflowPage() {
   return (
     <div className="flex min-h-0 flex-1 flex-col overflow-y-auto" tabIndex={0} role="region" aria-label="Workflow">
       <PageHead title={<span className="[overflow-wrap:anywhere]">{workflowId}</span>} sub={`workflow · ${formatCount(workflow.data.traces)} runs`}>
-        <Link to="/traces" search={((before: Search) => ({ ...keepRange(before), workflow: workflowId })) as never} className={buttonClass()}>
+        <Link to="/traces" search={rangeWith({ workflow: workflowId })} className={buttonClass()}>
           All runs
         </Link>
       </PageHead>

@@ -49,9 +49,9 @@ export function WorkflowsPage() {
             </thead>
             <tbody>
               {workflows.map((one) => (
-                <tr key={one.workflow_id} {...goRow(() => void navigate({ to: "/workflows/$workflowId", params: { workflowId: one.workflow_id }, search: keepRange as never }))}>
+                <tr key={one.workflow_id} {...goRow(() => void navigate({ to: "/workflows/$workflowId", params: { workflowId: one.workflow_id }, search: keepRange }))}>
                   <td className="font-medium">
-                    <Link to="/workflows/$workflowId" params={{ workflowId: one.workflow_id }} search={keepRange as never} className="hover:underline" tabIndex={-1}>
+                    <Link to="/workflows/$workflowId" params={{ workflowId: one.workflow_id }} search={keepRange} className="hover:underline" tabIndex={-1}>
                       {one.workflow_id}
                     </Link>
                   </td>

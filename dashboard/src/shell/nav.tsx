@@ -13,7 +13,7 @@ export function Nav() {
       aria-label="Pages"
       className={cx("flex flex-none flex-col border-r border-line bg-surface", narrowNav ? "w-[52px]" : "w-[52px] lg:w-[168px]")}
     >
-      <Link to="/" search={keepRange as never} className="flex h-12 items-center gap-2.5 px-[15px]" aria-label="Loom">
+      <Link to="/" search={keepRange} className="flex h-12 items-center gap-2.5 px-[15px]" aria-label="Loom">
         <Logo />
         <span className={cx(text, "text-[15px] font-semibold tracking-tight")}>Loom</span>
       </Link>
@@ -22,7 +22,7 @@ export function Nav() {
           <li key={to}>
             <Link
               to={to}
-              search={keepRange as never}
+              search={keepRange}
               activeOptions={{ exact: to === "/", includeSearch: false }}
               title={name}
               className="flex h-8 items-center gap-2.5 rounded-md px-[10px] text-[13px] text-text-2 hover:bg-raised hover:text-text"

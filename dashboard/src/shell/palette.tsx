@@ -6,7 +6,7 @@ import { Bot, CornerDownLeft, ListChecks, Radio, Search, Waypoints } from "lucid
 import { useState } from "react";
 import { agentsQuery } from "../api/queries";
 import { guess } from "../lib/lookup";
-import { keepRange, type Search as Query } from "../lib/query-state";
+import { rangeWith, type Search as Query } from "../lib/query-state";
 import { Kbd } from "../ui/basics";
 import { Modal } from "../ui/modal";
 import { PAGES } from "./pages";
@@ -21,7 +21,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   const agents = useQuery({ ...agentsQuery(), retry: false });
   const go = (to: string, search: Query = {}) => {
     onClose();
-    void navigate({ to, search: ((before: Query) => ({ ...keepRange(before), ...search })) as never });
+    void navigate({ to, search: rangeWith(search) });
   };
   const words = text.trim().toLowerCase();
   const has = (...where: string[]) => where.some((one) => one.toLowerCase().includes(words));

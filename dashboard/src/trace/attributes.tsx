@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { Filter } from "lucide-react";
 import { Fragment, useState } from "react";
 import { formatCount } from "../lib/format";
-import { keepRange, type Search } from "../lib/query-state";
+import { rangeWith } from "../lib/query-state";
 import { CopyButton } from "../ui/basics";
 
 /** Characters of a value that are shown at once: some are prompts of megabytes. */
@@ -95,7 +95,7 @@ export function Attributes({ values, searchable, empty = "None." }: AttributesPr
                 {searchable && typeof value !== "object" && String(value).length < 200 && (
                   <Link
                     to="/traces"
-                    search={((before: Search) => ({ ...keepRange(before), tags: JSON.stringify({ [key]: String(value) }) })) as never}
+                    search={rangeWith({ tags: JSON.stringify({ [key]: String(value) }) })}
                     title="Traces with this value"
                     aria-label={`Traces with ${key} of this value`}
                     className="flex size-6 items-center justify-center rounded-md text-text-2 hover:bg-raised"

@@ -125,7 +125,7 @@ function Linked({ model, onSelect }: { model: TraceModel; onSelect: (span: strin
         <DropdownMenu.Content align="start" className={MENU} aria-label="Linked traces">
           {linked_from.map((link) => (
             <DropdownMenu.Item key={`from ${link.trace_id} ${link.span_id} ${link.to_span_id}`} asChild>
-              <Link to="/traces/$traceId" params={{ traceId: link.trace_id }} search={{ span: link.span_id } as never} className={ENTRY}>
+              <Link to="/traces/$traceId" params={{ traceId: link.trace_id }} search={{ span: link.span_id }} className={ENTRY}>
                 ← {link.name} <span className="mono text-text-3">{shortId(link.trace_id)}</span>
               </Link>
             </DropdownMenu.Item>
@@ -135,7 +135,7 @@ function Linked({ model, onSelect }: { model: TraceModel; onSelect: (span: strin
               <Link
                 to="/traces/$traceId"
                 params={{ traceId: link.trace_id }}
-                search={{ span: link.span_id } as never}
+                search={{ span: link.span_id }}
                 className={ENTRY}
                 onFocus={() => onSelect(link.from_span_id)}
               >

@@ -9,7 +9,7 @@ import type { SpanDetail } from "../api/types";
 import { useDebounced } from "../lib/debounced";
 import { formatCount, formatNs, formatTime, msOfNs, plural, shortId } from "../lib/format";
 import { setPrefs, usePrefs } from "../lib/prefs";
-import { keepRange, type Search } from "../lib/query-state";
+import { keepRange, rangeWith } from "../lib/query-state";
 import { Badge, CopyButton, IconButton, buttonClass } from "../ui/basics";
 import { Failure, Loading } from "../ui/states";
 import { AgentName } from "../ui/values";
@@ -207,17 +207,17 @@ function Identity({ span }: { span: SpanDetail }) {
     <div className="space-y-2.5 border-b border-line px-4 py-3">
       <div className="flex flex-wrap gap-1.5">
         {span.agent_id && (
-          <Link to="/agents/$agentId" params={{ agentId: span.agent_id }} search={keepRange as never} className={buttonClass()}>
+          <Link to="/agents/$agentId" params={{ agentId: span.agent_id }} search={keepRange} className={buttonClass()}>
             <Bot size={13} aria-hidden /> Agent
           </Link>
         )}
         {span.event_id && (
-          <Link to="/events/$eventId" params={{ eventId: span.event_id }} search={keepRange as never} className={buttonClass()}>
+          <Link to="/events/$eventId" params={{ eventId: span.event_id }} search={keepRange} className={buttonClass()}>
             <Radio size={13} aria-hidden /> Event
           </Link>
         )}
         {span.execution_id && (
-          <Link to="/executions" search={((before: Search) => ({ ...keepRange(before), execution: span.execution_id })) as never} className={buttonClass()}>
+          <Link to="/executions" search={rangeWith({ execution: span.execution_id })} className={buttonClass()}>
             <ListChecks size={13} aria-hidden /> Execution
           </Link>
         )}
@@ -244,7 +244,7 @@ function Identity({ span }: { span: SpanDetail }) {
           <div key={name} className="contents">
             <dt className="text-text-3">{name}</dt>
             <dd className="min-w-0 truncate">
-              <Link to="/traces" search={((before: Search) => ({ ...keepRange(before), [field]: value })) as never} className="hover:underline" title={`Traces of this ${name}`}>
+              <Link to="/traces" search={rangeWith({ [field]: value })} className="hover:underline" title={`Traces of this ${name}`}>
                 {value}
               </Link>
             </dd>
@@ -294,7 +294,7 @@ function Links({ span, model, onSelect }: { span: SpanDetail; model: TraceModel;
         {name ?? nameOf(model, id)} <span className="mono text-text-3">{shortId(id)}</span>
       </button>
     ) : (
-      <Link to="/traces/$traceId" params={{ traceId: trace }} search={{ span: id } as never} className="link truncate">
+      <Link to="/traces/$traceId" params={{ traceId: trace }} search={{ span: id }} className="link truncate">
         {name ?? "span"} of trace <span className="mono">{shortId(trace)}</span>
       </Link>
     );

@@ -99,7 +99,7 @@ export function Scatter({ traces, range, onSelect }: ScatterProps) {
       onSelect({ from: timeAt(scales, x0), to: timeAt(scales, x1), min: durationAt(scales, y1), max: durationAt(scales, y0) });
     } else {
       const point = hit(points, x, y);
-      if (point) void navigate({ to: "/traces/$traceId", params: { traceId: point.trace.trace_id }, search: keepRange as never });
+      if (point) void navigate({ to: "/traces/$traceId", params: { traceId: point.trace.trace_id }, search: keepRange });
     }
     setDrag(null);
   };

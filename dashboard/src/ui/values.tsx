@@ -6,7 +6,7 @@ import { colourOf } from "../lib/colour";
 import { formatAgo, formatTime, formatWhen, shortId } from "../lib/format";
 import { useNow } from "../lib/now";
 import { usePrefs } from "../lib/prefs";
-import { keepRange, type Search } from "../lib/query-state";
+import { keepRange, rangeWith } from "../lib/query-state";
 import { Badge, Swatch, type Tone, cx } from "./basics";
 
 export const STATE_LOOK: Record<ExecutionState, { tone: Tone; icon: LucideIcon; hint: string }> = {
@@ -50,7 +50,7 @@ export function AgentName({ id, plain, className }: { id: string | null | undefi
   const look = cx("inline-flex max-w-full items-center gap-1.5 align-middle", className);
   if (plain) return <span className={look}>{inside}</span>;
   return (
-    <Link to="/agents/$agentId" params={{ agentId: id }} search={keepRange as never} className={cx(look, "hover:underline")}>
+    <Link to="/agents/$agentId" params={{ agentId: id }} search={keepRange} className={cx(look, "hover:underline")}>
       {inside}
     </Link>
   );
@@ -74,7 +74,7 @@ export function TraceLink({ trace, span, label }: { trace: string | null | undef
     <Link
       to="/traces/$traceId"
       params={{ traceId: trace }}
-      search={((before: Search) => ({ ...keepRange(before), span: span ?? undefined })) as never}
+      search={rangeWith({ span: span ?? undefined })}
       className="inline-flex items-center gap-1.5 rounded px-1 py-0.5 text-accent hover:bg-accent-soft"
       title="Open this place in its trace"
       onClick={(event) => event.stopPropagation()}
