@@ -23,7 +23,7 @@ const TABS = ["overview", "executions", "traces", "config"] as const;
 const NAMES = { overview: "Overview", executions: "Executions", traces: "Slowest traces", config: "Subscriptions" };
 
 export function AgentPage() {
-  const { agentId } = useParams({ strict: false }) as { agentId: string };
+  const { agentId } = useParams({ from: "/agents/$agentId" });
   const [search, set] = useQueryState();
   const agent = useQuery({ queryKey: ["agents", agentId], queryFn: ({ signal }) => api.agent(agentId, signal), refetchInterval: 15_000 });
   const tab = TABS.find((one) => one === search.tab) ?? "overview";

@@ -16,7 +16,7 @@ import { Failure, Loading, Notice } from "../ui/states";
 import { AgentName, StateBadge, TraceLink } from "../ui/values";
 
 export function EventPage() {
-  const { eventId } = useParams({ strict: false }) as { eventId: string };
+  const { eventId } = useParams({ from: "/events/$eventId" });
   const query = useQuery({ queryKey: ["events", eventId], queryFn: ({ signal }) => api.event(eventId, signal) });
   if (query.isPending) return <Loading what="the event" />;
   if (query.isError) {

@@ -18,7 +18,7 @@ import { TraceTable } from "./traces";
 const LiveMap = lazy(() => import("../live/map-view").then((module) => ({ default: module.LiveMap })));
 
 export function WorkflowPage() {
-  const { workflowId } = useParams({ strict: false }) as { workflowId: string };
+  const { workflowId } = useParams({ from: "/workflows/$workflowId" });
   const [range] = useTimeRange();
   const params = rangeParams(range);
   const workflow = useQuery({ queryKey: ["workflows", workflowId, params], queryFn: ({ signal }) => api.workflow(workflowId, params, signal) });
