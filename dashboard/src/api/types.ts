@@ -44,8 +44,8 @@ export const FLAG = { standIn: 1, orphan: 2, llm: 4, tool: 8 } as const;
 export const EXECUTION_STATES = ["PENDING", "RUNNING", "COMPLETED", "FAILED", "TIMEOUT", "DEAD"] as const;
 export type ExecutionState = (typeof EXECUTION_STATES)[number];
 
-/** Where the server listens; null or absent: that door is closed. */
-export type Info = Schemas["Info"] & { addresses: { bridge?: string | null; http?: string | null; otlp_grpc?: string | null; otlp_http?: string | null } };
+/** Where the server listens; null: that door is closed. */
+export type Info = Schemas["Info"] & { addresses: Record<"bridge" | "http" | "otlp_grpc" | "otlp_http", string | null> };
 
 /** What has become of deliveries. */
 export interface Books {

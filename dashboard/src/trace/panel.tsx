@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Bot, CircleX, Ghost, ListChecks, Radio, X } from "lucide-react";
 import { Tabs } from "radix-ui";
-import { type Ref, useRef, useState } from "react";
+import { type Ref, useState } from "react";
 import { isMissing, spanQuery } from "../api/queries";
 import type { SpanDetail } from "../api/types";
 import { useDebounced } from "../lib/debounced";
@@ -11,6 +11,7 @@ import { formatCount, formatNs, formatTime, msOfNs, plural, shortId } from "../l
 import { setPrefs, usePrefs } from "../lib/prefs";
 import { keepRange, rangeWith } from "../lib/query-state";
 import { Badge, CopyButton, IconButton, buttonClass } from "../ui/basics";
+import { Splitter } from "../ui/splitter";
 import { Failure, Loading } from "../ui/states";
 import { AgentName } from "../ui/values";
 import { Attributes, Value } from "./attributes";
@@ -27,24 +28,25 @@ interface PanelProps {
   onBack: () => void;
 }
 
-const clampWidth = (width: number) => Math.min(window.innerWidth * 0.6, Math.max(300, width));
+const LEAST_WIDTH = 300;
+const clampWidth = (width: number) => Math.min(window.innerWidth * 0.6, Math.max(LEAST_WIDTH, width));
 
 export function SpanPanel({ ref, model, node, spanId, onClose, onSelect, onBack }: PanelProps) {
-  const { panelWidth } = usePrefs();
+  // What is dragged is what is seen: the window may be smaller than the one that the width was chosen in.
+  const width = clampWidth(usePrefs().panelWidth);
   const view = node >= 0 ? spanView(model, node) : null;
   // Who walks with the arrow keys does not want each span on the way.
   const settled = useDebounced(spanId, 90);
   const missing = node >= 0 && view === null;
   const detail = useQuery(spanQuery(model.trace.trace_id, missing ? null : settled));
   const span = detail.data?.span_id === spanId ? detail.data : null;
-  const drag = useRef<{ x: number; width: number } | null>(null);
   return (
     <aside
       ref={ref}
       aria-label="Details of the span"
       tabIndex={-1}
       className="relative flex max-w-full flex-none flex-col border-l border-line bg-surface outline-none! max-lg:h-[45%] max-lg:w-full! max-lg:border-t max-lg:border-l-0"
-      style={{ width: clampWidth(panelWidth) }}
+      style={{ width }}
       onKeyDown={(event) => {
         if (event.key === "Escape") {
           event.stopPropagation();
@@ -52,31 +54,14 @@ export function SpanPanel({ ref, model, node, spanId, onClose, onSelect, onBack 
         }
       }}
     >
-      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions */}
-      <div
-        role="separator"
-        aria-orientation="vertical"
-        aria-label="Width of the details"
-        aria-valuenow={Math.round(panelWidth)}
-        aria-valuemin={300}
-        aria-valuemax={1200}
-        // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-        tabIndex={0}
-        className="absolute inset-y-0 -left-1 z-10 w-[7px] cursor-col-resize touch-none hover:bg-accent-soft max-lg:hidden"
-        onKeyDown={(event) => {
-          const by = event.key === "ArrowLeft" ? 24 : event.key === "ArrowRight" ? -24 : 0;
-          if (by !== 0) setPrefs({ panelWidth: clampWidth(panelWidth + by) });
-        }}
-        onPointerDown={(event) => {
-          event.currentTarget.setPointerCapture(event.pointerId);
-          drag.current = { x: event.clientX, width: panelWidth };
-        }}
-        onPointerMove={(event) => {
-          if (drag.current) setPrefs({ panelWidth: clampWidth(drag.current.width + drag.current.x - event.clientX) });
-        }}
-        onPointerUp={() => {
-          drag.current = null;
-        }}
+      <Splitter
+        name="Width of the details"
+        edge="left"
+        width={width}
+        least={LEAST_WIDTH}
+        most={1200}
+        onWidth={(wished) => setPrefs({ panelWidth: clampWidth(wished) })}
+        className="max-lg:hidden"
       />
       <header className="flex flex-none items-start gap-2 border-b border-line py-2.5 pr-2 pl-4">
         <div className="min-w-0 flex-1">
