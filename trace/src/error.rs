@@ -98,6 +98,14 @@ pub enum StoreError {
         /// Ours.
         known: u32,
     },
+    /// A list of spans says nothing that can be read.
+    #[error("the {table} of block {block} are damaged; `loom db verify` tells what else is")]
+    CorruptList {
+        /// Its table.
+        table: &'static str,
+        /// Its block.
+        block: i64,
+    },
     /// There is no database.
     #[error("there is no trace store in {0}: name its directory by --data-dir")]
     Missing(PathBuf),

@@ -4,7 +4,6 @@
 
 use loom_proto::semconv::{attribute, span as name};
 
-use crate::model::value::to_json;
 use crate::model::{Attributes, Span, Value};
 use crate::prices::{Prices, Usage};
 
@@ -51,8 +50,8 @@ pub struct Measures {
     pub total_tokens: Option<i64>,
     /// In USD.
     pub cost_usd: Option<f64>,
-    /// Milliseconds of each phase, by its name and `_ms`, as a JSON object.
-    pub phases: Option<String>,
+    /// Milliseconds of each phase, by its name and `_ms`; numbers, all of them.
+    pub phases: Attributes,
 }
 
 impl Measures {
@@ -95,7 +94,7 @@ fn handler(span: &Span) -> Measures {
         completion_tokens: None,
         total_tokens: None,
         cost_usd: None,
-        phases: (!phases.is_empty()).then(|| to_json(&phases)),
+        phases,
     }
 }
 
@@ -175,7 +174,7 @@ fn call(span: &Span, operation: Option<String>, prices: &Prices) -> Measures {
         completion_tokens: completion,
         total_tokens: tokens(attribute::GEN_AI_TOTAL_TOKENS).or(both),
         cost_usd,
-        phases: None,
+        phases: Attributes::default(),
         model: models.into_iter().flatten().next(),
     }
 }
@@ -204,7 +203,7 @@ fn text(attributes: &Attributes, key: &str) -> Option<String> {
 }
 
 /// A time: neither negative nor none at all.
-fn number(value: &Value) -> Option<f64> {
+pub(crate) fn number(value: &Value) -> Option<f64> {
     let number = match value {
         Value::Int(number) => *number as f64,
         Value::Double(number) => *number,

@@ -43,7 +43,7 @@ fn a_call_of_a_model_with_all_that_it_can_say() {
         completion_tokens: Some(100),
         total_tokens: Some(1_100),
         cost_usd: Some(cost),
-        phases: None,
+        phases: Attributes::default(),
     };
     assert_eq!(call, expected);
 }
@@ -176,17 +176,18 @@ fn a_handler_tells_its_phases() {
     let measures = measure(&handler, &Prices::default()).expect("a handler");
     assert_eq!(measures.kind, Kind::Handler);
     assert_eq!(measures.operation.as_deref(), Some("orders.new"));
-    assert_eq!(
-        measures.phases.as_deref(),
-        Some(r#"{"llm_processing_ms":12.5,"mine_ms":3}"#)
-    );
+    let phases = [
+        ("llm_processing_ms", Value::Double(12.5)),
+        ("mine_ms", Value::Int(3)),
+    ];
+    assert_eq!(measures.phases, phases.into_iter().collect());
     assert_eq!(measures.duration_ns, Some(2_000 * MS));
 
     let lost = with("agent.on_action", [("loom.stand_in", Value::Bool(true))]);
     let measures = measure(&lost, &Prices::default()).expect("a handler");
     assert_eq!(
         (measures.duration_ns, measures.phases),
-        (None, None),
+        (None, Attributes::default()),
         "nobody knows"
     );
 }

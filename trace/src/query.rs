@@ -9,6 +9,7 @@ pub mod executions;
 pub mod gaps;
 pub mod handled;
 pub mod links;
+mod lists;
 pub mod metrics;
 pub mod names;
 pub mod outline;

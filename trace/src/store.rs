@@ -5,6 +5,7 @@
 //!
 //! The directory of a store is used by one process at a time: [`lock`].
 
+pub(crate) mod blocks;
 mod common;
 mod interned;
 pub mod reader;
@@ -30,7 +31,7 @@ use crate::error::StoreError;
 pub const FILE: &str = "traces.db";
 
 /// Schema steps in their order; the number of a step is its place, beginning with 1.
-const MIGRATIONS: &[&str] = &[
+const MIGRATIONS: [&str; 9] = [
     include_str!("store/migrations/0001_spans.sql"),
     include_str!("store/migrations/0002_executions.sql"),
     include_str!("store/migrations/0003_common.sql"),
@@ -39,7 +40,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/migrations/0006_links.sql"),
     include_str!("store/migrations/0007_packed.sql"),
     include_str!("store/migrations/0008_metrics.sql"),
+    include_str!("store/migrations/0009_blocks.sql"),
 ];
+
+/// The step after which the program makes the lists of what is stored already.
+const LISTS: usize = 9;
 
 /// The newest schema.
 const NEWEST: u32 = MIGRATIONS.len() as u32;
@@ -97,6 +102,8 @@ pub fn lock(dir: &Path) -> Result<File, StoreError> {
 }
 
 fn configure(conn: &Connection) -> Result<(), StoreError> {
+    // `id IN rarray(?)`
+    rusqlite::vtab::array::load_module(conn)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     Ok(())
@@ -128,6 +135,9 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
     for (step, sql) in MIGRATIONS.iter().enumerate().skip(found as usize) {
         let transaction = conn.transaction()?;
         transaction.execute_batch(sql)?;
+        if step + 1 == LISTS {
+            blocks::rebuild(&transaction)?;
+        }
         transaction.execute(
             "INSERT INTO schema_version (version) VALUES (?1)",
             [step as u32 + 1],

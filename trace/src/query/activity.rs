@@ -1,14 +1,16 @@
 //! How busy agents and workflows were: counts and durations of their handlers in a time.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Query;
+use super::lists::{self, Names};
 use super::rank::percentile_ms;
 use crate::error::{QueryError, StoreError};
 use crate::measure::Kind;
-use crate::model::StatusCode;
+use crate::store::blocks::{List, Newest, Sample};
 use crate::store::row::signed;
 
 /// Handlers and model calls that are looked at, the newest of the time.
@@ -78,7 +80,36 @@ impl Query {
 struct Gathered {
     activity: Activity,
     durations_ns: Vec<u64>,
-    traces: HashSet<i64>,
+    traces: FxHashSet<i64>,
+    /// `names.id`
+    agents: FxHashSet<i64>,
+}
+
+impl Gathered {
+    fn add(&mut self, sample: &Sample) {
+        let activity = &mut self.activity;
+        activity.last_ns = activity.last_ns.max(sample.start_ns.cast_unsigned());
+        self.traces.insert(sample.trace);
+        self.agents.extend(sample.agent);
+        if sample.kind == Kind::Handler {
+            activity.executions += 1;
+            activity.errors += u64::from(sample.is_error);
+            self.durations_ns
+                .extend(sample.duration_ns.map(i64::cast_unsigned));
+        }
+    }
+
+    fn finish(mut self, names: &mut Names<'_>) -> Result<Activity, StoreError> {
+        self.durations_ns.sort_unstable();
+        let agents = self.agents.into_iter().map(|id| names.text(id));
+        Ok(Activity {
+            p50_ms: percentile_ms(&self.durations_ns, 50),
+            p95_ms: percentile_ms(&self.durations_ns, 95),
+            traces: self.traces.len() as u64,
+            agents: agents.collect::<Result<_, _>>()?,
+            ..self.activity
+        })
+    }
 }
 
 fn read(
@@ -88,51 +119,36 @@ fn read(
     (from_ns, to_ns): (u64, u64),
     max: u64,
 ) -> Result<Activities, StoreError> {
-    let column = match by {
-        By::Agent => "agent_id",
-        By::Workflow => "workflow_id",
+    let list = match (by, only) {
+        (_, None) => Some((List::All, 0)),
+        (By::Agent, Some(agent)) => lists::numbered(conn, List::Agent, agent)?,
+        (By::Workflow, Some(workflow)) => lists::numbered(conn, List::Workflow, workflow)?,
     };
-    let condition = match only {
-        Some(_) => format!("{column} = ?4"),
-        None => format!("+{column} IS NOT NULL AND ?4 IS NULL"),
+    let Some((list, value)) = list else {
+        return Ok(Activities::default());
     };
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT {column}, kind, status, duration_ns, trace, start_ns, agent_id FROM measures
-         WHERE {condition} AND start_ns >= ?1 AND start_ns < ?2 ORDER BY start_ns DESC LIMIT ?3"
-    ))?;
-    let max = signed(max);
-    let mut rows = statement.query(params![signed(from_ns), signed(to_ns), max, only])?;
-    let mut gathered: BTreeMap<String, Gathered> = BTreeMap::new();
+    let starts = signed(from_ns)..=signed(to_ns).saturating_sub(1);
+    let mut samples: Newest<'_, Sample> = Newest::new(conn, list, value, starts)?;
+    let mut gathered: FxHashMap<i64, Gathered> = FxHashMap::default();
     let mut count = 0;
-    while let Some(row) = rows.next()? {
-        count += 1;
-        let id: String = row.get(0)?;
-        let Gathered {
-            activity,
-            durations_ns,
-            traces,
-        } = gathered.entry(id).or_default();
-        activity.last_ns = activity.last_ns.max(row.get::<_, i64>(5)?.cast_unsigned());
-        traces.insert(row.get(4)?);
-        activity.agents.extend(row.get::<_, Option<String>>(6)?);
-        if row.get::<_, u8>(1)? == Kind::Handler as u8 {
-            activity.executions += 1;
-            activity.errors += u64::from(row.get::<_, u8>(2)? == StatusCode::Error as u8);
-            durations_ns.extend(row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned));
-        }
-    }
-    let finish = |(id, mut gathered): (String, Gathered)| {
-        gathered.durations_ns.sort_unstable();
-        let activity = Activity {
-            p50_ms: percentile_ms(&gathered.durations_ns, 50),
-            p95_ms: percentile_ms(&gathered.durations_ns, 95),
-            traces: gathered.traces.len() as u64,
-            ..gathered.activity
+    while count < max
+        && let Some(sample) = samples.next()?
+    {
+        let id = match by {
+            By::Agent => sample.agent,
+            By::Workflow => sample.workflow,
         };
-        (id, activity)
-    };
+        let Some(id) = id else { continue };
+        count += 1;
+        gathered.entry(id).or_default().add(&sample);
+    }
+    let mut names = Names::new(conn);
+    let mut of = BTreeMap::new();
+    for (id, gathered) in gathered {
+        of.insert(names.text(id)?, gathered.finish(&mut names)?);
+    }
     Ok(Activities {
-        of: gathered.into_iter().map(finish).collect(),
+        of,
         truncated: count == max,
     })
 }

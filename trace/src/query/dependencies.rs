@@ -1,13 +1,18 @@
 //! Which service has called which, as far as parents say it.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Connection;
 
 use super::Query;
 use crate::error::{QueryError, StoreError};
+use crate::store::blocks::{List, Newest};
 use crate::store::row::signed;
 
 /// Spans that are looked at, the newest of the time.
-const MAX_SPANS: u64 = 200_000;
+const MAX_SPANS: usize = 200_000;
+/// Spans that are looked at together.
+const STEP: usize = 4096;
 
 /// Calls from one service to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,32 +42,39 @@ fn read(
     conn: &Connection,
     from_ns: u64,
     to_ns: u64,
-    max_spans: u64,
+    max_spans: usize,
 ) -> Result<Vec<Dependency>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT parents.name, children.name, calls FROM (
-             SELECT above.service_id AS parent, below.service_id AS child, count(*) AS calls
-             FROM (
-                 SELECT trace, parent_span_id, service_id FROM span_rows
-                 WHERE start_ns >= ?1 AND start_ns <= ?2 ORDER BY start_ns DESC LIMIT ?3
-             ) AS below
-             CROSS JOIN span_rows AS above ON above.trace = below.trace AND above.span_id = below.parent_span_id
-             WHERE above.service_id <> below.service_id
-             GROUP BY above.service_id, below.service_id
-         )
-         JOIN services AS parents ON parents.id = parent
-         JOIN services AS children ON children.id = child
-         ORDER BY parents.name, children.name",
+        "SELECT above.service_id, below.service_id, count(*)
+         FROM span_rows AS below
+         CROSS JOIN span_rows AS above ON above.trace = below.trace AND above.span_id = below.parent_span_id
+         WHERE below.id IN rarray(?1) AND above.service_id <> below.service_id
+         GROUP BY above.service_id, below.service_id",
     )?;
-    let bounds = (signed(from_ns), signed(to_ns), signed(max_spans));
-    let rows = statement.query_map(bounds, |row| {
-        Ok(Dependency {
-            parent: row.get(0)?,
-            child: row.get(1)?,
-            calls: row.get::<_, i64>(2)?.unsigned_abs(),
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let starts = signed(from_ns)..=signed(to_ns);
+    let mut spans = Newest::new(conn, List::All, 0, starts)?;
+    let mut calls: BTreeMap<(i64, i64), u64> = BTreeMap::new();
+    let mut left = max_spans;
+    while let Some(ids) = spans.ids(left.min(STEP))? {
+        left -= ids.len();
+        let mut rows = statement.query([ids])?;
+        while let Some(row) = rows.next()? {
+            let count: i64 = row.get(2)?;
+            *calls.entry((row.get(0)?, row.get(1)?)).or_default() += count.unsigned_abs();
+        }
+    }
+    let mut name = conn.prepare_cached("SELECT name FROM services WHERE id = ?1")?;
+    let mut name = |id| name.query_row([id], |row| row.get::<_, String>(0));
+    let mut found = Vec::with_capacity(calls.len());
+    for ((parent, child), calls) in calls {
+        found.push(Dependency {
+            parent: name(parent)?,
+            child: name(child)?,
+            calls,
+        });
+    }
+    found.sort_unstable_by(|a, b| (&a.parent, &a.child).cmp(&(&b.parent, &b.child)));
+    Ok(found)
 }
 
 #[cfg(test)]

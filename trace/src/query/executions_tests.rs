@@ -446,19 +446,19 @@ fn what_people_ask_for_uses_an_index() {
         ),
         (
             "SELECT * FROM agent_executions WHERE agent_name = 'x'",
-            "spans_by_agent",
+            "executions_by_agent",
         ),
         (
             "SELECT * FROM agent_executions WHERE user_id = 'x'",
-            "spans_by_user",
+            "executions_by_user",
         ),
         (
             "SELECT * FROM agent_executions WHERE thread_id = 'x'",
-            "spans_by_thread",
+            "executions_by_thread",
         ),
         (
             "SELECT * FROM agent_events WHERE user_id = 'x'",
-            "spans_by_user",
+            "executions_by_user",
         ),
         ("SELECT * FROM error_logs", "spans_with_error"),
     ];

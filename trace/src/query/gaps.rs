@@ -1,19 +1,21 @@
 //! Gaps that a lost process has left: spans that are named as parents and are not there, and deliveries that nobody has
 //! told the end of.
 //!
-//! Only spans about one agent are looked at, by their index, the newest first.
+//! Only spans about one agent are looked at, by their list, the newest first.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use loom_proto::semconv::{attribute, span as name};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::lists;
 use crate::error::StoreError;
 use crate::model::{SpanId, TraceId};
+use crate::store::blocks::{self, List, Newest, Posting};
 use crate::store::row::signed;
 
 /// Spans of an agent, the latest ones, that say what it is about.
-const LATEST: u32 = 1000;
+const LATEST: usize = 1000;
 
 /// Where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,18 +152,15 @@ pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
     // Hardly a span shows a gap: what only those are asked for is read for them alone.
     let mut seen = conn.prepare_cached(
         "SELECT trace, trace_id, span_id, parent_span_id, flags, start_ns, name FROM spans
-         WHERE agent_id = ?1 AND start_ns >= ?2 AND start_ns < ?3 ORDER BY start_ns DESC LIMIT ?4",
+         WHERE id IN rarray(?1) ORDER BY start_ns DESC",
     )?;
     let Range { start, end } = lost.during_ns;
-    let limit = i64::try_from(lost.limit).unwrap_or(i64::MAX);
-    let mut rows = seen.query((&lost.agent, signed(start), signed(end), limit))?;
+    let newest = newest(conn, &lost.agent, starts(&lost.during_ns), lost.limit)?;
+    let mut rows = seen.query([blocks::ids(&newest)])?;
     let mut around = Around::new(conn, &lost.agent)?;
     let mut gaps = Gaps::default();
-    let (mut looked_at, mut oldest) = (0, end);
     while let Some(row) = rows.next()? {
         let Some(span) = read(row)? else { continue };
-        looked_at += 1;
-        oldest = span.gap.start_ns;
         gaps.is_of_the_bridge |=
             [name::BRIDGE_PUBLISH, name::BRIDGE_FORWARD].contains(&&*span.name);
         gaps.is_telling |= span.name == name::ON_EVENT;
@@ -176,8 +175,11 @@ pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
     // A process that was killed too early to tell anything is known by the next one of its agent.
     gaps.is_telling = gaps.is_telling || has_told(conn, &lost.agent)?;
     // Spans that began at the same time as the last one are looked at again, unless that would be for ever.
+    let oldest = newest
+        .last()
+        .map_or(end, |last| last.start_ns.cast_unsigned());
     let next = oldest.saturating_add(1).min(end.saturating_sub(1));
-    gaps.next_end_ns = (looked_at == lost.limit && next > start).then_some(next);
+    gaps.next_end_ns = (newest.len() == lost.limit && next > start).then_some(next);
     Ok(gaps)
 }
 
@@ -404,22 +406,21 @@ impl Around<'_> {
 
 /// Whether an agent has told of a handler lately.
 fn has_told(conn: &Connection, agent: &str) -> Result<bool, StoreError> {
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT 1 FROM (SELECT name FROM spans WHERE agent_id = ?1 ORDER BY start_ns DESC LIMIT {LATEST})
-         WHERE name = ?2",
-    ))?;
-    Ok(statement.exists((agent, name::ON_EVENT))?)
+    let mut statement =
+        conn.prepare_cached("SELECT 1 FROM spans WHERE id IN rarray(?1) AND name = ?2")?;
+    let latest = newest(conn, agent, i64::MIN..=i64::MAX, LATEST)?;
+    Ok(statement.exists((blocks::ids(&latest), name::ON_EVENT))?)
 }
 
 /// Topics of the events that an agent gets, as JSON.
 fn topics(conn: &Connection, agent: &str) -> Result<String, StoreError> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT json_group_array(DISTINCT attributes ->> '$.{}') FROM
-         (SELECT name, attributes FROM spans WHERE agent_id = ?1 ORDER BY start_ns DESC LIMIT {LATEST})
-         WHERE name = ?2",
+        "SELECT json_group_array(DISTINCT attributes ->> '$.{}') FROM spans WHERE id IN rarray(?1) AND name = ?2",
         attribute::TOPIC
     ))?;
-    Ok(statement.query_row((agent, name::BRIDGE_FORWARD), |row| row.get(0))?)
+    let latest = newest(conn, agent, i64::MIN..=i64::MAX, LATEST)?;
+    let values = (blocks::ids(&latest), name::BRIDGE_FORWARD);
+    Ok(statement.query_row(values, |row| row.get(0))?)
 }
 
 fn one(
@@ -450,28 +451,38 @@ pub(super) fn is_delivered(
     Ok(statement.exists((trace, publish, name::BRIDGE_FORWARD, group))?)
 }
 
-/// Agents with a span in this time: a walk from agent to agent along the index.
+/// Agents with a span in this time.
 pub(super) fn agents(conn: &Connection, during_ns: &Range<u64>) -> Result<Vec<String>, StoreError> {
-    let mut next = conn.prepare_cached(
-        "SELECT agent, (SELECT text FROM names WHERE id = agent) FROM span_rows WHERE agent > ?1 ORDER BY agent LIMIT 1",
-    )?;
-    let mut was_there = conn.prepare_cached(
-        "SELECT 1 FROM span_rows WHERE agent = ?1 AND start_ns >= ?2 AND start_ns < ?3 LIMIT 1",
-    )?;
-    let (start, end) = (signed(during_ns.start), signed(during_ns.end));
+    let mut name = conn.prepare_cached("SELECT text FROM names WHERE id = ?1")?;
+    let starts = starts(during_ns);
     let mut agents = Vec::new();
-    let mut last = 0;
-    while let Some((number, agent)) = next
-        .query_row([last], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
-        .optional()?
-    {
-        if was_there.exists((number, start, end))? {
-            agents.push(agent);
+    for number in blocks::values(conn, List::Agent, starts.clone())? {
+        let mut spans: Newest<'_, Posting> =
+            Newest::new(conn, List::Agent, number, starts.clone())?;
+        if spans.next()?.is_some() {
+            agents.push(name.query_row([number], |row| row.get(0))?);
         }
-        last = number;
     }
     agents.sort_unstable();
     Ok(agents)
+}
+
+/// Starts in this time, of which the end is not a part.
+fn starts(during_ns: &Range<u64>) -> RangeInclusive<i64> {
+    signed(during_ns.start)..=signed(during_ns.end).saturating_sub(1)
+}
+
+/// An agent's newest spans.
+fn newest(
+    conn: &Connection,
+    agent: &str,
+    starts: RangeInclusive<i64>,
+    most: usize,
+) -> Result<Vec<Posting>, StoreError> {
+    match lists::number(conn, List::Agent, agent)? {
+        Some(number) => Newest::new(conn, List::Agent, number, starts)?.take(most),
+        None => Ok(Vec::new()),
+    }
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Query;
 use super::topology::topic;
 use crate::error::{QueryError, StoreError};
+use crate::store::blocks::{self, List};
 use crate::store::row::{SELECT, SpanReader};
 
 /// Names of one answer.
@@ -94,8 +95,8 @@ fn suggest(conn: &Connection, field: Suggest, prefix: &str) -> Result<Vec<String
     };
     match field {
         Suggest::Topic => newest_topics(conn, take)?,
-        Suggest::Agent => each_used(conn, "agent", take)?,
-        Suggest::Workflow => each_used(conn, "workflow", take)?,
+        Suggest::Agent => each_used(conn, List::Agent, take)?,
+        Suggest::Workflow => each_used(conn, List::Workflow, take)?,
         Suggest::Service | Suggest::Operation => {
             let sql = if field == Suggest::Service {
                 "SELECT name FROM services"
@@ -112,27 +113,18 @@ fn suggest(conn: &Connection, field: Suggest, prefix: &str) -> Result<Vec<String
     Ok(found.into_iter().take(MAX_NAMES).collect())
 }
 
-/// Goes from value to value along the index of a column, not from span to span.
-fn each_used(
-    conn: &Connection,
-    column: &str,
-    mut take: impl FnMut(&str),
-) -> Result<(), StoreError> {
-    let mut next = conn.prepare_cached(&format!(
-        "SELECT {column}, (SELECT text FROM names WHERE names.id = {column}) FROM span_rows
-         WHERE {column} > ?1 ORDER BY {column} LIMIT 1"
-    ))?;
-    let mut last = 0;
-    loop {
-        let mut rows = next.query([last])?;
-        let Some(row) = rows.next()? else {
-            return Ok(());
-        };
-        last = row.get(0)?;
-        if let Some(name) = row.get::<_, Option<String>>(1)? {
+/// Whom the spans of any block are about.
+fn each_used(conn: &Connection, list: List, mut take: impl FnMut(&str)) -> Result<(), StoreError> {
+    for value in blocks::values(conn, list, i64::MIN..=i64::MAX)? {
+        let name = conn
+            .prepare_cached("SELECT text FROM names WHERE id = ?1")?
+            .query_row([value], |row| row.get::<_, String>(0))
+            .optional()?;
+        if let Some(name) = name {
             take(&name);
         }
     }
+    Ok(())
 }
 
 fn newest_topics(conn: &Connection, mut take: impl FnMut(&str)) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ use rusqlite::types::Value as SqlValue;
 
 use super::words::Words;
 use crate::model::{Span, StatusCode, Value};
+use crate::store::blocks::List;
 use crate::store::row::signed;
 
 /// Conditions for one and the same span.
@@ -82,6 +83,20 @@ impl Field {
         match self {
             Self::Service => "(SELECT id FROM services WHERE name = ?)",
             _ => "(SELECT id FROM names WHERE text = ?)",
+        }
+    }
+
+    /// The lists of its values, where there are some.
+    fn list(self) -> Option<List> {
+        match self {
+            Self::Service => Some(List::Service),
+            Self::Agent => Some(List::Agent),
+            Self::Workflow => Some(List::Workflow),
+            Self::Session => Some(List::Session),
+            Self::User => Some(List::User),
+            Self::Tenant => Some(List::Tenant),
+            Self::Thread => Some(List::Thread),
+            Self::Operation | Self::Topic => None,
         }
     }
 
@@ -177,8 +192,8 @@ impl Predicate {
         }
     }
 
-    /// The same as SQL over the columns of `span_rows`, as far as they say it. No index is used for it: which one is used is
-    /// decided by whoever walks.
+    /// The same as SQL over the columns of `span_rows`, as far as they say it. No index is used for it: who walks along a list
+    /// names the rows.
     pub(super) fn sql(&self) -> Sql {
         let number = |ns: &u64| vec![SqlValue::from(signed(*ns))];
         match self {
@@ -209,23 +224,17 @@ impl Predicate {
         }
     }
 
-    /// Conditions that hold for every span that is meant, each with an index of its own that is sorted by start.
-    pub(super) fn indexed(&self) -> Vec<Sql> {
+    /// Lists in each of which every span stands that is meant, with the text that they are about.
+    pub(super) fn lists(&self) -> Vec<(List, &str)> {
         match self {
-            Self::All(all) => all.iter().flat_map(Self::indexed).collect(),
-            Self::Is(Field::Topic | Field::Operation, _) => Vec::new(),
-            Self::Is(field, value) => match field.column() {
-                Some(column) => {
-                    let text = format!("{column} = {}", field.value());
-                    vec![Sql::exact(text, vec![value.clone().into()])]
-                }
-                None => Vec::new(),
-            },
-            // A literal, so that the partial index on errors can be used.
-            Self::Status(StatusCode::Error) => {
-                let error = StatusCode::Error as u8;
-                vec![Sql::exact(format!("status = {error}"), Vec::new())]
+            Self::All(all) => all.iter().flat_map(Self::lists).collect(),
+            Self::Is(field, value) => {
+                let list = field.list();
+                list.map(|list| (list, value.as_str()))
+                    .into_iter()
+                    .collect()
             }
+            Self::Status(StatusCode::Error) => vec![(List::Failed, "")],
             _ => Vec::new(),
         }
     }

@@ -9,15 +9,18 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::Query;
+use super::{Query, lists};
 use crate::error::{QueryError, StoreError};
 use crate::model::{SpanKind, StatusCode};
+use crate::store::blocks::{List, Newest};
 use crate::store::row::signed;
 
 use window::slide;
 
 /// Spans that are looked at, over all services.
 const MAX_SPANS: usize = 200_000;
+/// Rows that are read together.
+const STEP: usize = 512;
 /// Points of one answer, over all its series.
 const MAX_POINTS: usize = 200_000;
 
@@ -135,33 +138,39 @@ fn spans(
     let first = search.points_ns.first().copied().unwrap_or_default();
     let last = search.points_ns.last().copied().unwrap_or_default();
     let from = first.saturating_sub(search.window_ns);
-    let mut statement = conn.prepare_cached(
-        "SELECT start_ns, max(took_ns, 0), status, kind, name FROM span_rows
-         WHERE service_id = (SELECT id FROM services WHERE name = ?1) AND start_ns > ?2 AND start_ns <= ?3
-         ORDER BY start_ns DESC",
-    )?;
-    let mut rows = statement.query((service, signed(from), signed(last)))?;
     let mut found = LookedAt {
         spans: Vec::new(),
         count: 0,
         known_from_ns: None,
     };
-    while let Some(row) = rows.next()? {
-        let start_ns = row.get(0)?;
-        if found.count == room {
-            // One at this moment is known, and perhaps not all of them.
-            found.known_from_ns = Some(start_ns);
-            break;
-        }
-        found.count += 1;
-        let kind = SpanKind::from_number(row.get(3)?);
-        if search.kinds.contains(&kind) {
-            found.spans.push(Counted {
-                start_ns,
-                took_ns: row.get(1)?,
-                is_error: row.get::<_, u8>(2)? == StatusCode::Error as u8,
-                name: row.get(4)?,
-            });
+    let Some(number) = lists::number(conn, List::Service, service)? else {
+        return Ok(found);
+    };
+    let mut statement = conn.prepare_cached(
+        "SELECT start_ns, max(took_ns, 0), status, kind, name FROM span_rows WHERE id IN rarray(?1) ORDER BY start_ns DESC",
+    )?;
+    // The window does not hold its own begin.
+    let starts = signed(from).saturating_add(1)..=signed(last);
+    let mut newest = Newest::new(conn, List::Service, number, starts)?;
+    while let Some(ids) = newest.ids(STEP)? {
+        let mut rows = statement.query([ids])?;
+        while let Some(row) = rows.next()? {
+            let start_ns = row.get(0)?;
+            if found.count == room {
+                // One at this moment is known, and perhaps not all of them.
+                found.known_from_ns = Some(start_ns);
+                return Ok(found);
+            }
+            found.count += 1;
+            let kind = SpanKind::from_number(row.get(3)?);
+            if search.kinds.contains(&kind) {
+                found.spans.push(Counted {
+                    start_ns,
+                    took_ns: row.get(1)?,
+                    is_error: row.get::<_, u8>(2)? == StatusCode::Error as u8,
+                    name: row.get(4)?,
+                });
+            }
         }
     }
     Ok(found)

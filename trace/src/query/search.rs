@@ -1,4 +1,4 @@
-//! Search: a bounded walk along one index, from its newest end, until enough traces are found.
+//! Search: a bounded walk along one list, from its newest end, until enough traces are found.
 
 mod walk;
 

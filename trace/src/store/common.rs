@@ -156,12 +156,22 @@ impl Common {
     }
 }
 
+/// A span that was completed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filled {
+    /// `spans.id`
+    pub(super) id: i64,
+    pub(super) start_ns: i64,
+    /// What it did not say before, as `names.id`, in the order of `References::who`.
+    pub(super) learned: [Option<i64>; 6],
+}
+
 /// Completes the stored spans of trace `number` by what is written down of it; `id` numbers a text.
 pub(super) fn fill(
     conn: &Connection,
     number: i64,
     mut id: impl FnMut(&str) -> Result<i64, StoreError>,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Filled>, StoreError> {
     let known = conn
         .prepare_cached(
             "SELECT iif(ambiguous & 1, NULL, workflow_id), iif(ambiguous & 2, NULL, session_id),
@@ -174,7 +184,7 @@ pub(super) fn fill(
         })
         .optional()?;
     let Some(known) = known else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let mut ids = [None; VALUES];
     for (id_of, text) in ids.iter_mut().zip(known) {
@@ -182,16 +192,38 @@ pub(super) fn fill(
     }
     let [workflow, session, user, tenant] = ids;
     // A row that is complete is not written again.
-    conn.prepare_cached(
-        "UPDATE span_rows SET workflow = coalesce(workflow, ?2), session = coalesce(session, ?3),
-             user = coalesce(user, ?4), tenant = coalesce(tenant, ?5)
-         WHERE trace = ?1 AND (
+    let incomplete = "trace = ?1 AND (
              workflow IS NULL AND ?2 IS NOT NULL OR session IS NULL AND ?3 IS NOT NULL
              OR user IS NULL AND ?4 IS NOT NULL OR tenant IS NULL AND ?5 IS NOT NULL
-         )",
-    )?
-    .execute((number, workflow, session, user, tenant))?;
-    Ok(())
+         )";
+    let values = (number, workflow, session, user, tenant);
+    let mut before = conn.prepare_cached(&format!(
+        "SELECT id, start_ns, iif(workflow IS NULL, ?2, NULL), iif(session IS NULL, ?3, NULL),
+                iif(user IS NULL, ?4, NULL), iif(tenant IS NULL, ?5, NULL)
+         FROM span_rows WHERE {incomplete}"
+    ))?;
+    let filled = before.query_map(values, |row| {
+        Ok(Filled {
+            id: row.get(0)?,
+            start_ns: row.get(1)?,
+            learned: [
+                None,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+                row.get(5)?,
+                None,
+            ],
+        })
+    })?;
+    let filled = filled.collect::<Result<_, _>>()?;
+    conn.prepare_cached(&format!(
+        "UPDATE span_rows SET workflow = coalesce(workflow, ?2), session = coalesce(session, ?3),
+             user = coalesce(user, ?4), tenant = coalesce(tenant, ?5)
+         WHERE {incomplete}"
+    ))?
+    .execute(values)?;
+    Ok(filled)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::mem;
 
 use rusqlite::{Connection, OptionalExtension, Params};
 
-use super::common::{self, Common};
+use super::common::{self, Common, Filled};
 use crate::error::StoreError;
 use crate::model::{Identity, TraceId};
 
@@ -221,18 +221,19 @@ impl Traces {
         self.to_fill.push(number);
     }
 
-    /// Completes what was stored before, once for each trace.
+    /// Completes what was stored before, once for each trace, and tells which spans that were.
     pub(super) fn fill(
         &mut self,
         conn: &Connection,
         names: &mut Interned,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Filled>, StoreError> {
         self.to_fill.sort_unstable();
         self.to_fill.dedup();
+        let mut filled = Vec::new();
         for number in self.to_fill.drain(..) {
-            common::fill(conn, number, |text| names.text(conn, text))?;
+            filled.extend(common::fill(conn, number, |text| names.text(conn, text))?);
         }
-        Ok(())
+        Ok(filled)
     }
 
     /// Trace `number` has expired.

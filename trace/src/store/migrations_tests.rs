@@ -2,7 +2,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use crate::prices::Prices;
-use crate::store::{FILE, Writer};
+use crate::store::{FILE, Writer, blocks};
 
 /// A database that Loom wrote when its schema was at step 5, as `sqlite3 traces.db .dump` tells it.
 const STEP_5: &str = include_str!("../../tests/data/schema_5.sql");
@@ -43,6 +43,10 @@ fn an_older_database_says_the_same_when_it_is_migrated() {
     for (sql, before) in PROMISED.into_iter().zip(before) {
         assert_eq!(rows(&conn, sql), before, "{sql}");
     }
+    let unlisted = blocks::missing(&conn).expect("compared");
+    assert_eq!(unlisted, blocks::Missing::default());
+    let listed = "SELECT DISTINCT list FROM postings ORDER BY list";
+    assert!(rows(&conn, listed).len() > 5, "{:?}", rows(&conn, listed));
     let links = "SELECT lower(hex(target_trace)), lower(hex(target_span)), span FROM links";
     let joined = Value::from("4bf92f3577b34da6a3ce929d0e0e4736".to_owned());
     let first = Value::from("0000000000000001".to_owned());

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::Writer;
+use super::blocks::{self, List, Lists};
 use super::row::signed;
 use crate::error::StoreError;
 
@@ -87,18 +88,22 @@ impl Writer {
             })?;
             rows.collect::<Result<Vec<_>, _>>()?
         };
+        let mut lists = Lists::default();
         let mut deleted = 0;
         for trace in traces {
             if deleted >= STEP_DELETES {
                 break;
             }
             // Oldest first, so that the rest of a long trace is the oldest again in the next step.
-            deleted += transaction
-                .prepare_cached(
-                    "DELETE FROM span_rows WHERE id IN
-                     (SELECT id FROM span_rows WHERE trace = ?1 ORDER BY id LIMIT ?2)",
-                )?
-                .execute((trace, signed(STEP_DELETES - deleted)))? as u64;
+            let mut delete = transaction.prepare_cached(
+                "DELETE FROM span_rows WHERE id IN
+                 (SELECT id FROM span_rows WHERE trace = ?1 ORDER BY id LIMIT ?2) RETURNING id, start_ns",
+            )?;
+            let mut gone = delete.query((trace, signed(STEP_DELETES - deleted)))?;
+            while let Some(row) = gone.next()? {
+                lists.add(List::Gone, 0, row.get(0)?, row.get(1)?);
+                deleted += 1;
+            }
             transaction
                 .prepare_cached(
                     "DELETE FROM traces WHERE id = ?1
@@ -107,6 +112,8 @@ impl Writer {
                 .execute([trace])?;
             memory.expired(trace);
         }
+        lists.write(&transaction)?;
+        blocks::expire(&transaction)?;
         let mut gone = 0;
         if deleted > 0 {
             // Names are many, and hardly one goes at each step.

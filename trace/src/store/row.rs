@@ -236,6 +236,7 @@ pub fn insert_measures(
     trace: i64,
     measures: &Measures,
 ) -> rusqlite::Result<()> {
+    let phases = (!measures.phases.is_empty()).then(|| to_json(&measures.phases));
     conn.prepare_cached(INSERT_MEASURES)?.execute(params![
         id,
         trace,
@@ -255,7 +256,7 @@ pub fn insert_measures(
         measures.completion_tokens,
         measures.total_tokens,
         measures.cost_usd,
-        measures.phases,
+        phases,
     ])?;
     Ok(())
 }

@@ -210,45 +210,6 @@ fn a_file_that_is_no_database_is_an_error() {
     ));
 }
 
-#[test]
-fn searches_use_an_index() {
-    let (dir, mut writer) = writer();
-    insert(&mut writer, &golden_chain(), 0, 1);
-    let conn = open_reader(&dir.path().join(FILE)).expect("opens");
-    let plans = [
-        ("service_id = 1 AND name = 'x'", "spans_by_service"),
-        ("agent_id = 'x'", "spans_by_agent"),
-        ("1", "spans_by_start"),
-        ("status = 2", "spans_with_error"),
-        (
-            "trace = (SELECT id FROM traces WHERE trace_id = x'01')",
-            "spans_by_trace",
-        ),
-        ("session_id = 'x'", "spans_by_session"),
-    ];
-    for (condition, index) in plans {
-        let order = if index == "spans_by_trace" {
-            ""
-        } else {
-            "ORDER BY start_ns DESC"
-        };
-        let sql =
-            format!("EXPLAIN QUERY PLAN SELECT attributes FROM spans WHERE {condition} {order}");
-        let plan: Vec<String> = conn
-            .prepare(&sql)
-            .and_then(|mut s| s.query_map([], |row| row.get("detail"))?.collect())
-            .expect("a plan");
-        assert!(
-            plan.iter().any(|step| step.contains(index)),
-            "{condition}: {plan:?}"
-        );
-        assert!(
-            !plan.iter().any(|step| step.contains("TEMP B-TREE")),
-            "{condition}: {plan:?}"
-        );
-    }
-}
-
 /// Runs retention to its end; returns how many spans went and in how many steps.
 fn expire(writer: &mut Writer, retention: &Retention, now_ms: u64) -> (u64, u32) {
     let (mut spans, mut steps) = (0, 0);

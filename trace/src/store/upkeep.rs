@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::retention::used_bytes;
 use super::row::signed;
-use super::{FILE, NEWEST, Retention, Writer, configure, lock, version};
+use super::{FILE, NEWEST, Retention, Writer, blocks, configure, lock, version};
 use crate::error::StoreError;
 use crate::prices::Prices;
 
@@ -279,6 +279,16 @@ pub fn verify(dir: &Path) -> Result<Vec<Fault>, StoreError> {
         "spans whose attributes are no JSON".to_owned(),
         "span_rows WHERE own IS NOT NULL AND NOT json_valid(own) OR shape IS NULL AND own IS NULL",
     )?;
+    let missing = blocks::missing(&conn)?;
+    for (what, count) in [
+        ("lists in which a span is missing", missing.spans),
+        ("lists in which figures are missing", missing.samples),
+    ] {
+        if count > 0 {
+            let what = what.to_owned();
+            faults.push(Fault { what, count });
+        }
+    }
     Ok(faults)
 }
 

@@ -70,7 +70,7 @@ fn a_store_tells_how_it_is() {
             .iter()
             .any(|part| part.name == name && part.is_index)
     };
-    assert!(is_index("spans_by_agent") && !is_index("span_rows"));
+    assert!(is_index("spans_by_trace") && !is_index("span_rows"));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn what_is_wrong_is_found() {
             2,
         ),
         (
-            "UPDATE measures SET start_ns = 0 WHERE id = 1",
+            "UPDATE measures SET status = 9 WHERE id = 1",
             "measures that say something else than their span",
             1,
         ),
@@ -155,6 +155,16 @@ fn what_is_wrong_is_found() {
             "UPDATE span_rows SET own = '{' WHERE id = 2",
             "spans whose attributes are no JSON",
             1,
+        ),
+        (
+            "DELETE FROM postings WHERE list = 0",
+            "lists in which a span is missing",
+            6,
+        ),
+        (
+            "DELETE FROM samples WHERE list = 0",
+            "lists in which figures are missing",
+            3,
         ),
     ];
     for (plant, what, count) in plants {

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use loom_proto::semconv::attribute;
 use rusqlite::{CachedStatement, Connection};
 
+use super::blocks::{self, List, Lists, Sample};
 use super::common::says_nothing;
 use super::interned::{Interned, Traces};
 use super::row::{self, References, Stored};
 use super::shape::Known;
 use super::shapes::Shapes;
 use crate::error::StoreError;
-use crate::measure::measure;
+use crate::measure::{Measures, measure, number};
 use crate::model::value::to_json;
 use crate::model::{Identity, Resource, Scope, Span, SpanId};
 use crate::prices::Prices;
@@ -45,6 +46,8 @@ struct Memory {
     last: Option<(Arc<Resource>, Arc<Scope>, Owner)>,
     /// Operations that this transaction has noted: service, name and kind.
     noted: HashSet<(i64, i64, u8)>,
+    /// What this transaction adds to the lists.
+    lists: Lists,
     /// Kept for its capacity.
     key: String,
 }
@@ -86,6 +89,7 @@ impl Writer {
                 shapes: Shapes::default(),
                 noted: HashSet::new(),
                 last: None,
+                lists: Lists::default(),
                 key: String::new(),
             },
             prices,
@@ -137,11 +141,10 @@ impl Writer {
         self.conn
             .prepare_cached("UPDATE spool_position SET segment = ?1, byte = ?2")?
             .execute([row::signed(position.segment), row::signed(position.offset)])?;
-        let memory = &mut self.memory;
-        memory.traces.fill(&self.conn, &mut memory.names)?;
-        memory.noted.clear();
-        let newest = "SELECT coalesce(max(id), 0) FROM span_rows";
-        let newest = self.conn.query_row(newest, [], |row| row.get(0))?;
+        self.memory.fill(&self.conn)?;
+        self.memory.lists.write(&self.conn)?;
+        self.memory.noted.clear();
+        let newest = blocks::last_id(&self.conn)?;
         for table in self.memory.tables() {
             table.touch(&self.conn, newest)?;
         }
@@ -153,6 +156,7 @@ impl Writer {
     pub(super) fn forget(&mut self) {
         self.memory.last = None;
         self.memory.noted.clear();
+        self.memory.lists.clear();
         self.memory.traces.clear();
         self.memory.shapes.clear();
         for table in self.memory.tables() {
@@ -202,16 +206,15 @@ pub struct Batch<'w> {
 impl<'w> Batch<'w> {
     fn new(writer: &'w mut Writer) -> Result<Self, StoreError> {
         let conn = &writer.conn;
-        let next = |table: &str| {
-            let sql = format!("SELECT coalesce(max(id), 0) + 1 FROM {table}");
-            conn.prepare_cached(&sql)?.query_row([], |row| row.get(0))
-        };
+        let first_new = "SELECT coalesce(max(id), 0) + 1 FROM traces";
         Ok(Self {
             conn,
             insert: conn.prepare_cached(&row::insert(1))?,
             insert_rows: conn.prepare_cached(&row::insert(ROWS))?,
-            next_id: next("span_rows")?,
-            first_new: next("traces")?,
+            next_id: blocks::last_id(conn)? + 1,
+            first_new: conn
+                .prepare_cached(first_new)?
+                .query_row([], |row| row.get(0))?,
             memory: &mut writer.memory,
             prices: &writer.prices,
             written: Written::default(),
@@ -282,8 +285,11 @@ impl<'w> Batch<'w> {
         let id = self.next_id;
         self.next_id += 1;
         self.written.stored += u64::from(is_new);
+        self.memory.list(span, id, refs);
         if let Some(measures) = measure(span, self.prices) {
             row::insert_measures(self.conn, id, span, &who, number, &measures)?;
+            let sample = self.memory.sample(self.conn, span, id, refs, &measures)?;
+            self.memory.lists.sample(sample);
             self.written.unpriced += u64::from(measures.is_unpriced());
         }
         row::insert_links(self.conn, span, id)?;
@@ -330,7 +336,7 @@ impl Batch<'_> {
     }
 
     /// Makes room for a span whose place is taken by another; false when that is no stand-in.
-    fn remove_stand_in(&self, span: &Span, trace: i64) -> Result<bool, StoreError> {
+    fn remove_stand_in(&mut self, span: &Span, trace: i64) -> Result<bool, StoreError> {
         let mut statement = self.conn.prepare_cached(
             "DELETE FROM span_rows WHERE id = (
                  SELECT id FROM spans WHERE trace = ?1 AND span_id = ?2
@@ -380,6 +386,60 @@ impl Memory {
         };
         self.last = Some((Arc::clone(&span.resource), Arc::clone(&span.scope), owner));
         Ok(owner)
+    }
+
+    /// Puts a span into the lists in which it is looked for.
+    fn list(&mut self, span: &Span, id: i64, refs: References) {
+        let start_ns = row::signed(span.start_ns);
+        self.lists.open(id, start_ns);
+        self.lists.add(List::Service, refs.service, id, start_ns);
+        self.lists.add_who(refs.who, id, start_ns);
+        if span.is_error() {
+            self.lists.add(List::Failed, 0, id, start_ns);
+        }
+    }
+
+    fn sample(
+        &mut self,
+        conn: &Connection,
+        span: &Span,
+        id: i64,
+        refs: References,
+        measures: &Measures,
+    ) -> Result<Sample, StoreError> {
+        let [agent, workflow, ..] = refs.who;
+        let mut phases = Vec::with_capacity(measures.phases.len());
+        for (name, value) in measures.phases.iter() {
+            let name = self.names.text(conn, name)?;
+            phases.extend(number(value).map(|ms| (name, ms)));
+        }
+        Ok(Sample {
+            start_ns: row::signed(span.start_ns),
+            id,
+            trace: refs.trace,
+            agent,
+            workflow,
+            kind: measures.kind,
+            is_error: span.is_error(),
+            duration_ns: measures.duration_ns.map(row::signed),
+            ttft_ms: measures.ttft_ms,
+            prompt_tokens: measures.prompt_tokens,
+            completion_tokens: measures.completion_tokens,
+            total_tokens: measures.total_tokens,
+            cost_usd: measures.cost_usd,
+            phases,
+        })
+    }
+
+    /// Completes the spans of which more is known now, and puts them into the lists of what they are about too.
+    fn fill(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        for span in self.traces.fill(conn, &mut self.names)? {
+            self.lists.add_who(span.learned, span.id, span.start_ns);
+            if let Some(sample) = blocks::stored_sample(conn, span.id)? {
+                self.lists.sample(sample);
+            }
+        }
+        Ok(())
     }
 
     /// What the span says of its trace is what the other spans of the trace take over.

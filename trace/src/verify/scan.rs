@@ -11,6 +11,7 @@ use super::{Accepted, Options};
 use crate::check::{Facts, Finding, FindingKind};
 use crate::error::StoreError;
 use crate::model::{SpanId, StatusCode, TraceId};
+use crate::store::blocks;
 use crate::store::row::signed;
 
 /// A span, as far as it is looked at.
@@ -55,10 +56,7 @@ pub(super) fn range(conn: &Connection, options: &Options) -> Result<(i64, i64), 
             .optional()?;
         return Ok(number.map_or((0, 0), |number| (number, number + 1)));
     }
-    let first = "SELECT trace FROM spans WHERE start_ns >= ?1 ORDER BY start_ns LIMIT 1";
-    let first: Option<i64> = conn
-        .query_row(first, [signed(options.since_ns)], |row| row.get(0))
-        .optional()?;
+    let first = blocks::first_trace_since(conn, signed(options.since_ns))?;
     let last = "SELECT coalesce(max(id), 0) FROM traces";
     let last: i64 = conn.query_row(last, [], |row| row.get(0))?;
     Ok(first.map_or((0, 0), |first| (first, last + 1)))

@@ -3,10 +3,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::walk::fewest;
 use super::*;
 use crate::model::{Span, SpanKind, Value};
+use crate::query::lists::shortest;
 use crate::query::{Field, Words};
+use crate::store::blocks::List;
 use crate::testing::{BASE, MS, span, span_id, stored, trace_id};
 
 fn search(matching: Predicate, limit: usize) -> Search {
@@ -111,12 +112,12 @@ fn a_walk_that_finds_nothing_ends_and_goes_on() {
 }
 
 #[test]
-fn the_index_with_the_fewest_spans_is_walked() {
+fn the_shortest_list_is_walked() {
     let mut spans: Vec<_> = (1..=100).map(|id| of_trace(1, id, id, 200)).collect();
     for (at, span) in spans.iter_mut().enumerate() {
         span.identity.agent = Some("busy".to_owned());
         if at == 0 {
-            span.identity.user = Some("rare".to_owned());
+            span.identity.thread = Some("rare".to_owned());
         }
     }
     let (_dir, conn) = stored(&spans);
@@ -125,17 +126,29 @@ fn the_index_with_the_fewest_spans_is_walked() {
         Predicate::Is(Field::Thread, "x".to_owned()),
         Predicate::Status(StatusCode::Error),
     ]);
-    let indexed = both.indexed();
-    assert_eq!(indexed.len(), 3);
-    let driver = fewest(&conn, indexed, 0, i64::MAX).expect("an answer");
+    let all = i64::MIN..=i64::MAX;
+    let lists = both.lists();
+    assert_eq!(lists.len(), 3);
+    // Nobody has that thread, so there is nothing to walk along.
     assert_eq!(
-        driver.map(|sql| sql.text),
-        Some("thread = (SELECT id FROM names WHERE text = ?)".to_owned())
+        shortest(&conn, &lists, all.clone()).expect("an answer"),
+        None
     );
+    let lists = [
+        (List::Agent, "busy"),
+        (List::Thread, "rare"),
+        (List::Service, "svc"),
+    ];
+    let rare = shortest(&conn, &lists, all.clone()).expect("an answer");
+    assert_eq!(rare.map(|(list, _)| list), Some(List::Thread));
+    let lists = [(List::Agent, "busy"), (List::Failed, "")];
+    let failed = shortest(&conn, &lists, all.clone()).expect("an answer");
+    assert_eq!(failed, Some((List::Failed, 0)));
     // What stands below a choice or a negation narrows nothing.
     let choice = Predicate::Any(vec![both.clone(), Predicate::Not(Box::new(both))]);
-    assert_eq!(choice.indexed(), []);
-    assert_eq!(fewest(&conn, Vec::new(), 0, i64::MAX).expect("none"), None);
+    assert_eq!(choice.lists(), []);
+    let every = shortest(&conn, &[], all).expect("an answer");
+    assert_eq!(every, Some((List::All, 0)));
 }
 
 #[test]

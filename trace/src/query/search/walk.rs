@@ -1,19 +1,23 @@
-//! A walk along one index: which one, how far, and which spans on it are meant.
+//! A walk along one list: which one, how far, and which spans on it are meant.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use rusqlite::types::Value as SqlValue;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, ToSql, params_from_iter};
 
 use super::{Found, Search};
 use crate::error::StoreError;
 use crate::model::TraceId;
+use crate::query::lists::shortest;
 use crate::query::predicate::{Predicate, Sql};
+use crate::store::blocks::{List, Newest};
 use crate::store::row::{SELECT, SpanReader, signed};
 
-/// Spans that are looked at to find out which index has the fewest.
-const PROBED: i64 = 2_000;
+/// Rows that are read together, at first: a page is full soon as a rule.
+const FIRST_STEP: usize = 32;
+/// And in the end.
+const STEP: usize = 512;
 
 /// How much one search may look at. A search that finds nothing ends too, and says that it has not looked at all.
 #[derive(Debug, Clone, Copy)]
@@ -54,12 +58,12 @@ impl Hit {
     }
 }
 
-/// A walk along one index.
+/// A walk along one list.
 pub(super) struct Walk<'a> {
     conn: &'a Connection,
     matching: &'a Predicate,
-    /// The condition by which the index is sorted before the start.
-    driver: Option<Sql>,
+    /// The list along which it goes; `None`: there is nothing.
+    list: Option<(List, i64)>,
     condition: Sql,
     from: i64,
     to: i64,
@@ -77,7 +81,7 @@ impl<'a> Walk<'a> {
         Ok(Self {
             conn,
             matching: &search.matching,
-            driver: fewest(conn, search.matching.indexed(), from, to)?,
+            list: shortest(conn, &search.matching.lists(), from..=to)?,
             condition: search.matching.sql(),
             from,
             to,
@@ -92,59 +96,68 @@ impl<'a> Walk<'a> {
         after: Option<(i64, i64)>,
         mut visit: impl FnMut(Hit) -> Result<bool, StoreError>,
     ) -> Result<Option<(i64, i64)>, StoreError> {
-        let driver = self.driver.as_ref().map_or("1", |driver| &driver.text);
-        let mut values = self.condition.values.clone();
-        values.extend(self.driver.iter().flat_map(|driver| driver.values.clone()));
-        let to = after.map_or(self.to, |(start, _)| start.min(self.to));
-        values.extend([SqlValue::from(self.from), SqlValue::from(to)]);
-        let mut place = "";
-        if let Some((start, id)) = after {
-            place = "AND (start_ns, id) < (?, ?)";
-            values.extend([SqlValue::from(start), SqlValue::from(id)]);
+        let Some((list, value)) = self.list else {
+            return Ok(None);
+        };
+        let mut spans = Newest::new(self.conn, list, value, self.from..=self.to)?;
+        if let Some(after) = after {
+            spans = spans.before(after);
         }
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT start_ns, id, trace, (SELECT trace_id FROM traces WHERE traces.id = trace), {} FROM span_rows
-             WHERE {driver} AND start_ns >= ? AND start_ns <= ? {place} ORDER BY start_ns DESC, id DESC",
+             WHERE id IN rarray(?) ORDER BY start_ns DESC, id DESC",
             self.condition.text
         ))?;
-        let mut rows = statement.query(params_from_iter(values))?;
         let mut bodies = Bodies::new(self.conn);
         let mut seen = HashSet::new();
         let (mut looked_at, begin) = (0, Instant::now());
         let mut last = after;
-        while let Some(row) = rows.next()? {
-            let is_spent = looked_at == self.budget.spans
-                || bodies.read == self.budget.bodies
-                || (looked_at % 256 == 255 && begin.elapsed() > self.budget.time);
-            if is_spent && last != after {
-                return Ok(last);
-            }
-            looked_at += 1;
-            let (start_ns, id): (i64, i64) = (row.get(0)?, row.get(1)?);
-            last = Some((start_ns, id));
-            // NULL, where a column says nothing, is no match.
-            if row.get::<_, Option<bool>>(4)? != Some(true) {
-                continue;
-            }
-            let trace = row.get(2)?;
-            if seen.contains(&trace) {
-                continue;
-            }
-            if !self.condition.is_exact && !bodies.matches(id, self.matching)? {
-                continue;
-            }
-            seen.insert(trace);
-            let Some(trace_id) = TraceId::from_bytes(&row.get::<_, [u8; 16]>(3)?) else {
-                continue;
-            };
-            let hit = Hit {
-                start_ns,
-                id,
-                trace,
-                trace_id,
-            };
-            if !visit(hit)? {
-                return Ok(None);
+        let mut most = FIRST_STEP;
+        while let Some(ids) = spans.ids(most)? {
+            most = (2 * most).min(STEP);
+            let mut values: Vec<&dyn ToSql> = Vec::new();
+            values.extend(
+                self.condition
+                    .values
+                    .iter()
+                    .map(|value| value as &dyn ToSql),
+            );
+            values.push(&ids);
+            let mut rows = statement.query(&*values)?;
+            while let Some(row) = rows.next()? {
+                let is_spent = looked_at == self.budget.spans
+                    || bodies.read == self.budget.bodies
+                    || (looked_at % 256 == 255 && begin.elapsed() > self.budget.time);
+                if is_spent && last != after {
+                    return Ok(last);
+                }
+                looked_at += 1;
+                let (start_ns, id): (i64, i64) = (row.get(0)?, row.get(1)?);
+                last = Some((start_ns, id));
+                // NULL, where a column says nothing, is no match.
+                if row.get::<_, Option<bool>>(4)? != Some(true) {
+                    continue;
+                }
+                let trace = row.get(2)?;
+                if seen.contains(&trace) {
+                    continue;
+                }
+                if !self.condition.is_exact && !bodies.matches(id, self.matching)? {
+                    continue;
+                }
+                seen.insert(trace);
+                let Some(trace_id) = TraceId::from_bytes(&row.get::<_, [u8; 16]>(3)?) else {
+                    continue;
+                };
+                let hit = Hit {
+                    start_ns,
+                    id,
+                    trace,
+                    trace_id,
+                };
+                if !visit(hit)? {
+                    return Ok(None);
+                }
             }
         }
         Ok(None)
@@ -176,36 +189,6 @@ impl<'a> Walk<'a> {
         }
         Ok(false)
     }
-}
-
-/// Of conditions with an index each, the one that the fewest spans meet.
-pub(super) fn fewest(
-    conn: &Connection,
-    indexed: Vec<Sql>,
-    from: i64,
-    to: i64,
-) -> Result<Option<Sql>, StoreError> {
-    if indexed.len() < 2 {
-        return Ok(indexed.into_iter().next());
-    }
-    let mut best: Option<(i64, Sql)> = None;
-    for driver in indexed {
-        let mut values = driver.values.clone();
-        values.extend([SqlValue::from(from), to.into(), PROBED.into()]);
-        let count: i64 = conn
-            .prepare_cached(&format!(
-                "SELECT count(*) FROM (SELECT 1 FROM span_rows WHERE {} AND start_ns >= ? AND start_ns <= ? LIMIT ?)",
-                driver.text
-            ))?
-            .query_row(params_from_iter(values), |row| row.get(0))?;
-        if best.as_ref().is_none_or(|(least, _)| count < *least) {
-            best = Some((count, driver));
-        }
-        if count == 0 {
-            break;
-        }
-    }
-    Ok(best.map(|(_, driver)| driver))
 }
 
 /// Spans that are read as a whole.

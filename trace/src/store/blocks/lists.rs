@@ -1,0 +1,211 @@
+//! What one transaction adds to the lists, written at its end.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use rusqlite::{Connection, Statement};
+
+use super::newest::Listed;
+use super::{Entry, List, Posting, Sample, corrupt, of};
+use crate::error::StoreError;
+
+/// Adds to a list: its block, kind and value, and the packed entries.
+macro_rules! insert {
+    ($table:literal) => {
+        concat!(
+            "INSERT INTO ",
+            $table,
+            " (block, list, value, part, body) VALUES (?1, ?2, ?3, (SELECT coalesce(max(part) + 1, 0) FROM ",
+            $table,
+            " WHERE block = ?1 AND list = ?2 AND value = ?3), ?4)"
+        )
+    };
+}
+
+/// Entries of lists, kept until the transaction ends.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Lists {
+    postings: Vec<(Key, Posting)>,
+    samples: Vec<(Key, Sample)>,
+    /// First and last start of the new spans of each block, and the largest id.
+    blocks: BTreeMap<i64, Bounds>,
+    /// Kept for its capacity.
+    body: Vec<u8>,
+}
+
+/// Block, kind and value of a list.
+type Key = (i64, List, i64);
+
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    from_ns: i64,
+    to_ns: i64,
+    last: i64,
+}
+
+impl Lists {
+    /// Adds a new span, which stands in the list of all.
+    pub(in crate::store) fn open(&mut self, id: i64, start_ns: i64) {
+        let bounds = self.blocks.entry(of(id)).or_insert(Bounds {
+            from_ns: start_ns,
+            to_ns: start_ns,
+            last: id,
+        });
+        bounds.from_ns = bounds.from_ns.min(start_ns);
+        bounds.to_ns = bounds.to_ns.max(start_ns);
+        bounds.last = bounds.last.max(id);
+        self.add(List::All, 0, id, start_ns);
+    }
+
+    /// Adds a span to a list.
+    pub(in crate::store) fn add(&mut self, list: List, value: i64, id: i64, start_ns: i64) {
+        let key = (of(id), list, value);
+        self.postings.push((key, Posting { start_ns, id }));
+    }
+
+    /// Adds a span to the lists of those whom it is about, in the order of [`List::WHO`].
+    pub(in crate::store) fn add_who(&mut self, who: [Option<i64>; 6], id: i64, start_ns: i64) {
+        for (list, value) in List::WHO.into_iter().zip(who) {
+            if let Some(value) = value {
+                self.add(list, value, id, start_ns);
+            }
+        }
+    }
+
+    /// Adds figures of a span to the list of all, and to those of its agent and workflow.
+    pub(in crate::store) fn sample(&mut self, sample: Sample) {
+        let values = [
+            (List::Agent, sample.agent),
+            (List::Workflow, sample.workflow),
+        ];
+        for (list, value) in values {
+            if let Some(value) = value {
+                self.sample_of(list, value, sample.clone());
+            }
+        }
+        self.sample_of(List::All, 0, sample);
+    }
+
+    /// Adds figures of a span to one list.
+    pub(in crate::store) fn sample_of(&mut self, list: List, value: i64, sample: Sample) {
+        self.samples.push(((of(sample.id), list, value), sample));
+    }
+
+    /// Forgets what has not been written.
+    pub(in crate::store) fn clear(&mut self) {
+        self.postings.clear();
+        self.samples.clear();
+        self.blocks.clear();
+    }
+
+    /// Writes everything, and makes one row of each list of the blocks that are full now.
+    pub(in crate::store) fn write(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        let body = &mut self.body;
+        let mut insert = conn.prepare_cached(insert!("postings"))?;
+        write(&mut self.postings, &mut insert, body)?;
+        let mut insert = conn.prepare_cached(insert!("samples"))?;
+        write(&mut self.samples, &mut insert, body)?;
+        let mut bound = conn.prepare_cached(
+            "INSERT INTO blocks (id, from_ns, to_ns, last) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO UPDATE SET from_ns = min(from_ns, excluded.from_ns),
+                 to_ns = max(to_ns, excluded.to_ns), last = max(last, excluded.last)",
+        )?;
+        let open: Option<i64> = conn
+            .prepare_cached("SELECT max(id) FROM blocks")?
+            .query_row([], |row| row.get(0))?;
+        for (block, bounds) in &self.blocks {
+            bound.execute([*block, bounds.from_ns, bounds.to_ns, bounds.last])?;
+        }
+        if let Some((newest, _)) = self.blocks.pop_last() {
+            let full = open.into_iter().chain(self.blocks.keys().copied());
+            let full: BTreeSet<_> = full.filter(|block| *block < newest).collect();
+            for block in full {
+                close::<Posting>(conn, block, insert!("postings"), body)?;
+                close::<Sample>(conn, block, insert!("samples"), body)?;
+            }
+        }
+        self.blocks.clear();
+        Ok(())
+    }
+}
+
+impl Lists {
+    /// How many of these entries are missing, of spans and of figures, in what has been written.
+    pub(super) fn missing(self, conn: &Connection) -> Result<(u64, u64), StoreError> {
+        Ok((missing(conn, self.postings)?, missing(conn, self.samples)?))
+    }
+}
+
+fn missing<E: Listed>(conn: &Connection, entries: Vec<(Key, E)>) -> Result<u64, StoreError> {
+    let mut wanted: BTreeMap<Key, Vec<(i64, i64)>> = BTreeMap::new();
+    for (key, entry) in entries {
+        wanted.entry(key).or_default().push(entry.place());
+    }
+    let mut missing = 0;
+    let mut listed: Vec<E> = Vec::new();
+    for (key, wanted) in wanted {
+        E::load(conn, key, &mut listed)?;
+        let listed: HashSet<_> = listed.drain(..).map(|entry| entry.place()).collect();
+        let is_missing = |place: &&(i64, i64)| !listed.contains(*place);
+        missing += wanted.iter().filter(is_missing).count() as u64;
+    }
+    Ok(missing)
+}
+
+/// Writes the entries, those of one list as one row.
+fn write<E: Entry>(
+    entries: &mut Vec<(Key, E)>,
+    insert: &mut Statement<'_>,
+    body: &mut Vec<u8>,
+) -> Result<(), StoreError> {
+    // Stable: of several entries of one span the last counts.
+    entries.sort_by_key(|(key, entry)| (*key, entry.place()));
+    let mut entries = entries.drain(..).peekable();
+    let mut list = Vec::new();
+    while let Some((key, entry)) = entries.next() {
+        list.push(entry);
+        if entries.peek().is_some_and(|(next, _)| *next == key) {
+            continue;
+        }
+        let (block, kind, value) = key;
+        body.clear();
+        E::pack(&list, block, body);
+        insert.execute((block, kind as u8, value, &*body))?;
+        list.clear();
+    }
+    Ok(())
+}
+
+/// Puts the parts of each list of a block together.
+fn close<E: Entry>(
+    conn: &Connection,
+    block: i64,
+    insert: &str,
+    body: &mut Vec<u8>,
+) -> Result<(), StoreError> {
+    let table = E::TABLE;
+    let mut split = conn.prepare_cached(&format!(
+        "SELECT list, value FROM {table} WHERE block = ?1 GROUP BY list, value HAVING count(*) > 1"
+    ))?;
+    let split = split.query_map([block], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let split: Vec<(u8, i64)> = split.collect::<Result<_, _>>()?;
+    let one = "WHERE block = ?1 AND list = ?2 AND value = ?3";
+    let mut parts = conn.prepare_cached(&format!("SELECT body FROM {table} {one}"))?;
+    let mut delete = conn.prepare_cached(&format!("DELETE FROM {table} {one}"))?;
+    let mut insert = conn.prepare_cached(insert)?;
+    let mut entries: Vec<E> = Vec::new();
+    for (list, value) in split {
+        let mut rows = parts.query((block, list, value))?;
+        while let Some(row) = rows.next()? {
+            let part = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+            E::unpack(part, block, &mut entries).ok_or_else(|| corrupt(table, block))?;
+        }
+        drop(rows);
+        E::settle(&mut entries);
+        body.clear();
+        E::pack(&entries, block, body);
+        entries.clear();
+        delete.execute((block, list, value))?;
+        insert.execute((block, list, value, &*body))?;
+    }
+    Ok(())
+}
