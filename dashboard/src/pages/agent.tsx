@@ -25,7 +25,7 @@ const NAMES = { overview: "Overview", executions: "Executions", traces: "Slowest
 export function AgentPage() {
   const { agentId } = useParams({ from: "/agents/$agentId" });
   const [search, set] = useQueryState();
-  const agent = useQuery({ queryKey: ["agents", agentId], queryFn: ({ signal }) => api.agent(agentId, signal), refetchInterval: 15_000 });
+  const agent = useQuery({ queryKey: ["agents", agentId, "one"], queryFn: ({ signal }) => api.agent(agentId, signal), refetchInterval: 15_000 });
   const tab = TABS.find((one) => one === search.tab) ?? "overview";
   if (agent.isPending) return <Loading what="the agent" />;
   if (agent.isError) {

@@ -21,7 +21,7 @@ export function WorkflowPage() {
   const { workflowId } = useParams({ from: "/workflows/$workflowId" });
   const [range] = useTimeRange();
   const params = rangeParams(range);
-  const workflow = useQuery({ queryKey: ["workflows", workflowId, params], queryFn: ({ signal }) => api.workflow(workflowId, params, signal) });
+  const workflow = useQuery({ queryKey: ["workflows", workflowId, "one", params], queryFn: ({ signal }) => api.workflow(workflowId, params, signal) });
   const metrics = useQuery({ queryKey: ["workflows", workflowId, "metrics", params], queryFn: ({ signal }) => api.workflowMetrics(workflowId, params, signal) });
   const runs = useQuery(tracesQuery({ workflow: workflowId, ...params, limit: 25 }));
   if (workflow.isPending) return <Loading what="the workflow" />;
