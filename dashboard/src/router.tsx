@@ -38,13 +38,13 @@ const routes = [
     beforeLoad: ({ params, search }) => {
       const { uiFind } = search as Search;
       const found = /^[0-9a-f]{16}$/.test(uiFind ?? "") ? { span: uiFind } : { q: uiFind };
-      throw redirect({ to: "/traces/$traceId", params, search: found as never, replace: true });
+      throw redirect({ to: "/traces/$traceId", params, search: found, replace: true });
     },
   }),
   createRoute({
     ...at("/search"),
     beforeLoad: ({ search }) => {
-      throw redirect({ to: "/traces", search: fromJaeger(search as Search) as never, replace: true });
+      throw redirect({ to: "/traces", search: fromJaeger(search as Search), replace: true });
     },
   }),
 ];

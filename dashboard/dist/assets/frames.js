@@ -1,1 +1,1 @@
-var e=e=>typeof e==`object`&&e&&!Array.isArray(e)?e:{},t=t=>{let{items:n}=e(t);return Array.isArray(n)?n:[]},n=(t,n)=>Object.hasOwn(e(t),n);export{n,t};
+var e=e=>typeof e==`object`&&e&&!Array.isArray(e)?e:{},t=t=>{let{items:n}=e(t);return Array.isArray(n)?n:[]},n=t=>{let{skipped_spans:n}=e(t);return typeof n==`number`?n:0},r=(t,n)=>Object.hasOwn(e(t),n);export{r as n,n as r,t};

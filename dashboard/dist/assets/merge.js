@@ -1,1 +1,1 @@
-function e(e,t,n){let r=new Set,i=[];for(let n of[...e,...t]){let e=`${n.event_id} ${n.span_id} ${n.time_ns}`;r.has(e)||(r.add(e),i.push(n))}let a=(e,t)=>e.length===t.length?e<t?1:e>t?-1:0:t.length-e.length;return i.sort((e,t)=>a(e.time_ns,t.time_ns)).slice(0,n)}export{e as t};
+var e=e=>`${e.event_id} ${e.span_id} ${e.time_ns}`;function t(t,n,r){let i=new Set,a=[];for(let r of[...t,...n]){let t=e(r);i.has(t)||(i.add(t),a.push(r))}let o=(e,t)=>e.length===t.length?e<t?1:e>t?-1:0:t.length-e.length;return a.sort((e,t)=>o(e.time_ns,t.time_ns)).slice(0,r)}export{t as n,e as t};

@@ -1,6 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { traceOf } from "../trace/fixture";
 import { ApiError, BadAnswer, Unreachable, api, urlOf } from "./client";
+import { pathOf } from "./routes";
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -39,10 +40,15 @@ test("no answer at all is told apart, and giving up is no error of the server", 
   await expect(api.info(abort.signal)).rejects.toBeInstanceOf(TypeError);
 });
 
-test("what an older server does not say of an agent is not known, and no zero", async () => {
-  answers('{"items":[{"agent_id":"a"}],"next_cursor":null,"truncated":false}');
-  const { items } = await api.agents({});
-  expect(items[0]).toMatchObject({ state: "connected", activity: { executions: null, p95_ms: null } });
+test("a route is asked for with its ids escaped, below whatever path the server stands", async () => {
+  expect(pathOf("/api/v1/traces/{id}/spans/{span_id}", { id: "a/b", span_id: "é" })).toBe("api/v1/traces/a%2Fb/spans/%C3%A9");
+  expect(pathOf("/api/v1/info")).toBe("api/v1/info");
+});
+
+test("where replies come to an agent is not shown", async () => {
+  const subscriptions = [{ id: 1, pattern: "_inbox.a.>", qos: "reliable" }, { id: 2, pattern: "orders.>", qos: "reliable" }];
+  answers(JSON.stringify({ agent_id: "a", subscriptions }));
+  await expect(api.agent("a")).resolves.toMatchObject({ subscriptions: [{ pattern: "orders.>" }] });
 });
 
 test("a trace whose columns are not whole is refused by the name of the column", async () => {

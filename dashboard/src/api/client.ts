@@ -1,26 +1,6 @@
 // The one door to the wire: every request of the dashboard is made here, and every answer is looked at before anybody uses it.
-import type {
-  Activity,
-  Agent,
-  BusEvent,
-  BusEventDetail,
-  Comparison,
-  CriticalPath,
-  DeadLetter,
-  Execution,
-  ExecutionState,
-  Info,
-  Metrics,
-  Page,
-  Problem,
-  SpanDetail,
-  Stats,
-  Topology,
-  Trace,
-  TraceColumns,
-  TraceSummary,
-  Workflow,
-} from "./types";
+import { type Answer, type Asked, type Query, type Route, pathOf } from "./routes";
+import type { Agent, ColumnsOfSpans, Dropped, Info, Problem, Redriven, Stats, WhichLetters } from "./types";
 import { parseVisible } from "../lib/text";
 
 export type Params = Record<string, string | number | boolean | string[] | null | undefined>;
@@ -29,9 +9,10 @@ export type Params = Record<string, string | number | boolean | string[] | null 
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string | null;
-  readonly problem: Problem;
+  /** Empty where something in the server's place has answered. */
+  readonly problem: Partial<Problem>;
 
-  constructor(status: number, problem: Problem) {
+  constructor(status: number, problem: Partial<Problem>) {
     super(problem.detail ?? problem.title ?? `the server answered ${status}`);
     this.name = "ApiError";
     this.status = status;
@@ -81,7 +62,7 @@ async function request(method: string, path: string, params?: Params, body?: unk
   }
   const type = response.headers.get("content-type") ?? "";
   if (!response.ok) {
-    const problem = /json/.test(type) ? ((await response.json().catch(() => ({}))) as Problem) : {};
+    const problem = /json/.test(type) ? ((await response.json().catch(() => ({}))) as Partial<Problem>) : {};
     throw new ApiError(response.status, problem);
   }
   if (!/json/.test(type)) throw new BadAnswer(path, `is no JSON but ${type || "of no type"}`);
@@ -94,93 +75,69 @@ async function request(method: string, path: string, params?: Params, body?: unk
 }
 
 /** GET, and a check that the answer has the fields which the pages rely on. */
-async function get<T>(path: string, needs: (keyof T & string)[], params?: Params, signal?: AbortSignal): Promise<T> {
-  const answer = await request("GET", path, params, undefined, signal);
+async function get<R extends Route>(route: R, needs: (keyof Answer<R> & string)[], asked: Asked<R>, signal?: AbortSignal): Promise<Answer<R>> {
+  const { path: ids, query } = asked as { path?: Record<string, string>; query?: Params };
+  const path = pathOf(route, ids);
+  const answer = await request("GET", path, query, undefined, signal);
   if (typeof answer !== "object" || answer === null) throw new BadAnswer(path, "is no object");
   const missing = needs.find((field) => !(field in answer));
   if (missing) throw new BadAnswer(path, `has no field ${missing}`);
-  return answer as T;
+  return answer as Answer<R>;
 }
 
-const list = <T>(path: string, params?: Params, signal?: AbortSignal) =>
-  get<Page<T>>(path, ["items"], params, signal);
+/** Where replies come to an agent is nobody's business but its SDK's. */
+const withoutInbox = (agent: Agent): Agent => ({ ...agent, subscriptions: agent.subscriptions.filter((one) => !one.pattern.startsWith("_inbox.")) });
 
-const part = encodeURIComponent;
-
-const UNCOUNTED: Activity = { executions: null, errors: null, error_rate: null, p50_ms: null, p95_ms: null, last_at: null };
-
-/** An agent of a server that says less: who is listed is connected, and what is not counted is not known. */
-export const wholeAgent = (agent: Partial<Agent> & Pick<Agent, "agent_id">): Agent => ({
-  state: "connected", last_seen_at: null, capabilities: [], activity: UNCOUNTED, ...agent,
-  // Where replies come to an agent is nobody's business but its SDK's.
-  subscriptions: (agent.subscriptions ?? []).filter((one) => !one.pattern.startsWith("_inbox.")),
-});
-
-/** Figures of a server that tells no course of them. */
-const withSeries = (metrics: Metrics): Metrics => ({ ...metrics, series: metrics.series ?? null });
-
-const COLUMNS: (keyof TraceColumns)[] = [
+const COLUMNS: (keyof ColumnsOfSpans)[] = [
   "span_id", "parent_span_id", "name", "service", "agent", "scope", "topic", "kind", "start", "duration", "status", "events", "links", "flags", "wait",
 ];
 
 export const api = {
-  info: (signal?: AbortSignal) => get<Info>("api/v1/info", ["version", "started_at"], {}, signal),
-  stats: (signal?: AbortSignal) => get<Stats>("api/v1/stats", [], {}, signal),
+  info: (signal?: AbortSignal) => get("/api/v1/info", ["version", "started_at"], {}, signal) as Promise<Info>,
+  stats: (signal?: AbortSignal) => get("/api/v1/stats", ["bus"], {}, signal) as Promise<Stats>,
 
-  agents: async (params: Params, signal?: AbortSignal): Promise<Page<Agent>> => {
-    const page = await list<Agent>("api/v1/agents", { state: "all", ...params }, signal);
-    return { ...page, items: page.items.map(wholeAgent) };
+  agents: async (signal?: AbortSignal) => {
+    const page = await get("/api/v1/agents", ["items"], { query: { state: "all" } }, signal);
+    return { ...page, items: page.items.map(withoutInbox) };
   },
-  agent: async (id: string, params: Params, signal?: AbortSignal) =>
-    wholeAgent(await get<Agent>(`api/v1/agents/${part(id)}`, ["agent_id"], params, signal)),
-  agentMetrics: (id: string, params: Params, signal?: AbortSignal) =>
-    get<Metrics>(`api/v1/agents/${part(id)}/metrics`, ["executions"], params, signal).then(withSeries),
+  agent: async (id: string, signal?: AbortSignal) => withoutInbox(await get("/api/v1/agents/{id}", ["agent_id", "subscriptions"], { path: { id } }, signal)),
+  agentMetrics: (id: string, query: Query<"/api/v1/agents/{id}/metrics">, signal?: AbortSignal) =>
+    get("/api/v1/agents/{id}/metrics", ["executions", "series"], { path: { id }, query }, signal),
 
-  workflows: (params: Params, signal?: AbortSignal) => list<Workflow>("api/v1/workflows", params, signal),
-  workflow: (id: string, params: Params, signal?: AbortSignal) =>
-    get<Workflow>(`api/v1/workflows/${part(id)}`, ["workflow_id"], params, signal),
-  workflowMetrics: (id: string, params: Params, signal?: AbortSignal) =>
-    get<Metrics>(`api/v1/workflows/${part(id)}/metrics`, ["executions"], params, signal).then(withSeries),
-  metrics: (params: Params, signal?: AbortSignal) =>
-    get<Metrics>("api/v1/metrics", ["executions"], params, signal).then(withSeries),
+  workflows: (query: Query<"/api/v1/workflows">, signal?: AbortSignal) => get("/api/v1/workflows", ["items"], { query }, signal),
+  workflow: (id: string, query: Query<"/api/v1/workflows/{id}">, signal?: AbortSignal) =>
+    get("/api/v1/workflows/{id}", ["workflow_id", "steps"], { path: { id }, query }, signal),
+  workflowMetrics: (id: string, query: Query<"/api/v1/workflows/{id}/metrics">, signal?: AbortSignal) =>
+    get("/api/v1/workflows/{id}/metrics", ["executions", "series"], { path: { id }, query }, signal),
+  metrics: (query: Query<"/api/v1/metrics">, signal?: AbortSignal) => get("/api/v1/metrics", ["executions", "series"], { query }, signal),
 
-  executions: (params: Params, signal?: AbortSignal) => list<Execution>("api/v1/executions", params, signal),
-  executionStates: (params: Params, signal?: AbortSignal) =>
-    get<{ states: Partial<Record<ExecutionState, number>> }>("api/v1/executions/states", ["states"], params, signal),
-  execution: (id: string, signal?: AbortSignal) =>
-    get<Execution>(`api/v1/executions/${part(id)}`, ["execution_id", "state"], {}, signal),
+  executions: (query: Query<"/api/v1/executions">, signal?: AbortSignal) => get("/api/v1/executions", ["items"], { query }, signal),
+  executionStates: (query: Query<"/api/v1/executions/states">, signal?: AbortSignal) => get("/api/v1/executions/states", ["states"], { query }, signal),
+  execution: (id: string, signal?: AbortSignal) => get("/api/v1/executions/{id}", ["execution_id", "state"], { path: { id } }, signal),
 
-  events: (params: Params, signal?: AbortSignal) => list<BusEvent>("api/v1/events", params, signal),
-  event: (id: string, signal?: AbortSignal) =>
-    get<BusEventDetail>(`api/v1/events/${part(id)}`, ["event_id", "deliveries"], {}, signal),
+  events: (query: Query<"/api/v1/events">, signal?: AbortSignal) => get("/api/v1/events", ["items"], { query }, signal),
+  event: (id: string, signal?: AbortSignal) => get("/api/v1/events/{id}", ["event_id", "deliveries"], { path: { id } }, signal),
 
-  deadLetters: (params: Params, signal?: AbortSignal) => list<DeadLetter>("api/v1/dead-letters", params, signal),
+  deadLetters: (query: Query<"/api/v1/dead-letters">, signal?: AbortSignal) => get("/api/v1/dead-letters", ["items"], { query }, signal),
   redrive: (group: string, letterIds: string[]) =>
-    request("POST", `api/v1/dead-letters/${part(group)}/redrive`, {}, { letter_ids: letterIds }) as Promise<{ redriven: number }>,
+    request("POST", pathOf("/api/v1/dead-letters/{id}/redrive", { id: group }), {}, { letter_ids: letterIds } satisfies WhichLetters) as Promise<Redriven>,
   dropLetters: (group: string, letterIds: string[]) =>
-    request("DELETE", `api/v1/dead-letters/${part(group)}`, {}, { letter_ids: letterIds }) as Promise<{ dropped: number }>,
+    request("DELETE", pathOf("/api/v1/dead-letters/{id}", { id: group }), {}, { letter_ids: letterIds } satisfies WhichLetters) as Promise<Dropped>,
 
-  traces: (params: Params, signal?: AbortSignal) => list<TraceSummary>("api/v1/traces", params, signal),
+  traces: (query: Query<"/api/v1/traces">, signal?: AbortSignal) => get("/api/v1/traces", ["items"], { query }, signal),
   trace: async (id: string, signal?: AbortSignal) => {
-    const path = `api/v1/traces/${part(id)}`;
-    const trace = await get<Trace>(path, ["columns", "names", "services", "agents", "topics", "start_ns"], {}, signal);
+    const trace = await get("/api/v1/traces/{id}", ["columns", "names", "services", "agents", "topics", "start_ns"], { path: { id } }, signal);
     const count = trace.columns.span_id?.length;
     const bad = COLUMNS.find((column) => trace.columns[column]?.length !== count);
-    if (bad) throw new BadAnswer(path, `has no whole column ${bad}`);
+    if (bad) throw new BadAnswer(pathOf("/api/v1/traces/{id}", { id }), `has no whole column ${bad}`);
     return trace;
   },
-  span: (trace: string, span: string, signal?: AbortSignal) =>
-    get<SpanDetail>(`api/v1/traces/${part(trace)}/spans/${part(span)}`, ["span_id", "attributes"], {}, signal),
-  find: (trace: string, q: string, signal?: AbortSignal) =>
-    get<{ span_ids: string[]; truncated: boolean }>(`api/v1/traces/${part(trace)}/find`, ["span_ids"], { q }, signal),
-  criticalPath: (trace: string, signal?: AbortSignal) =>
-    get<CriticalPath>(`api/v1/traces/${part(trace)}/critical-path`, ["segments"], {}, signal),
-  compare: (a: string, b: string, signal?: AbortSignal) =>
-    get<Comparison>(`api/v1/traces/${part(a)}/compare/${part(b)}`, ["nodes"], {}, signal),
-  services: (signal?: AbortSignal) => list<{ name: string; operations: number }>("api/v1/services", {}, signal),
-  suggest: (field: string, prefix: string, signal?: AbortSignal) =>
-    get<{ values: string[] }>("api/v1/suggest", ["values"], { field, prefix }, signal),
+  span: (id: string, span: string, signal?: AbortSignal) =>
+    get("/api/v1/traces/{id}/spans/{span_id}", ["span_id", "attributes"], { path: { id, span_id: span } }, signal),
+  find: (id: string, q: string, signal?: AbortSignal) => get("/api/v1/traces/{id}/find", ["span_ids"], { path: { id }, query: { q } }, signal),
+  criticalPath: (id: string, signal?: AbortSignal) => get("/api/v1/traces/{id}/critical-path", ["segments"], { path: { id } }, signal),
+  compare: (a: string, b: string, signal?: AbortSignal) => get("/api/v1/traces/{a}/compare/{b}", ["nodes"], { path: { a, b } }, signal),
+  suggest: (query: Query<"/api/v1/suggest">, signal?: AbortSignal) => get("/api/v1/suggest", ["values"], { query }, signal),
 
-  topology: (params: Params, signal?: AbortSignal) =>
-    get<Topology>("api/v1/topology", ["agents", "topics", "edges"], params, signal),
+  topology: (query: Query<"/api/v1/topology">, signal?: AbortSignal) => get("/api/v1/topology", ["agents", "topics", "edges"], { query }, signal),
 };

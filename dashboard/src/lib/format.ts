@@ -1,12 +1,14 @@
 // Numbers and times as people read them. What nobody measured is a dash, never a zero.
 
-export const NONE = "–";
+const NONE = "–";
+
+export const isKnown = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined;
 
 const number = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
 /** 12 345, with thin spaces. */
 export function formatCount(value: number | null | undefined): string {
-  return value === null || value === undefined ? NONE : number.format(value).replaceAll(",", "\u202f");
+  return isKnown(value) ? number.format(value).replaceAll(",", "\u202f") : NONE;
 }
 
 /** Three significant digits at most, without trailing zeros. */
@@ -18,7 +20,7 @@ function digits(value: number): string {
 
 /** A duration in ns: 640 ns, 12.4 µs, 6.6 ms, 1.12 s, 2m 03s, 1h 02m, 3d 04h. */
 export function formatNs(ns: number | null | undefined): string {
-  if (ns === null || ns === undefined || Number.isNaN(ns)) return NONE;
+  if (!isKnown(ns) || Number.isNaN(ns)) return NONE;
   if (ns < 0) return `−${formatNs(-ns)}`;
   if (ns === 0) return "0";
   if (ns < 1e3) return `${Math.round(ns)} ns`;
@@ -33,10 +35,10 @@ export function formatNs(ns: number | null | undefined): string {
   return `${Math.floor(seconds / 86400)}d ${two(Math.floor((seconds % 86400) / 3600))}h`;
 }
 
-export const formatMs = (ms: number | null | undefined) => formatNs(ms === null || ms === undefined ? null : ms * 1e6);
+export const formatMs = (ms: number | null | undefined) => formatNs(isKnown(ms) ? ms * 1e6 : null);
 
 export function formatBytes(bytes: number | null | undefined): string {
-  if (bytes === null || bytes === undefined) return NONE;
+  if (!isKnown(bytes)) return NONE;
   if (bytes < 1024) return `${bytes} B`;
   const units = ["KiB", "MiB", "GiB", "TiB"];
   let value = bytes / 1024;
@@ -50,7 +52,7 @@ export function formatBytes(bytes: number | null | undefined): string {
 
 /** A ratio as percent: 0.2 %, 12 %; what is above nothing is never shown as 0 %. */
 export function formatRatio(ratio: number | null | undefined): string {
-  if (ratio === null || ratio === undefined) return NONE;
+  if (!isKnown(ratio)) return NONE;
   if (ratio === 0) return "0 %";
   if (ratio < 0.001) return "< 0.1 %";
   return `${digits(ratio * 100)} %`;
@@ -58,14 +60,14 @@ export function formatRatio(ratio: number | null | undefined): string {
 
 /** Per second: 0.2/s, 12/s, 1.2 k/s. */
 export function formatRate(perSecond: number | null | undefined): string {
-  if (perSecond === null || perSecond === undefined) return NONE;
+  if (!isKnown(perSecond)) return NONE;
   if (perSecond >= 1000) return `${digits(perSecond / 1000)} k/s`;
   if (perSecond > 0 && perSecond < 0.01) return "< 0.01/s";
   return `${digits(perSecond)}/s`;
 }
 
 export function formatUsd(usd: number | null | undefined): string {
-  if (usd === null || usd === undefined) return NONE;
+  if (!isKnown(usd)) return NONE;
   if (usd === 0) return "$0";
   if (usd < 0.0001) return "< $0.0001";
   return usd < 0.1 ? `$${usd.toFixed(4)}` : `$${usd.toFixed(2)}`;
@@ -100,7 +102,7 @@ export function formatClock(ms: number, zone: Zone, withMillis = true): string {
 /** 2026-11-22 12:04:31.250; the zone is named where it is not the reader's own. */
 export function formatTime(time: string | number | null | undefined, zone: Zone): string {
   const ms = typeof time === "string" ? Date.parse(time) : time;
-  if (ms === null || ms === undefined || Number.isNaN(ms)) return NONE;
+  if (!isKnown(ms) || Number.isNaN(ms)) return NONE;
   const day = new Intl.DateTimeFormat("sv-SE", { ...options(zone), dateStyle: "short" }).format(ms);
   return `${day} ${formatClock(ms, zone)}${zone === "utc" ? " UTC" : ""}`;
 }

@@ -27,6 +27,9 @@ export function keepRange(search: Search): Search {
   return { from: search.from, to: search.to };
 }
 
+/** The same, and what else a link says. */
+export const rangeWith = (more: Search) => (before: Search): Search => ({ ...keepRange(before), ...more });
+
 export type SetSearch = (change: Search, options?: { push?: boolean }) => void;
 
 /** The query of the URL, and how to change some of it; what is empty or undefined is left out. */
@@ -37,7 +40,7 @@ export function useQueryState(): [Search, SetSearch] {
     (change, options) => {
       void navigate({
         to: ".",
-        search: ((before: Search) => ({ ...before, ...change })) as never,
+        search: (before: Search) => ({ ...before, ...change }),
         replace: !options?.push,
         resetScroll: false,
       });

@@ -101,10 +101,15 @@ test("no stream while the tab is hidden, paused, or nobody listens", async () =>
 });
 
 test("a server without the route is asked again, but seldom", async () => {
-  vi.stubGlobal("fetch", () => Promise.resolve(new Response("{}", { status: 404 })));
+  const signals: (AbortSignal | null | undefined)[] = [];
+  vi.stubGlobal("fetch", (_: string, init?: RequestInit) => {
+    signals.push(init?.signal);
+    return Promise.resolve(new Response("{}", { status: 404 }));
+  });
   live.subscribe("agents", {});
   await settled();
   expect(live.state).toBe("unavailable");
+  expect(signals.map((signal) => signal?.aborted)).toEqual([true]);
   vi.stubGlobal("fetch", streams.fetch);
   await vi.advanceTimersByTimeAsync(14_000);
   expect(streams.urls).toHaveLength(0);

@@ -134,6 +134,8 @@ export class LiveConnection {
       // Broken, or ended by us: both are looked at below.
     } finally {
       clearTimeout(silence);
+      // An answer that is no stream is not read, and would keep its connection.
+      abort.abort();
       if (this.abort === abort) this.again(topics);
     }
   }

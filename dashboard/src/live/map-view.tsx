@@ -1,17 +1,18 @@
 import { Background, BaseEdge, type Edge as FlowEdge, EdgeLabelRenderer, type EdgeProps, Handle, type Node as FlowNode, type NodeProps, Position, ReactFlow, getBezierPath, useReactFlow } from "@xyflow/react";
 import "@xyflow/react/dist/base.css";
 import { Maximize2, ZoomIn, ZoomOut } from "lucide-react";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useRef } from "react";
 import type { Edge, Topology } from "../api/types";
 import { colourOf } from "../lib/colour";
-import { formatMs, formatRate } from "../lib/format";
+import { formatMs, formatRate, isKnown } from "../lib/format";
+import { type Size, useSize } from "../lib/size";
 import { IconButton, cx } from "../ui/basics";
 import { type Direction, MOST_ANIMATED, around, edgeId, nodeId, place, shapeOf, thickness } from "./map";
 
 type MapNode = FlowNode<{ topology: Topology; text: NonNullable<MapProps["agentText"]>; dim: boolean; id: string; selected: boolean; direction: Direction }>;
 type MapEdge = FlowEdge<{ edge: Edge; text: string; dim: boolean; still: boolean }>;
 
-const rateText = (edge: Edge) => `${formatRate(edge.per_s)}${edge.kind !== "publish" && edge.p95_ms !== null ? ` · ${formatMs(edge.p95_ms)}` : ""}`;
+const rateText = (edge: Edge) => `${formatRate(edge.per_s)}${edge.kind !== "publish" && isKnown(edge.p95_ms) ? ` · ${formatMs(edge.p95_ms)}` : ""}`;
 const agentRates: NonNullable<MapProps["agentText"]> = (agent) => `${formatRate(agent.executions_per_s)} · p95 ${formatMs(agent.p95_ms)}`;
 
 interface MapProps {
@@ -28,19 +29,8 @@ interface MapProps {
 /** Agents and topics with what goes between them. The table beside it says the same in words. */
 export function LiveMap(props: MapProps) {
   const box = useRef<HTMLDivElement>(null);
-  const [room, setRoom] = useState<Room | null>(null);
-  useEffect(() => {
-    const element = box.current;
-    if (!element) return undefined;
-    // In steps: a few pixels more or less are no reason to draw another picture.
-    const step = (pixels: number) => Math.max(160, Math.round(pixels / 160) * 160);
-    const observer = new ResizeObserver(() => {
-      const next = { width: step(element.clientWidth), height: step(element.clientHeight) };
-      setRoom((before) => (before?.width === next.width && before.height === next.height ? before : next));
-    });
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
+  // In steps: a few pixels more or less are no reason to draw another picture.
+  const room = useSize(box, 160);
   return (
     <div ref={box} className="absolute inset-0">
       {room && <Drawing {...props} room={room} />}
@@ -48,12 +38,7 @@ export function LiveMap(props: MapProps) {
   );
 }
 
-interface Room {
-  width: number;
-  height: number;
-}
-
-function Drawing({ topology, edgeText = rateText, agentText = agentRates, inOrder, focus, onFocus, room }: MapProps & { room: Room }) {
+function Drawing({ topology, edgeText = rateText, agentText = agentRates, inOrder, focus, onFocus, room }: MapProps & { room: Size }) {
   const shape = shapeOf(topology);
   // Only what is there decides where it stands; how much goes through it does not.
   // oxlint-disable-next-line react/exhaustive-deps
@@ -104,7 +89,7 @@ function Drawing({ topology, edgeText = rateText, agentText = agentRates, inOrde
 /** With room below for the buttons. */
 const FIT = { padding: { top: "24px", right: "24px", bottom: "60px", left: "24px" } as const, maxZoom: 1.2 };
 
-function Controls({ room }: { room: Room }) {
+function Controls({ room }: { room: Size }) {
   const flow = useReactFlow();
   const { fitView } = flow;
   // In another room the whole has to be seen again.

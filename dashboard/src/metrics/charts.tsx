@@ -1,8 +1,9 @@
 // The figures and charts of an agent, of a workflow, or of everything: they are the same.
 import { useCallback, useMemo } from "react";
 import type { Metrics, Series } from "../api/types";
-import { formatCount, formatMs, formatNs, formatRatio, formatUsd, formatUsdAt } from "../lib/format";
+import { formatCount, formatMs, formatNs, formatRatio, formatUsd, formatUsdAt, isKnown } from "../lib/format";
 import { useTimeRange } from "../lib/query-state";
+import { TimeBars, phasesOf } from "../ui/bars";
 import { Badge, Stat } from "../ui/basics";
 import { Chart } from "../ui/chart";
 
@@ -10,19 +11,18 @@ const whole = (value: number) => (Number.isInteger(value) ? formatCount(value) :
 
 export function MetricCharts({ metrics }: { metrics: Metrics }) {
   const { executions, model_calls: models } = metrics;
-  const phases = Object.entries(metrics.phases).sort(([, a], [, b]) => b - a);
-  const longest = Math.max(0.001, ...phases.map(([, ms]) => ms));
+  const phases = phasesOf(metrics.phases);
   const hasModels = models.count > 0;
   return (
     <div className="space-y-3">
-      {metrics.complete === false && (
+      {!metrics.complete && (
         <Badge tone="warn">
-          Not complete: more happened than is looked at, so these figures are of {metrics.window_s === undefined ? "a part" : `the last ${formatNs(metrics.window_s * 1e9)}`} of this time.
+          Not complete: more happened than is looked at, so these figures are of the last {formatNs(metrics.window_s * 1e9)} of this time.
         </Badge>
       )}
       <div className="card grid grid-cols-2 gap-x-6 gap-y-4 px-5 py-4 sm:grid-cols-4 xl:grid-cols-8">
         <Stat label="Executions">{formatCount(executions.count)}</Stat>
-        <Stat label="Errors" tone={executions.errors > 0 ? "bad" : undefined} hint={executions.error_rate === null ? undefined : formatRatio(executions.error_rate)}>
+        <Stat label="Errors" tone={executions.errors > 0 ? "bad" : undefined} hint={isKnown(executions.error_rate) && formatRatio(executions.error_rate)}>
           {executions.count === 0 ? "–" : formatCount(executions.errors)}
         </Stat>
         <Stat label="p50">{formatMs(executions.duration_ms?.p50)}</Stat>
@@ -35,28 +35,18 @@ export function MetricCharts({ metrics }: { metrics: Metrics }) {
         <Stat label="First token" hint={models.ttft_ms ? `p95 ${formatMs(models.ttft_ms.p95)}` : undefined}>
           {formatMs(models.ttft_ms?.p50)}
         </Stat>
-        <Stat label="Tokens" hint={models.prompt_tokens === null ? undefined : `${formatCount(models.prompt_tokens)} in, ${formatCount(models.completion_tokens)} out`}>
+        <Stat label="Tokens" hint={isKnown(models.prompt_tokens) && `${formatCount(models.prompt_tokens)} in, ${formatCount(models.completion_tokens)} out`}>
           {formatCount(models.total_tokens)}
         </Stat>
         <Stat label="Cost" hint={models.without_cost > 0 ? `${formatCount(models.without_cost)} calls without a price` : undefined}>
           {formatUsd(models.cost_usd)}
         </Stat>
       </div>
-      {metrics.series && <SeriesCharts series={metrics.series} hasModels={hasModels} />}
+      <SeriesCharts series={metrics.series} hasModels={hasModels} />
       {phases.length > 0 && (
         <section className="card px-5 py-4">
           <h2 className="text-xs font-semibold">Phases of handlers, all executions together</h2>
-          <ul className="mt-3 grid gap-x-8 gap-y-2 md:grid-cols-2">
-            {phases.slice(0, 16).map(([name, ms]) => (
-              <li key={name} className="grid grid-cols-[1fr_auto] gap-x-3 text-xs">
-                <span className="truncate text-text-2">{name.replace(/_ms$/, "")}</span>
-                <span className="num">{formatMs(ms)}</span>
-                <span className="col-span-2 mt-1 h-1.5 rounded-full bg-raised">
-                  <span className="block h-1.5 min-w-[2px] rounded-full bg-[var(--c8)]" style={{ width: `${(ms / longest) * 100}%` }} />
-                </span>
-              </li>
-            ))}
-          </ul>
+          <TimeBars large parts={phases.slice(0, 16)} className="mt-3 grid gap-x-8 gap-y-2 md:grid-cols-2" />
         </section>
       )}
     </div>

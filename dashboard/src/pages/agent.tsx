@@ -6,7 +6,7 @@ import { api } from "../api/client";
 import { executionsQuery, isMissing, tracesQuery } from "../api/queries";
 import type { Agent } from "../api/types";
 import { colourOf } from "../lib/colour";
-import { formatTime } from "../lib/format";
+import { formatTime, isKnown } from "../lib/format";
 import { usePrefs } from "../lib/prefs";
 import { useQueryState, useTimeRange } from "../lib/query-state";
 import { rangeParams } from "../lib/time-range";
@@ -23,11 +23,9 @@ const TABS = ["overview", "executions", "traces", "config"] as const;
 const NAMES = { overview: "Overview", executions: "Executions", traces: "Slowest traces", config: "Subscriptions" };
 
 export function AgentPage() {
-  const { agentId } = useParams({ strict: false }) as { agentId: string };
+  const { agentId } = useParams({ from: "/agents/$agentId" });
   const [search, set] = useQueryState();
-  const [range] = useTimeRange();
-  const params = rangeParams(range);
-  const agent = useQuery({ queryKey: ["agents", agentId, params], queryFn: ({ signal }) => api.agent(agentId, params, signal), refetchInterval: 15_000 });
+  const agent = useQuery({ queryKey: ["agents", agentId, "one"], queryFn: ({ signal }) => api.agent(agentId, signal), refetchInterval: 15_000 });
   const tab = TABS.find((one) => one === search.tab) ?? "overview";
   if (agent.isPending) return <Loading what="the agent" />;
   if (agent.isError) {
@@ -100,7 +98,7 @@ function Executions({ id }: { id: string }) {
     <div className="card overflow-x-auto">
       <ExecutionTable
         executions={query.data.items}
-        onSelect={(execution) => void navigate({ to: "/executions", search: { agent: id, execution, from: range.from, to: range.to } as never })}
+        onSelect={(execution) => void navigate({ to: "/executions", search: { agent: id, execution, from: range.from, to: range.to } })}
       />
     </div>
   );
@@ -148,7 +146,7 @@ function Config({ agent }: { agent: Agent }) {
               <li key={one.name} className="py-1.5">
                 <div className="mono">{one.name}</div>
                 {one.description && <p className="text-xs text-text-2">{one.description}</p>}
-                {one.input_schema !== undefined && one.input_schema !== null && (
+                {isKnown(one.input_schema) && (
                   <details className="mt-1 text-xs">
                     <summary className="text-text-3">schema</summary>
                     <Value value={one.input_schema} />

@@ -4,9 +4,8 @@ import { CircleCheck, CircleOff } from "lucide-react";
 import { agentsQuery } from "../api/queries";
 import type { Agent } from "../api/types";
 import { formatCount, formatMs, formatRatio, plural } from "../lib/format";
-import { keepRange, useQueryState, useTimeRange } from "../lib/query-state";
+import { keepRange, useQueryState } from "../lib/query-state";
 import { useThrottled } from "../lib/throttled";
-import { rangeParams } from "../lib/time-range";
 import { useLive } from "../live/use-live";
 import { Badge, PageHead } from "../ui/basics";
 import { Choice } from "../ui/filters";
@@ -28,8 +27,7 @@ export function AgentState({ state }: { state: Agent["state"] }) {
 
 export function AgentsPage() {
   const [search, set] = useQueryState();
-  const [range] = useTimeRange();
-  const query = useQuery(agentsQuery(rangeParams(range)));
+  const query = useQuery(agentsQuery());
   const again = useThrottled(() => void query.refetch(), 2_000);
   useLive("agents", { onData: again, onReset: again });
   const all = query.data?.items ?? [];
@@ -37,7 +35,7 @@ export function AgentsPage() {
   const connected = all.filter((agent) => agent.state === "connected").length;
   return (
     <div className="flex min-h-0 flex-1 flex-col">
-      <PageHead title="Agents" sub={query.data && `${plural(connected, "agent")} connected, ${formatCount(all.length - connected)} gone`}>
+      <PageHead title="Agents" sub={query.data && `${plural(connected, "agent")} connected, ${formatCount(all.length - connected)} gone · figures of the last hour`}>
         <Choice name="State" value={search.state ?? ""} options={[["", "any"], ["connected", "connected"], ["gone", "gone"]]} onChange={(state) => set({ state: state || undefined })} />
       </PageHead>
       <div className="flex min-h-0 flex-1 flex-col px-5 pb-4">
@@ -83,7 +81,7 @@ function AgentTable({ agents }: { agents: Agent[] }) {
         {agents.map((agent) => {
           const offers = [...agent.subscriptions.map((one) => one.pattern), ...agent.capabilities.map((one) => `${one.name}()`)];
           return (
-            <tr key={agent.agent_id} {...goRow(() => void navigate({ to: "/agents/$agentId", params: { agentId: agent.agent_id }, search: keepRange as never }))}>
+            <tr key={agent.agent_id} {...goRow(() => void navigate({ to: "/agents/$agentId", params: { agentId: agent.agent_id }, search: keepRange }))}>
               <td className="font-medium">
                 <AgentName id={agent.agent_id} />
               </td>
@@ -91,7 +89,7 @@ function AgentTable({ agents }: { agents: Agent[] }) {
                 <AgentState state={agent.state} />
               </td>
               <td className="num right">{formatCount(agent.activity.executions)}</td>
-              <td className={(agent.activity.errors ?? 0) > 0 ? "num right text-bad" : "num right text-text-3"}>
+              <td className={agent.activity.errors > 0 ? "num right text-bad" : "num right text-text-3"}>
                 {formatRatio(agent.activity.error_rate)}
               </td>
               <td className="num right">{formatMs(agent.activity.p50_ms)}</td>

@@ -4,7 +4,7 @@ import { CircleCheck, RotateCcw, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { api } from "../api/client";
 import { deadLettersQuery, infoQuery } from "../api/queries";
-import type { DeadLetter } from "../api/types";
+import type { DeadLetter, NotRedriven } from "../api/types";
 import { formatCount, plural } from "../lib/format";
 import { keepRange, useQueryState } from "../lib/query-state";
 import { Button, PageHead } from "../ui/basics";
@@ -24,7 +24,7 @@ export function DeadLettersPage() {
   const [deed, setDeed] = useState<Deed | null>(null);
   const letters = query.data?.items ?? [];
   const marked = letters.filter((letter) => chosen.has(letter.letter_id));
-  const allowed = info.data?.capabilities?.redrive !== false;
+  const allowed = info.data?.capabilities.redrive !== false;
   const toggle = (id: string) => {
     const next = new Set(chosen);
     if (!next.delete(id)) next.add(id);
@@ -83,20 +83,20 @@ export function DeadLettersPage() {
                     <td>
                       {letter.stream} · {letter.group}
                     </td>
-                    <td className="num right text-text-2">{String(letter.offset)}</td>
-                    <td className="num right" title={letter.attempts.map((one) => `${one.number}: ${one.error ?? "no error told"}`).join("\n")}>
+                    <td className="num right text-text-2">{letter.offset ?? "–"}</td>
+                    <td className="num right" title={letter.attempts.map((one) => `${one.number}: ${one.error || "no error told"}`).join("\n")}>
                       {formatCount(letter.attempts.length)}
                     </td>
-                    <td className="max-w-[300px]! text-bad" title={letter.error ?? undefined}>
-                      {letter.error ?? "–"}
+                    <td className="max-w-[300px]! text-bad" title={letter.error || undefined}>
+                      {letter.error || "–"}
                     </td>
                     <td>
-                      <Link to="/events/$eventId" params={{ eventId: letter.event_id }} search={keepRange as never} className="link mono">
+                      <Link to="/events/$eventId" params={{ eventId: letter.event_id }} search={keepRange} className="link mono">
                         {letter.event_id.slice(-8)}
                       </Link>
                     </td>
                     <td>
-                      <TraceLink trace={letter.trace_id} span={letter.span_id} />
+                      <TraceLink trace={letter.trace_id} span={letter.attempts.at(-1)?.span_id} />
                     </td>
                   </tr>
                 ))}
@@ -127,15 +127,24 @@ export function byGroup(letters: Pick<DeadLetter, "group" | "letter_id">[]): { g
   return [...groups].map(([group, ids]) => ({ group, ids }));
 }
 
+/** Those that could not be redriven, and stay. One group after the other: if one fails, those before it are done, and the list says which are left. */
+export async function carryOut(deed: Deed, groups: ReturnType<typeof byGroup>): Promise<NotRedriven[]> {
+  const left: NotRedriven[] = [];
+  for (const { group, ids } of groups) {
+    if (deed === "drop") await api.dropLetters(group, ids);
+    else left.push(...(await api.redrive(group, ids)).failed);
+  }
+  return left;
+}
+
 function Confirm({ deed, letters, onClose, onDone }: { deed: Deed; letters: DeadLetter[]; onClose: () => void; onDone: () => void }) {
   const queries = useQueryClient();
   const groups = byGroup(letters);
   const work = useMutation({
-    mutationFn: async () => {
-      // One after the other: if one fails, those before it are done, and the list says which are left.
-      for (const { group, ids } of groups) await (deed === "redrive" ? api.redrive(group, ids) : api.dropLetters(group, ids));
+    mutationFn: () => carryOut(deed, groups),
+    onSuccess: (left) => {
+      if (left.length === 0) onDone();
     },
-    onSuccess: onDone,
     onSettled: () => void queries.invalidateQueries({ queryKey: ["dead-letters"] }),
   });
   const redrive = deed === "redrive";
@@ -157,6 +166,18 @@ function Confirm({ deed, letters, onClose, onDone }: { deed: Deed; letters: Dead
           ))}
         </ul>
         {work.isError && <Failure error={work.error} />}
+        {work.data && work.data.length > 0 && (
+          <div role="alert" className="text-xs text-bad">
+            <p className="font-medium">{plural(work.data.length, "letter")} could not be redriven, and stay here:</p>
+            <ul>
+              {work.data.map((one) => (
+                <li key={one.letter_id} className="[overflow-wrap:anywhere]">
+                  <span className="mono">{one.letter_id}</span> {one.detail}
+                </li>
+              ))}
+            </ul>
+          </div>
+        )}
         <div className="flex justify-end gap-2">
           <Button onClick={onClose}>Cancel</Button>
           <Button look={redrive ? "primary" : "danger"} icon={redrive ? RotateCcw : Trash2} disabled={work.isPending} onClick={() => work.mutate()}>

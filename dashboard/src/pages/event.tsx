@@ -5,9 +5,9 @@ import type { ReactNode } from "react";
 import { api } from "../api/client";
 import { infoQuery, isMissing } from "../api/queries";
 import type { BusEventDetail } from "../api/types";
-import { formatBytes, formatCount, formatMs, formatTime } from "../lib/format";
+import { formatBytes, formatCount, formatMs, formatTime, isKnown } from "../lib/format";
 import { usePrefs } from "../lib/prefs";
-import { keepRange, type Search } from "../lib/query-state";
+import { keepRange, rangeWith } from "../lib/query-state";
 import { streamOf } from "../lib/topics";
 import { Value } from "../trace/attributes";
 import { Badge, CopyButton, PageHead, buttonClass } from "../ui/basics";
@@ -16,7 +16,7 @@ import { Failure, Loading, Notice } from "../ui/states";
 import { AgentName, StateBadge, TraceLink } from "../ui/values";
 
 export function EventPage() {
-  const { eventId } = useParams({ strict: false }) as { eventId: string };
+  const { eventId } = useParams({ from: "/events/$eventId" });
   const query = useQuery({ queryKey: ["events", eventId], queryFn: ({ signal }) => api.event(eventId, signal) });
   if (query.isPending) return <Loading what="the event" />;
   if (query.isError) {
@@ -45,7 +45,7 @@ function Shown({ event }: { event: BusEventDetail }) {
     ["Subscriptions", formatCount(event.matched)],
     ["Thread", event.thread_id],
     ["Correlation", event.correlation_id],
-    ["Workflow", event.workflow_id && <Link key="workflow" to="/workflows/$workflowId" params={{ workflowId: event.workflow_id }} search={keepRange as never} className="link">{event.workflow_id}</Link>],
+    ["Workflow", event.workflow_id && <Link key="workflow" to="/workflows/$workflowId" params={{ workflowId: event.workflow_id }} search={keepRange} className="link">{event.workflow_id}</Link>],
   ];
   return (
     <div className="flex min-h-0 flex-1 flex-col overflow-y-auto" tabIndex={0} role="region" aria-label="The event">
@@ -55,10 +55,10 @@ function Shown({ event }: { event: BusEventDetail }) {
             error
           </Badge>
         )}
-        <Link to="/events" search={((before: Search) => ({ ...keepRange(before), topic: event.topic })) as never} className={buttonClass()}>
+        <Link to="/events" search={rangeWith({ topic: event.topic })} className={buttonClass()}>
           Events of this topic
         </Link>
-        <Link to="/traces/$traceId" params={{ traceId: event.trace_id }} search={((before: Search) => ({ ...keepRange(before), span: event.span_id })) as never} className={buttonClass("primary")}>
+        <Link to="/traces/$traceId" params={{ traceId: event.trace_id }} search={rangeWith({ span: event.span_id })} className={buttonClass("primary")}>
           <Waypoints size={14} aria-hidden />
           Open trace
         </Link>
@@ -99,7 +99,7 @@ function Id({ text }: { text: string }) {
 function Deliveries({ event }: { event: BusEventDetail }) {
   const navigate = useNavigate();
   if (event.deliveries.length === 0) {
-    return <p className="px-4 pb-4 text-sm text-text-2">{event.matched === 0 && event.kept === null ? "No subscription wanted it." : "No delivery of it is known yet."}</p>;
+    return <p className="px-4 pb-4 text-sm text-text-2">{event.matched === 0 && !event.kept ? "No subscription wanted it." : "No delivery of it is known yet."}</p>;
   }
   return (
     <table className="grid-table">
@@ -119,7 +119,7 @@ function Deliveries({ event }: { event: BusEventDetail }) {
         {event.deliveries.map((delivery) => (
           <tr
             key={`${delivery.span_id} ${delivery.subscriber}`}
-            {...goRow(() => void navigate({ to: "/traces/$traceId", params: { traceId: event.trace_id }, search: ((before: Search) => ({ ...keepRange(before), span: delivery.span_id })) as never }))}
+            {...goRow(() => void navigate({ to: "/traces/$traceId", params: { traceId: event.trace_id }, search: rangeWith({ span: delivery.span_id }) }))}
           >
             <td>
               <StateBadge state={delivery.state} />
@@ -153,11 +153,11 @@ function Payload({ kept, stream }: { kept: BusEventDetail["kept"]; stream: strin
   return (
     <div className="space-y-3 px-4 pt-1 pb-4">
       <p className="text-xs text-text-3">
-        stream {kept.stream}, offset <span className="num">{String(kept.offset)}</span>
+        stream {kept.stream}, offset <span className="num">{kept.offset}</span>
         {kept.truncated && " · cut off here"}
       </p>
       <div className="max-h-[420px] overflow-auto rounded-md bg-raised p-3" tabIndex={0} role="region" aria-label="Payload">
-        {kept.payload_text !== null ? <Value value={kept.payload_text} /> : <span className="mono [overflow-wrap:anywhere]">base64: {kept.payload_base64 ?? ""}</span>}
+        {isKnown(kept.payload_text) ? <Value value={kept.payload_text} /> : <span className="mono [overflow-wrap:anywhere]">base64: {kept.payload_base64 ?? ""}</span>}
       </div>
       {metadata.length > 0 && (
         <dl className="grid grid-cols-[160px_1fr] gap-x-3 gap-y-1">

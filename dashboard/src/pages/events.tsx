@@ -9,8 +9,8 @@ import { streamOf } from "../lib/topics";
 import { keepRange, useQueryState, useTimeRange } from "../lib/query-state";
 import { isLive, rangeParams } from "../lib/time-range";
 import { useLive } from "../live/use-live";
-import { eventsOf } from "../live/frames";
-import { merged } from "../live/merge";
+import { eventsOf, skippedOf } from "../live/frames";
+import { keyOf, merged } from "../live/merge";
 import { Badge, Button, PageHead } from "../ui/basics";
 import { Chips, TextFilter } from "../ui/filters";
 import { Listing, goRow } from "../ui/listing";
@@ -25,34 +25,38 @@ export function EventsPage() {
   const [range] = useTimeRange();
   const live = search.live === "1" && isLive(range) && !search.cursor;
   const [fresh, setFresh] = useState<BusEvent[]>([]);
-  const [skipped, setSkipped] = useState(0);
+  const [skipped, setSkipped] = useState({ frames: 0, spans: 0 });
   const conditions = Object.fromEntries(FILTERS.map((field) => [field, search[field]]));
   const query = useQuery(eventsQuery({ ...conditions, ...rangeParams(range), cursor: search.cursor, limit: 100 }));
+  const wanted = (event: BusEvent) =>
+    (!search.sender || event.sender === search.sender) &&
+    (!search.topic || event.topic === search.topic) &&
+    (!search.workflow || event.workflow_id === search.workflow) &&
+    (!search.event_id || event.event_id === search.event_id);
   useLive(
     "events",
     {
       onData: (data) => {
-        const events = eventsOf(data);
+        const spans = skippedOf(data);
+        if (spans > 0) setSkipped((before) => ({ ...before, spans: before.spans + spans }));
+        // What nobody wants to see takes no place from the rest.
+        const events = eventsOf(data).filter(wanted);
         if (events.length > 0) setFresh((before) => merged(events, before, KEPT));
       },
       onReset: () => {
         setFresh([]);
         void query.refetch();
       },
-      onGap: (dropped) => setSkipped((before) => before + dropped),
+      onGap: (dropped) => setSkipped((before) => ({ ...before, frames: before.frames + dropped })),
     },
     live,
   );
-  const wanted = (event: BusEvent) =>
-    (!search.sender || event.sender === search.sender) &&
-    (!search.topic || event.topic === search.topic) &&
-    (!search.workflow || event.workflow_id === search.workflow) &&
-    (!search.event_id || event.event_id === search.event_id);
   const events = live ? merged(fresh.filter(wanted), query.data?.items ?? [], KEPT) : (query.data?.items ?? []);
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <PageHead title="Events" sub="one row for each publish">
-        {live && skipped > 0 && <Badge tone="warn">{plural(skipped, "frame")} skipped: more came than this page could take</Badge>}
+        {live && skipped.frames > 0 && <Badge tone="warn">{plural(skipped.frames, "frame")} skipped: more came than this page could take</Badge>}
+        {live && skipped.spans > 0 && <Badge tone="warn">{plural(skipped.spans, "span")} skipped: more came at once than the server tells</Badge>}
         <Button icon={Radio} pressed={live} disabled={!isLive(range)} title={isLive(range) ? "Add events as they come" : "The time range does not end now"} onClick={() => set({ live: live ? undefined : "1", cursor: undefined })}>
           Follow
         </Button>
@@ -72,7 +76,7 @@ export function EventsPage() {
   );
 }
 
-export function EventTable({ events }: { events: BusEvent[] }) {
+function EventTable({ events }: { events: BusEvent[] }) {
   const navigate = useNavigate();
   const info = useQuery(infoQuery());
   return (
@@ -91,7 +95,7 @@ export function EventTable({ events }: { events: BusEvent[] }) {
       </thead>
       <tbody>
         {events.map((event) => (
-          <tr key={`${event.event_id} ${event.span_id} ${event.time_ns}`} {...goRow(() => void navigate({ to: "/events/$eventId", params: { eventId: event.event_id }, search: keepRange as never }))}>
+          <tr key={keyOf(event)} {...goRow(() => void navigate({ to: "/events/$eventId", params: { eventId: event.event_id }, search: keepRange }))}>
             <td className="text-text-2">
               <When time={event.time} />
             </td>
@@ -125,7 +129,7 @@ export function EventTable({ events }: { events: BusEvent[] }) {
 }
 
 /** Groups take from their stream, and are no subscriptions that the publish has found. */
-function DeliveredTo({ matched, stream }: { matched: number | null; stream: string | null }) {
+function DeliveredTo({ matched, stream }: { matched: BusEvent["matched"]; stream: string | null }) {
   if (stream !== null) {
     return (
       <span className="text-text-2" title="The groups of the stream take it from there">

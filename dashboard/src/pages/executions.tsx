@@ -3,15 +3,16 @@ import { Link } from "@tanstack/react-router";
 import { Waypoints, X } from "lucide-react";
 import { api } from "../api/client";
 import { executionStatesQuery, executionsQuery, isMissing } from "../api/queries";
-import { EXECUTION_STATES, type Execution, type ExecutionState } from "../api/types";
+import { EXECUTION_STATES, type Execution, type ExecutionDetail, type ExecutionState } from "../api/types";
 import { formatCount, formatMs, formatTime } from "../lib/format";
 import { usePrefs } from "../lib/prefs";
 import { useThrottled } from "../lib/throttled";
-import { keepRange, type Search, useQueryState, useTimeRange } from "../lib/query-state";
+import { keepRange, rangeWith, useQueryState, useTimeRange } from "../lib/query-state";
 import { rangeParams } from "../lib/time-range";
 import { useLive } from "../live/use-live";
 import { Attributes, Value } from "../trace/attributes";
 import { CopyButton, IconButton, PageHead, buttonClass, cx } from "../ui/basics";
+import { TimeBars } from "../ui/bars";
 import { TextFilter } from "../ui/filters";
 import { Listing, goRow } from "../ui/listing";
 import { Failure, Loading } from "../ui/states";
@@ -103,7 +104,7 @@ export function ExecutionTable({ executions, selected, onSelect }: { executions:
             <td>
               <AgentName id={execution.agent_name} />
             </td>
-            <td className="font-medium">{execution.operation ?? "–"}</td>
+            <td className="font-medium">{execution.operation || "–"}</td>
             <td className="text-text-2">{execution.workflow_id ?? "–"}</td>
             <td className="text-text-2">
               <When time={execution.start_time} />
@@ -141,16 +142,20 @@ function Drawer({ id, onClose }: { id: string; onClose: () => void }) {
   );
 }
 
-function Details({ execution }: { execution: Execution }) {
+function Details({ execution }: { execution: ExecutionDetail }) {
   const { zone } = usePrefs();
   const { timing } = execution;
-  const parts = timing
-    ? ([
-        ["Waited in the mailbox", timing.queue_wait_ms], ["Models", timing.llm_ms], ["Tools", timing.tool_ms], ["Databases", timing.database_ms], ["HTTP", timing.http_ms],
-        ...Object.entries(timing.phases ?? {}).map(([name, ms]): [string, number] => [name.replace(/_ms$/, ""), ms]),
-      ] as [string, number | null][]).filter((part): part is [string, number] => typeof part[1] === "number" && part[1] > 0)
+  const known: [string, number][] = timing
+    ? [
+        ["Waited in the mailbox", timing.queue_wait_ms ?? 0],
+        ["Models", timing.llm_ms],
+        ["Tools", timing.tool_ms],
+        ["Databases", timing.database_ms],
+        ["HTTP", timing.http_ms],
+        ...Object.entries(timing.phases),
+      ]
     : [];
-  const longest = Math.max(timing?.total_ms ?? 0, ...parts.map(([, ms]) => ms), 0.001);
+  const parts = known.filter(([, ms]) => ms > 0);
   return (
     <>
       <div className="space-y-3 border-b border-line px-4 py-3">
@@ -158,20 +163,20 @@ function Details({ execution }: { execution: Execution }) {
           <StateBadge state={execution.state} />
           <span className="num font-semibold">{formatMs(execution.duration_ms)}</span>
           <span className="text-text-3">of</span>
-          <span className="font-medium">{execution.operation ?? "–"}</span>
+          <span className="font-medium">{execution.operation || "–"}</span>
         </div>
         <div className="flex flex-wrap gap-2">
           <Link
             to="/traces/$traceId"
             params={{ traceId: execution.trace_id }}
-            search={((before: Search) => ({ ...keepRange(before), span: execution.span_id ?? execution.parent_span_id ?? undefined })) as never}
+            search={rangeWith({ span: execution.span_id ?? execution.parent_span_id ?? undefined })}
             className={buttonClass("primary")}
           >
             <Waypoints size={14} aria-hidden />
             Open trace
           </Link>
           {execution.event_id && (
-            <Link to="/events/$eventId" params={{ eventId: execution.event_id }} search={keepRange as never} className={buttonClass()}>
+            <Link to="/events/$eventId" params={{ eventId: execution.event_id }} search={keepRange} className={buttonClass()}>
               Event
             </Link>
           )}
@@ -203,17 +208,7 @@ function Details({ execution }: { execution: Execution }) {
       {parts.length > 0 && (
         <section className="border-b border-line px-4 py-3">
           <h3 className="label">Where its time went</h3>
-          <ul className="mt-2 space-y-1.5">
-            {parts.map(([name, ms]) => (
-              <li key={name} className="grid grid-cols-[1fr_auto] gap-x-3 text-xs">
-                <span className="truncate text-text-2">{name}</span>
-                <span className="num">{formatMs(ms)}</span>
-                <span className="col-span-2 mt-0.5 h-1 rounded-full bg-raised">
-                  <span className="block h-1 min-w-[2px] rounded-full bg-accent" style={{ width: `${(ms / longest) * 100}%` }} />
-                </span>
-              </li>
-            ))}
-          </ul>
+          <TimeBars parts={parts} whole={timing?.total_ms ?? 0} className="mt-2 space-y-1.5" />
           <p className="mt-2 text-2xs text-text-3">Parts overlap: a call of a model is an HTTP request too.</p>
         </section>
       )}

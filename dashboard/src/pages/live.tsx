@@ -5,7 +5,7 @@ import { agentsQuery, eventsQuery, topologyQuery } from "../api/queries";
 import type { BusEvent } from "../api/types";
 import { formatRate, plural } from "../lib/format";
 import { useQueryState } from "../lib/query-state";
-import { merged } from "../live/merge";
+import { keyOf, merged } from "../live/merge";
 import { eventsOf } from "../live/frames";
 import { TopologyTable } from "../live/table-view";
 import { useLive, useLiveState } from "../live/use-live";
@@ -23,9 +23,9 @@ const LAST_EVENTS = 60;
 export function LivePage() {
   const [search, set] = useQueryState();
   const queries = useQueryClient();
-  const window = WINDOWS.some(([key]) => key === search.window) ? (search.window as string) : "60s";
+  const period = WINDOWS.find(([key]) => key === search.window)?.[0] ?? "60s";
   const isPaused = useLiveState() === "paused";
-  const topology = useQuery({ ...topologyQuery({ window, workflow: search.workflow }), ...(isPaused && { refetchInterval: false }) });
+  const topology = useQuery({ ...topologyQuery({ window: period, workflow: search.workflow }), ...(isPaused && { refetchInterval: false }) });
   const agents = useQuery(agentsQuery());
   const again = () => {
     void queries.invalidateQueries({ queryKey: ["topology"] });
@@ -46,7 +46,7 @@ export function LivePage() {
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <PageHead title="Live" sub={`${plural(connected, "agent")} connected · ${formatRate(perSecond)} published`}>
-        <Choice name="Window" value={window} options={WINDOWS} onChange={(next) => set({ window: next === "60s" ? undefined : next })} />
+        <Choice name="Window" value={period} options={WINDOWS} onChange={(next) => set({ window: next === "60s" ? undefined : next })} />
         <Button icon={asTable ? MapIcon : Table2} onClick={() => set({ view: asTable ? undefined : "table" })}>
           {asTable ? "As a map" : "As a table"}
         </Button>
@@ -93,7 +93,7 @@ function LastEvents({ focus }: { focus: string | null }) {
       ) : (
         <ol className="min-h-0 flex-1 overflow-y-auto" tabIndex={0} aria-label="Last events, newest first">
           {events.map((event) => (
-            <li key={`${event.event_id} ${event.time_ns}`} className="flex items-center gap-2 border-b border-line px-4 py-1.5">
+            <li key={keyOf(event)} className="flex items-center gap-2 border-b border-line px-4 py-1.5">
               <div className="min-w-0 flex-1">
                 <div className="truncate text-xs font-medium">{event.topic}</div>
                 <div className="flex items-center gap-2 text-2xs text-text-3">

@@ -39,7 +39,7 @@ export function SetupPage() {
   const { addresses } = info.data ?? {};
   const known = agents.data?.items ?? [];
   const connected = known.filter((agent) => agent.state === "connected");
-  const events = stats.data?.bus?.total.events ?? stats.data?.bus?.total.published ?? 0;
+  const events = stats.data?.bus.total.events ?? 0;
   const found = traces.data?.items ?? [];
   // The oldest of those that went through more than one agent.
   const whole = found.findLast((trace) => trace.agents.length >= 2);
@@ -101,8 +101,8 @@ export function SetupPage() {
         {stats.data && (
           <p className="text-xs text-text-3">
             Store: {formatBytes(stats.data.store_bytes)}, {formatCount(stats.data.stored)} spans.
-            {(stats.data.lag ?? 0) > 0 && ` ${formatCount(stats.data.lag)} wait to be stored.`}
-            {(stats.data.lost_spans ?? 0) > 0 && ` ${formatCount(stats.data.lost_spans)} were lost: see the log.`}
+            {stats.data.lag > 0 && ` ${formatCount(stats.data.lag)} wait to be stored.`}
+            {stats.data.lost_spans > 0 && ` ${formatCount(stats.data.lost_spans)} were lost: see the log.`}
           </p>
         )}
       </div>

@@ -15,7 +15,7 @@ const ComparePage = lazy(() => import("./compare").then((module) => ({ default: 
 
 /** `/traces/{id}`, or `/traces/{a}...{b}` to compare two. */
 export function TraceRoute() {
-  const { traceId } = useParams({ strict: false }) as { traceId: string };
+  const { traceId } = useParams({ from: "/traces/$traceId" });
   const [a, b] = traceId.toLowerCase().split("...");
   if (b !== undefined) {
     return (

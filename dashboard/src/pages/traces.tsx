@@ -3,10 +3,11 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { CircleX, Unlink } from "lucide-react";
 import { useMemo } from "react";
 import { tracesQuery } from "../api/queries";
+import type { Query } from "../api/routes";
 import type { TraceSummary } from "../api/types";
 import { formatCount, formatNs, plural } from "../lib/format";
 import { useNow } from "../lib/now";
-import { keepRange, type Search, useQueryState, useTimeRange } from "../lib/query-state";
+import { keepRange, useQueryState, useTimeRange } from "../lib/query-state";
 import { useThrottled } from "../lib/throttled";
 import { isLive, rangeParams, resolveRange } from "../lib/time-range";
 import { useLive } from "../live/use-live";
@@ -19,10 +20,10 @@ import { Snippet } from "../ui/states";
 import { AgentNames, When } from "../ui/values";
 
 /** Conditions of the URL, and what the API calls them. */
-const FIELDS: Record<string, string> = {
+const FIELDS = {
   q: "q", agent: "agent", topic: "topic", workflow: "workflow", status: "status", min: "min_duration", max: "max_duration", service: "service",
   operation: "operation", session: "session", user: "user", tenant: "tenant", thread: "thread", tags: "tags", tag: "tag",
-};
+} satisfies Record<string, keyof Query<"/api/v1/traces">>;
 const CHIPS = ["service", "operation", "session", "user", "tenant", "thread", "tags", "tag", "max"];
 
 /** ms in which spans of a trace may still be on their way: until then a missing parent means nothing. */
@@ -30,12 +31,14 @@ const STILL_COMING = 10_000;
 
 export function TracesPage() {
   const [search, set] = useQueryState();
-  const [range, setRange] = useTimeRange();
+  const [range] = useTimeRange();
   const now = useNow(30_000);
-  const params = {
-    ...Object.fromEntries(Object.entries(FIELDS).map(([field, name]) => [name, search[field]])),
+  // Values are as they stand in the URL; the server says what is wrong with one.
+  const conditions: Query<"/api/v1/traces"> = Object.fromEntries(Object.entries(FIELDS).map(([field, name]) => [name, search[field]]));
+  const params: typeof conditions = {
+    ...conditions,
     ...rangeParams(range),
-    sort: search.sort,
+    sort: search.sort === "slowest" ? "slowest" : "newest",
     cursor: search.cursor,
     limit: 100,
   };
@@ -67,10 +70,9 @@ export function TracesPage() {
           <Scatter
             traces={traces}
             range={times}
-            onSelect={({ from, to, min, max }) => {
-              setRange({ from: String(Math.floor(from)), to: String(Math.ceil(to)) });
-              set({ min: durationText(min), max: durationText(max), cursor: undefined });
-            }}
+            onSelect={({ from, to, min, max }) =>
+              set({ from: String(Math.floor(from)), to: String(Math.ceil(to)), min: durationText(min), max: durationText(max), cursor: undefined }, { push: true })
+            }
           />
         )}
         <Listing
@@ -112,11 +114,11 @@ export function TraceTable({ traces }: { traces: TraceSummary[] }) {
       </thead>
       <tbody>
         {traces.map((trace) => (
-          <tr key={trace.trace_id} {...goRow(() => void navigate({ to: "/traces/$traceId", params: { traceId: trace.trace_id }, search: keepRange as never }))}>
+          <tr key={trace.trace_id} {...goRow(() => void navigate({ to: "/traces/$traceId", params: { traceId: trace.trace_id }, search: keepRange }))}>
             <td>
               <span className="flex items-center gap-2">
-                <Link to="/traces/$traceId" params={{ traceId: trace.trace_id }} search={((before: Search) => keepRange(before)) as never} className="truncate font-medium hover:underline" tabIndex={-1}>
-                  {trace.root_name ?? "root is missing"}
+                <Link to="/traces/$traceId" params={{ traceId: trace.trace_id }} search={keepRange} className="truncate font-medium hover:underline" tabIndex={-1}>
+                  {trace.root_name || "root is missing"}
                 </Link>
                 <span className="mono text-2xs! text-text-3">{trace.trace_id.slice(0, 8)}</span>
                 {trace.errors > 0 && (

@@ -4,9 +4,9 @@ import { SearchX } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
 import { api } from "../api/client";
 import { isMissing, tracesQuery } from "../api/queries";
-import type { Edge, Topology, Workflow } from "../api/types";
-import { formatCount, formatMs, plural } from "../lib/format";
-import { keepRange, useTimeRange, type Search } from "../lib/query-state";
+import type { Edge, Topology, WorkflowDetail } from "../api/types";
+import { formatCount, formatMs, isKnown, plural } from "../lib/format";
+import { rangeWith, useTimeRange } from "../lib/query-state";
 import { rangeParams } from "../lib/time-range";
 import { edgesFrom, nodeId } from "../live/map";
 import { TopologyTable } from "../live/table-view";
@@ -18,10 +18,10 @@ import { TraceTable } from "./traces";
 const LiveMap = lazy(() => import("../live/map-view").then((module) => ({ default: module.LiveMap })));
 
 export function WorkflowPage() {
-  const { workflowId } = useParams({ strict: false }) as { workflowId: string };
+  const { workflowId } = useParams({ from: "/workflows/$workflowId" });
   const [range] = useTimeRange();
   const params = rangeParams(range);
-  const workflow = useQuery({ queryKey: ["workflows", workflowId, params], queryFn: ({ signal }) => api.workflow(workflowId, params, signal) });
+  const workflow = useQuery({ queryKey: ["workflows", workflowId, "one", params], queryFn: ({ signal }) => api.workflow(workflowId, params, signal) });
   const metrics = useQuery({ queryKey: ["workflows", workflowId, "metrics", params], queryFn: ({ signal }) => api.workflowMetrics(workflowId, params, signal) });
   const runs = useQuery(tracesQuery({ workflow: workflowId, ...params, limit: 25 }));
   if (workflow.isPending) return <Loading what="the workflow" />;
@@ -37,7 +37,7 @@ export function WorkflowPage() {
   return (
     <div className="flex min-h-0 flex-1 flex-col overflow-y-auto" tabIndex={0} role="region" aria-label="Workflow">
       <PageHead title={<span className="[overflow-wrap:anywhere]">{workflowId}</span>} sub={`workflow · ${formatCount(workflow.data.traces)} runs`}>
-        <Link to="/traces" search={((before: Search) => ({ ...keepRange(before), workflow: workflowId })) as never} className={buttonClass()}>
+        <Link to="/traces" search={rangeWith({ workflow: workflowId })} className={buttonClass()}>
           All runs
         </Link>
       </PageHead>
@@ -54,11 +54,10 @@ export function WorkflowPage() {
 }
 
 /** What its agents hand to each other, as a map and as a table. `begin`: the service in which a run of it began. */
-function Steps({ workflow, begin }: { workflow: Workflow; begin: string | null }) {
+function Steps({ workflow, begin }: { workflow: WorkflowDetail; begin: string | null }) {
   const [focus, setFocus] = useState<string | null>(null);
   const first = workflow.agents.find((agent) => begin === `agent-${agent}`);
-  const steps = workflow.steps ?? [];
-  const edges = first === undefined ? steps : edgesFrom(steps, nodeId({ kind: "agent", id: first }));
+  const edges = first === undefined ? workflow.steps : edgesFrom(workflow.steps, nodeId({ kind: "agent", id: first }));
   if (edges.length === 0) return null;
   const topology: Topology = {
     window_s: 0,
@@ -90,6 +89,6 @@ function Steps({ workflow, begin }: { workflow: Workflow; begin: string | null }
   );
 }
 
-const edgeText = (edge: Edge) => `${formatCount(edge.count)}×${edge.kind !== "publish" && edge.p95_ms !== null ? ` · ${formatMs(edge.p95_ms)}` : ""}`;
+const edgeText = (edge: Edge) => `${formatCount(edge.count)}×${edge.kind !== "publish" && isKnown(edge.p95_ms) ? ` · ${formatMs(edge.p95_ms)}` : ""}`;
 /** Of a workflow's agent its runs stand where the live map has their rate. */
 const agentText = (agent: Topology["agents"][number]) => plural(agent.executions_per_s, "execution");

@@ -13,7 +13,7 @@ export function WorkflowsPage() {
   const [search, set] = useQueryState();
   const [range] = useTimeRange();
   const navigate = useNavigate();
-  const query = useQuery(workflowsQuery({ ...rangeParams(range), cursor: search.cursor, limit: 100 }));
+  const query = useQuery(workflowsQuery(rangeParams(range)));
   const workflows = query.data?.items ?? [];
   return (
     <div className="flex min-h-0 flex-1 flex-col">
@@ -49,9 +49,9 @@ export function WorkflowsPage() {
             </thead>
             <tbody>
               {workflows.map((one) => (
-                <tr key={one.workflow_id} {...goRow(() => void navigate({ to: "/workflows/$workflowId", params: { workflowId: one.workflow_id }, search: keepRange as never }))}>
+                <tr key={one.workflow_id} {...goRow(() => void navigate({ to: "/workflows/$workflowId", params: { workflowId: one.workflow_id }, search: keepRange }))}>
                   <td className="font-medium">
-                    <Link to="/workflows/$workflowId" params={{ workflowId: one.workflow_id }} search={keepRange as never} className="hover:underline" tabIndex={-1}>
+                    <Link to="/workflows/$workflowId" params={{ workflowId: one.workflow_id }} search={keepRange} className="hover:underline" tabIndex={-1}>
                       {one.workflow_id}
                     </Link>
                   </td>

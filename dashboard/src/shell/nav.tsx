@@ -1,22 +1,9 @@
 import { Link } from "@tanstack/react-router";
-import {
-  Activity, Bot, ChartSpline, Inbox, ListChecks, type LucideIcon, PanelLeftClose, PanelLeftOpen, Radio, Rocket, Waypoints, Workflow,
-} from "lucide-react";
+import { PanelLeftClose, PanelLeftOpen } from "lucide-react";
 import { setPrefs, usePrefs } from "../lib/prefs";
 import { keepRange } from "../lib/query-state";
 import { IconButton, cx } from "../ui/basics";
-
-export const PAGES: { to: string; name: string; icon: LucideIcon; words: string }[] = [
-  { to: "/", name: "Live", icon: Activity, words: "map topology now" },
-  { to: "/traces", name: "Traces", icon: Waypoints, words: "search spans slow errors" },
-  { to: "/agents", name: "Agents", icon: Bot, words: "connected health" },
-  { to: "/workflows", name: "Workflows", icon: Workflow, words: "runs steps" },
-  { to: "/executions", name: "Executions", icon: ListChecks, words: "failed timeout running" },
-  { to: "/events", name: "Events", icon: Radio, words: "topics messages publish" },
-  { to: "/dead-letters", name: "Dead letters", icon: Inbox, words: "dlq redrive drop" },
-  { to: "/metrics-view", name: "Metrics", icon: ChartSpline, words: "charts rate latency tokens cost" },
-  { to: "/setup", name: "Setup", icon: Rocket, words: "start connect first event help" },
-];
+import { PAGES } from "./pages";
 
 export function Nav() {
   const { narrowNav } = usePrefs();
@@ -26,7 +13,7 @@ export function Nav() {
       aria-label="Pages"
       className={cx("flex flex-none flex-col border-r border-line bg-surface", narrowNav ? "w-[52px]" : "w-[52px] lg:w-[168px]")}
     >
-      <Link to="/" search={keepRange as never} className="flex h-12 items-center gap-2.5 px-[15px]" aria-label="Loom">
+      <Link to="/" search={keepRange} className="flex h-12 items-center gap-2.5 px-[15px]" aria-label="Loom">
         <Logo />
         <span className={cx(text, "text-[15px] font-semibold tracking-tight")}>Loom</span>
       </Link>
@@ -35,7 +22,7 @@ export function Nav() {
           <li key={to}>
             <Link
               to={to}
-              search={keepRange as never}
+              search={keepRange}
               activeOptions={{ exact: to === "/", includeSearch: false }}
               title={name}
               className="flex h-8 items-center gap-2.5 rounded-md px-[10px] text-[13px] text-text-2 hover:bg-raised hover:text-text"

@@ -4,12 +4,12 @@ import { useNavigate } from "@tanstack/react-router";
 import { Command } from "cmdk";
 import { Bot, CornerDownLeft, ListChecks, Radio, Search, Waypoints } from "lucide-react";
 import { useState } from "react";
-import { api } from "../api/client";
+import { agentsQuery } from "../api/queries";
 import { guess } from "../lib/lookup";
-import { keepRange, type Search as Query } from "../lib/query-state";
+import { rangeWith, type Search as Query } from "../lib/query-state";
 import { Kbd } from "../ui/basics";
 import { Modal } from "../ui/modal";
-import { PAGES } from "./nav";
+import { PAGES } from "./pages";
 
 const ICONS = { trace: Waypoints, traceparent: Waypoints, span: ListChecks, event: Radio, text: Search };
 const ITEM =
@@ -18,10 +18,10 @@ const ITEM =
 export default function Palette({ onClose }: { onClose: () => void }) {
   const [text, setText] = useState("");
   const navigate = useNavigate();
-  const agents = useQuery({ queryKey: ["agents", "palette"], queryFn: ({ signal }) => api.agents({}, signal), retry: false });
+  const agents = useQuery({ ...agentsQuery(), retry: false });
   const go = (to: string, search: Query = {}) => {
     onClose();
-    void navigate({ to, search: ((before: Query) => ({ ...keepRange(before), ...search })) as never });
+    void navigate({ to, search: rangeWith(search) });
   };
   const words = text.trim().toLowerCase();
   const has = (...where: string[]) => where.some((one) => one.toLowerCase().includes(words));

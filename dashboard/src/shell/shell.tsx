@@ -2,26 +2,14 @@
 import { Outlet, useRouterState } from "@tanstack/react-router";
 import { useEffect, useRef } from "react";
 import { Nav } from "./nav";
+import { titleOf } from "./pages";
 import { TopBar } from "./top-bar";
-
-const TITLES: Record<string, string> = {
-  "": "Live",
-  traces: "Traces",
-  agents: "Agents",
-  workflows: "Workflows",
-  executions: "Executions",
-  events: "Events",
-  "dead-letters": "Dead letters",
-  "metrics-view": "Metrics",
-  setup: "Setup",
-};
 
 export function Shell() {
   const path = useRouterState({ select: (state) => state.location.pathname });
   const main = useRef<HTMLElement>(null);
   useEffect(() => {
-    const [section = "", id] = path.replace(/^\/+/, "").split("/");
-    document.title = [id && decodeURIComponent(id).slice(0, 12), TITLES[section] ?? "Loom", "Loom"].filter(Boolean).join(" · ");
+    document.title = titleOf(path);
   }, [path]);
   return (
     <div className="flex h-full">

@@ -3,14 +3,14 @@ import { Link } from "@tanstack/react-router";
 import { Filter } from "lucide-react";
 import { Fragment, useState } from "react";
 import { formatCount } from "../lib/format";
-import { keepRange, type Search } from "../lib/query-state";
+import { rangeWith } from "../lib/query-state";
 import { CopyButton } from "../ui/basics";
 
 /** Characters of a value that are shown at once: some are prompts of megabytes. */
 const SHOWN = 600;
 const MOST = 200_000;
 
-export function textOf(value: unknown): string {
+function textOf(value: unknown): string {
   if (typeof value === "string") return pretty(value);
   if (value === null || value === undefined) return "";
   return typeof value === "object" ? JSON.stringify(value, null, 2) : String(value);
@@ -91,20 +91,20 @@ export function Attributes({ values, searchable, empty = "None." }: AttributesPr
             </dt>
             <dd className="min-w-0">
               <Value value={value} />
-            <span className="absolute top-0.5 right-1 flex rounded-md bg-surface opacity-0 group-focus-within:opacity-100 group-hover:opacity-100">
-              {searchable && typeof value !== "object" && String(value).length < 200 && (
-                <Link
-                  to="/traces"
-                  search={((before: Search) => ({ ...keepRange(before), tags: JSON.stringify({ [key]: String(value) }) })) as never}
-                  title="Traces with this value"
-                  aria-label={`Traces with ${key} of this value`}
-                  className="flex size-6 items-center justify-center rounded-md text-text-2 hover:bg-raised"
-                >
-                  <Filter size={13} aria-hidden />
-                </Link>
-              )}
-              <CopyButton text={typeof value === "string" ? value : textOf(value)} name={`Copy ${key}`} />
-            </span>
+              <span className="absolute top-0.5 right-1 flex rounded-md bg-surface opacity-0 group-focus-within:opacity-100 group-hover:opacity-100">
+                {searchable && typeof value !== "object" && String(value).length < 200 && (
+                  <Link
+                    to="/traces"
+                    search={rangeWith({ tags: JSON.stringify({ [key]: String(value) }) })}
+                    title="Traces with this value"
+                    aria-label={`Traces with ${key} of this value`}
+                    className="flex size-6 items-center justify-center rounded-md text-text-2 hover:bg-raised"
+                  >
+                    <Filter size={13} aria-hidden />
+                  </Link>
+                )}
+                <CopyButton text={typeof value === "string" ? value : textOf(value)} name={`Copy ${key}`} />
+              </span>
             </dd>
           </div>
         ))}

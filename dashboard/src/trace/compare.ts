@@ -1,4 +1,4 @@
-import type { ComparedNode, Comparison } from "../api/types";
+import type { ComparedSide, Comparison } from "../api/types";
 
 export interface Difference {
   key: string;
@@ -13,7 +13,7 @@ export interface Difference {
 const FACTOR = 1.1;
 const LEAST_NS = 1e5;
 
-const side = (node: ComparedNode | null) => (node === null ? null : { count: node.count, ns: Number(node.duration_ns) });
+const side = (one: ComparedSide | null | undefined) => (one ? { count: one.count, ns: one.duration_ns } : null);
 
 /** Nodes as rows of a tree: each after its parent, siblings in the order in which the answer has them. */
 export function differences(comparison: Comparison): Difference[] {

@@ -61,6 +61,6 @@ export function traceOf(given: Given[]): Trace {
     },
     linked_from: [],
     linked_to: [],
-    summary: null,
+    summary: { work_ns: 0, bus_wait_ns: 0, delivery_ns: 0, llm_ns: 0, tool_ns: 0, other_ns: 0 },
   };
 }

@@ -1,7 +1,9 @@
 import { ArrowUp } from "lucide-react";
 import { type PointerEvent, useEffect, useMemo, useRef, useState } from "react";
+import { drawingOn } from "../lib/canvas";
 import { formatCount, formatNs, formatRatio, plural } from "../lib/format";
 import { useShownTheme } from "../lib/prefs";
+import { useSize } from "../lib/size";
 import { Button, Swatch } from "../ui/basics";
 import { goRow } from "../ui/listing";
 import { type Flame, type Placed, flameOf, placed, sharesOf } from "./flame";
@@ -95,32 +97,16 @@ interface FramesProps {
 function Frames({ flame, top, colours, selected, found, onSelect, onTop }: FramesProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const theme = useShownTheme();
-  const [width, setWidth] = useState(800);
+  const width = useSize(canvas)?.width ?? 800;
   const [over, setOver] = useState<{ frame: number; x: number; y: number } | null>(null);
   const all = useMemo(() => placed(flame, top, 0.5 / width, MOST_LEVELS), [flame, top, width]);
   const levels = all.reduce((most, one) => Math.max(most, one.level + 1), 1);
   const height = levels * LEVEL + 8;
 
   useEffect(() => {
-    const element = canvas.current;
-    if (!element) return undefined;
-    const observer = new ResizeObserver(() => setWidth(Math.max(1, element.clientWidth)));
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
-
-  useEffect(() => {
-    const element = canvas.current;
-    const context = element?.getContext("2d");
-    if (!element || !context) return;
-    const scale = window.devicePixelRatio || 1;
-    element.width = Math.round(width * scale);
-    element.height = Math.round(height * scale);
-    context.setTransform(scale, 0, 0, scale, 0, 0);
-    const style = getComputedStyle(element);
-    const colour = (text: string) => style.getPropertyValue(/--[\w-]+/.exec(text)?.[0] ?? "").trim() || text;
-    context.font = `11px ${style.fontFamily}`;
-    context.textBaseline = "middle";
+    const drawing = drawingOn(canvas.current, width, height);
+    if (!drawing) return;
+    const { context, colour } = drawing;
     const [surface, bad, accent] = ["--surface", "--bad", "--accent"].map(colour);
     for (const one of all) {
       const frame = flame.frames[one.frame];

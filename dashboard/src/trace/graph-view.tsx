@@ -1,6 +1,6 @@
 import { useMemo } from "react";
 import type { Edge, Topology } from "../api/types";
-import { formatCount, formatMs, plural } from "../lib/format";
+import { formatCount, formatMs, isKnown, plural } from "../lib/format";
 import { nodeId } from "../live/map";
 import { LiveMap } from "../live/map-view";
 import { TopologyTable } from "../live/table-view";
@@ -9,7 +9,7 @@ import { Share2 } from "lucide-react";
 import { handoffs } from "./handoffs";
 import { type TraceModel, spanView } from "./model";
 
-const edgeText = (edge: Edge) => `${formatCount(edge.count)}×${edge.p95_ms !== null ? ` · ${formatMs(edge.p95_ms)}` : ""}`;
+const edgeText = (edge: Edge) => `${formatCount(edge.count)}×${isKnown(edge.p95_ms) ? ` · ${formatMs(edge.p95_ms)}` : ""}`;
 const agentText = (agent: Topology["agents"][number]) => `${plural(agent.executions_per_s, "span")}`;
 
 interface GraphProps {

@@ -44,8 +44,8 @@ export function TraceHeader({ model, state, onChange, onNextError }: HeaderProps
     start_ms: startMs,
     end_ms: startMs + model.duration / 1e6,
   };
-  const jaeger = fillTemplate(info.data?.links?.jaeger_trace, values);
-  const grafana = fillTemplate(info.data?.links?.grafana_trace, values);
+  const jaeger = fillTemplate(info.data?.links.jaeger_trace, values);
+  const grafana = fillTemplate(info.data?.links.grafana_trace, values);
   const missing = missingParents(model);
   const linked = trace.linked_from.length + leaving(model).length;
   return (
@@ -88,11 +88,9 @@ export function TraceHeader({ model, state, onChange, onNextError }: HeaderProps
         {trace.agents.length > 0 && <AgentNames ids={trace.agents} most={6} />}
         {linked > 0 && <Linked model={model} onSelect={(span) => onChange({ span })} />}
       </div>
-      {trace.summary && (
-        <div className="mt-2">
-          <TimeSplit summary={trace.summary} />
-        </div>
-      )}
+      <div className="mt-2">
+        <TimeSplit summary={trace.summary} />
+      </div>
     </header>
   );
 }
@@ -126,8 +124,8 @@ function Linked({ model, onSelect }: { model: TraceModel; onSelect: (span: strin
       <DropdownMenu.Portal>
         <DropdownMenu.Content align="start" className={MENU} aria-label="Linked traces">
           {linked_from.map((link) => (
-            <DropdownMenu.Item key={`from ${link.trace_id} ${link.span_id}`} asChild>
-              <Link to="/traces/$traceId" params={{ traceId: link.trace_id }} search={{ span: link.span_id } as never} className={ENTRY}>
+            <DropdownMenu.Item key={`from ${link.trace_id} ${link.span_id} ${link.to_span_id}`} asChild>
+              <Link to="/traces/$traceId" params={{ traceId: link.trace_id }} search={{ span: link.span_id }} className={ENTRY}>
                 ← {link.name} <span className="mono text-text-3">{shortId(link.trace_id)}</span>
               </Link>
             </DropdownMenu.Item>
@@ -137,7 +135,7 @@ function Linked({ model, onSelect }: { model: TraceModel; onSelect: (span: strin
               <Link
                 to="/traces/$traceId"
                 params={{ traceId: link.trace_id }}
-                search={{ span: link.span_id } as never}
+                search={{ span: link.span_id }}
                 className={ENTRY}
                 onFocus={() => onSelect(link.from_span_id)}
               >

@@ -1,7 +1,9 @@
 import { type PointerEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { drawingOn } from "../lib/canvas";
 import { colourOf } from "../lib/colour";
 import { formatNs } from "../lib/format";
 import { useShownTheme } from "../lib/prefs";
+import { useSize } from "../lib/size";
 import { Swatch } from "../ui/basics";
 import { type Lanes, lanesOf } from "./lanes";
 import { Minimap } from "./minimap";
@@ -30,7 +32,7 @@ const topOf = (lanes: Lanes, at: number) => HEAD + lanes.lanes[at].top * LINE + 
 export function LanesView({ model, colours, selected, found, viewport, onViewport, onSelect }: LanesProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const theme = useShownTheme();
-  const [width, setWidth] = useState(800);
+  const width = useSize(canvas)?.width ?? 800;
   const [over, setOver] = useState<{ node: number; x: number; y: number } | null>(null);
   const lanes = useMemo(() => lanesOf(model), [model]);
   const last = lanes.lanes.length - 1;
@@ -40,25 +42,9 @@ export function LanesView({ model, colours, selected, found, viewport, onViewpor
   const xOf = useCallback((ns: number) => ((ns / duration - from) / (to - from)) * width, [duration, from, to, width]);
 
   useEffect(() => {
-    const element = canvas.current;
-    if (!element) return undefined;
-    const observer = new ResizeObserver(() => setWidth(element.clientWidth));
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
-
-  useEffect(() => {
-    const element = canvas.current;
-    const context = element?.getContext("2d");
-    if (!element || !context) return;
-    const scale = window.devicePixelRatio || 1;
-    element.width = Math.round(width * scale);
-    element.height = Math.round(height * scale);
-    context.setTransform(scale, 0, 0, scale, 0, 0);
-    const style = getComputedStyle(element);
-    const colour = (text: string) => style.getPropertyValue(/--[\w-]+/.exec(text)?.[0] ?? "").trim() || text;
-    context.font = `11px ${style.fontFamily}`;
-    context.textBaseline = "middle";
+    const drawing = drawingOn(canvas.current, width, height);
+    if (!drawing) return;
+    const { context, colour } = drawing;
     const [line, text, bad, surface] = ["--line", "--text-3", "--bad", "--surface"].map(colour);
     for (const tick of ticks(viewport.from * model.duration, viewport.to * model.duration, Math.max(1, Math.floor(width / 110)))) {
       const x = Math.round(xOf(tick)) + 0.5;

@@ -1,7 +1,9 @@
 // The whole trace on a canvas: where it is busy, where it failed, and which part the waterfall shows. Dragging chooses another.
 import { type PointerEvent, useEffect, useRef, useState } from "react";
+import { type Drawing, drawingOn } from "../lib/canvas";
 import { formatNs } from "../lib/format";
 import { useShownTheme } from "../lib/prefs";
+import { useSize } from "../lib/size";
 import type { TraceModel } from "./model";
 import { type Viewport, WHOLE, clamp, isWhole } from "./viewport";
 
@@ -15,33 +17,18 @@ interface MinimapProps {
 }
 
 /** Each span as a line, from the first row at the top to the last at the bottom. */
-function draw(canvas: HTMLCanvasElement, model: TraceModel, colours: string[]) {
-  const context = canvas.getContext("2d");
-  if (!context) return;
-  const scale = window.devicePixelRatio || 1;
-  const width = canvas.clientWidth;
-  canvas.width = Math.round(width * scale);
-  canvas.height = Math.round(HEIGHT * scale);
-  context.scale(scale, scale);
-  const style = getComputedStyle(canvas);
-  const shown = new Map<string, string>();
-  const resolve = (colour: string) => {
-    const name = /^var\((--[\w-]+)\)$/.exec(colour)?.[1];
-    if (!name) return colour;
-    if (!shown.has(name)) shown.set(name, style.getPropertyValue(name).trim() || "#888");
-    return shown.get(name) as string;
-  };
+function draw({ context, colour }: Drawing, width: number, model: TraceModel, colours: string[]) {
   const pad = 3;
   const room = HEIGHT - 2 * pad;
   const line = Math.max(1, Math.min(4, room / Math.max(1, model.count) - 0.5));
-  const bad = resolve("var(--bad)");
+  const bad = colour("--bad");
   for (const failed of [0, 1]) {
     for (let node = 0; node < model.count; node += 1) {
       if (model.failed[node] !== failed) continue;
       const x = (model.start[node] / model.duration) * width;
       const length = Math.max(1, ((model.stop[node] - model.start[node]) / model.duration) * width);
       const y = pad + (node / model.count) * room;
-      context.fillStyle = failed ? bad : resolve(colours[node]);
+      context.fillStyle = failed ? bad : colour(colours[node]);
       context.fillRect(x, y, length, failed ? Math.max(2, line) : line);
     }
   }
@@ -50,27 +37,22 @@ function draw(canvas: HTMLCanvasElement, model: TraceModel, colours: string[]) {
 export function Minimap({ model, colours, viewport, onViewport }: MinimapProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const box = useRef<HTMLDivElement>(null);
+  const width = useSize(canvas)?.width;
   const theme = useShownTheme();
   const [drag, setDrag] = useState<{ from: number; to: number } | null>(null);
   useEffect(() => {
-    const element = canvas.current;
-    if (!element) return undefined;
-    const again = () => draw(element, model, colours);
+    if (width === undefined) return undefined;
     // Fifty thousand lines take a moment; the first rows do not wait for them.
-    const frame = requestAnimationFrame(() => requestAnimationFrame(again));
-    let first = true;
-    const observer = new ResizeObserver(() => {
-      if (!first) again();
-      first = false;
+    let frame = requestAnimationFrame(() => {
+      frame = requestAnimationFrame(() => {
+        const drawing = drawingOn(canvas.current, width, HEIGHT);
+        if (drawing) draw(drawing, width, model, colours);
+      });
     });
-    observer.observe(element);
-    return () => {
-      cancelAnimationFrame(frame);
-      observer.disconnect();
-    };
+    return () => cancelAnimationFrame(frame);
     // The theme is not read here, but what is drawn has its colours.
     // oxlint-disable-next-line react/exhaustive-effect-dependencies
-  }, [model, colours, theme]);
+  }, [model, colours, width, theme]);
 
   const at = (event: PointerEvent) => {
     const rect = box.current?.getBoundingClientRect();

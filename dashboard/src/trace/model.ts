@@ -56,7 +56,7 @@ function gather(trace: Trace): Unordered {
   const parents = new Array<number>(spans);
   for (let span = 0; span < spans; span += 1) {
     const named = parent_span_id[span];
-    if (named === null || named === undefined) {
+    if (named === null) {
       parents[span] = -1;
       continue;
     }

@@ -3,14 +3,15 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Bot, CircleX, Ghost, ListChecks, Radio, X } from "lucide-react";
 import { Tabs } from "radix-ui";
-import { type Ref, useRef, useState } from "react";
+import { type Ref, useState } from "react";
 import { isMissing, spanQuery } from "../api/queries";
 import type { SpanDetail } from "../api/types";
 import { useDebounced } from "../lib/debounced";
 import { formatCount, formatNs, formatTime, msOfNs, plural, shortId } from "../lib/format";
 import { setPrefs, usePrefs } from "../lib/prefs";
-import { keepRange, type Search } from "../lib/query-state";
+import { keepRange, rangeWith } from "../lib/query-state";
 import { Badge, CopyButton, IconButton, buttonClass } from "../ui/basics";
+import { Splitter } from "../ui/splitter";
 import { Failure, Loading } from "../ui/states";
 import { AgentName } from "../ui/values";
 import { Attributes, Value } from "./attributes";
@@ -27,24 +28,25 @@ interface PanelProps {
   onBack: () => void;
 }
 
-const clampWidth = (width: number) => Math.min(window.innerWidth * 0.6, Math.max(300, width));
+const LEAST_WIDTH = 300;
+const clampWidth = (width: number) => Math.min(window.innerWidth * 0.6, Math.max(LEAST_WIDTH, width));
 
 export function SpanPanel({ ref, model, node, spanId, onClose, onSelect, onBack }: PanelProps) {
-  const { panelWidth } = usePrefs();
+  // What is dragged is what is seen: the window may be smaller than the one that the width was chosen in.
+  const width = clampWidth(usePrefs().panelWidth);
   const view = node >= 0 ? spanView(model, node) : null;
   // Who walks with the arrow keys does not want each span on the way.
   const settled = useDebounced(spanId, 90);
   const missing = node >= 0 && view === null;
   const detail = useQuery(spanQuery(model.trace.trace_id, missing ? null : settled));
   const span = detail.data?.span_id === spanId ? detail.data : null;
-  const drag = useRef<{ x: number; width: number } | null>(null);
   return (
     <aside
       ref={ref}
       aria-label="Details of the span"
       tabIndex={-1}
       className="relative flex max-w-full flex-none flex-col border-l border-line bg-surface outline-none! max-lg:h-[45%] max-lg:w-full! max-lg:border-t max-lg:border-l-0"
-      style={{ width: clampWidth(panelWidth) }}
+      style={{ width }}
       onKeyDown={(event) => {
         if (event.key === "Escape") {
           event.stopPropagation();
@@ -52,31 +54,14 @@ export function SpanPanel({ ref, model, node, spanId, onClose, onSelect, onBack 
         }
       }}
     >
-      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions */}
-      <div
-        role="separator"
-        aria-orientation="vertical"
-        aria-label="Width of the details"
-        aria-valuenow={Math.round(panelWidth)}
-        aria-valuemin={300}
-        aria-valuemax={1200}
-        // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-        tabIndex={0}
-        className="absolute inset-y-0 -left-1 z-10 w-[7px] cursor-col-resize touch-none hover:bg-accent-soft max-lg:hidden"
-        onKeyDown={(event) => {
-          const by = event.key === "ArrowLeft" ? 24 : event.key === "ArrowRight" ? -24 : 0;
-          if (by !== 0) setPrefs({ panelWidth: clampWidth(panelWidth + by) });
-        }}
-        onPointerDown={(event) => {
-          event.currentTarget.setPointerCapture(event.pointerId);
-          drag.current = { x: event.clientX, width: panelWidth };
-        }}
-        onPointerMove={(event) => {
-          if (drag.current) setPrefs({ panelWidth: clampWidth(drag.current.width + drag.current.x - event.clientX) });
-        }}
-        onPointerUp={() => {
-          drag.current = null;
-        }}
+      <Splitter
+        name="Width of the details"
+        edge="left"
+        width={width}
+        least={LEAST_WIDTH}
+        most={1200}
+        onWidth={(wished) => setPrefs({ panelWidth: clampWidth(wished) })}
+        className="max-lg:hidden"
       />
       <header className="flex flex-none items-start gap-2 border-b border-line py-2.5 pr-2 pl-4">
         <div className="min-w-0 flex-1">
@@ -207,17 +192,17 @@ function Identity({ span }: { span: SpanDetail }) {
     <div className="space-y-2.5 border-b border-line px-4 py-3">
       <div className="flex flex-wrap gap-1.5">
         {span.agent_id && (
-          <Link to="/agents/$agentId" params={{ agentId: span.agent_id }} search={keepRange as never} className={buttonClass()}>
+          <Link to="/agents/$agentId" params={{ agentId: span.agent_id }} search={keepRange} className={buttonClass()}>
             <Bot size={13} aria-hidden /> Agent
           </Link>
         )}
         {span.event_id && (
-          <Link to="/events/$eventId" params={{ eventId: span.event_id }} search={keepRange as never} className={buttonClass()}>
+          <Link to="/events/$eventId" params={{ eventId: span.event_id }} search={keepRange} className={buttonClass()}>
             <Radio size={13} aria-hidden /> Event
           </Link>
         )}
         {span.execution_id && (
-          <Link to="/executions" search={((before: Search) => ({ ...keepRange(before), execution: span.execution_id })) as never} className={buttonClass()}>
+          <Link to="/executions" search={rangeWith({ execution: span.execution_id })} className={buttonClass()}>
             <ListChecks size={13} aria-hidden /> Execution
           </Link>
         )}
@@ -244,7 +229,7 @@ function Identity({ span }: { span: SpanDetail }) {
           <div key={name} className="contents">
             <dt className="text-text-3">{name}</dt>
             <dd className="min-w-0 truncate">
-              <Link to="/traces" search={((before: Search) => ({ ...keepRange(before), [field]: value })) as never} className="hover:underline" title={`Traces of this ${name}`}>
+              <Link to="/traces" search={rangeWith({ [field]: value })} className="hover:underline" title={`Traces of this ${name}`}>
                 {value}
               </Link>
             </dd>
@@ -294,7 +279,7 @@ function Links({ span, model, onSelect }: { span: SpanDetail; model: TraceModel;
         {name ?? nameOf(model, id)} <span className="mono text-text-3">{shortId(id)}</span>
       </button>
     ) : (
-      <Link to="/traces/$traceId" params={{ traceId: trace }} search={{ span: id } as never} className="link truncate">
+      <Link to="/traces/$traceId" params={{ traceId: trace }} search={{ span: id }} className="link truncate">
         {name ?? "span"} of trace <span className="mono">{shortId(trace)}</span>
       </Link>
     );

@@ -1,6 +1,7 @@
 // What was measured of one span: of a call of a model what it cost and what was said, of a handler its phases.
 import type { SpanDetail } from "../api/types";
 import { formatCount, formatMs, formatUsd } from "../lib/format";
+import { TimeBars, phasesOf } from "../ui/bars";
 import { Stat } from "../ui/basics";
 import { Value } from "./attributes";
 import { messagesOf } from "./messages";
@@ -46,23 +47,12 @@ export function ModelCall({ span }: { span: SpanDetail }) {
 }
 
 export function Performance({ phases: given }: { phases: Record<string, number> }) {
-  const phases = Object.entries(given).sort(([, a], [, b]) => b - a);
-  const longest = Math.max(0.001, ...phases.map(([, ms]) => ms));
+  const phases = phasesOf(given);
   if (phases.length === 0) return <p className="px-4 py-3 text-xs text-text-3">Nothing was measured in this span.</p>;
   return (
     <section className="px-4 py-3">
       <h3 className="label">Phases</h3>
-      <ul className="mt-1.5 space-y-1.5">
-        {phases.map(([name, ms]) => (
-          <li key={name} className="grid grid-cols-[1fr_auto] gap-x-3 text-xs">
-            <span className="truncate text-text-2">{name.replace(/_ms$/, "")}</span>
-            <span className="num">{formatMs(ms)}</span>
-            <span className="col-span-2 mt-0.5 h-1 rounded-full bg-raised">
-              <span className="block h-1 rounded-full bg-accent" style={{ width: `${Math.max(1, (ms / longest) * 100)}%` }} />
-            </span>
-          </li>
-        ))}
-      </ul>
+      <TimeBars parts={phases} className="mt-1.5 space-y-1.5" />
     </section>
   );
 }

@@ -10,7 +10,7 @@ import type { Viewport } from "./viewport";
 
 /** Deeper rows stand below each other: a chain of thousands would leave no room for names. */
 const MAX_INDENT = 22;
-export const INDENT = 12;
+const INDENT = 12;
 
 interface RowProps {
   model: TraceModel;

@@ -2,7 +2,7 @@
 import type { Trace } from "../api/types";
 
 /** Fewer are not worth a press to see them. */
-export const LEAST = 5;
+const LEAST = 5;
 
 export interface Runs {
   /** The first node of the run that a node is in; -1: it is in none. */

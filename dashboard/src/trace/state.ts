@@ -5,7 +5,7 @@ import { type Folding, foldingText, parseFolding } from "./rows";
 import { type Viewport, parseViewport, viewportText } from "./viewport";
 
 export type View = "waterfall" | "lanes" | "flame" | "graph";
-export const VIEWS: View[] = ["waterfall", "lanes", "flame", "graph"];
+const VIEWS: View[] = ["waterfall", "lanes", "flame", "graph"];
 
 export interface TraceState {
   span: string | null;
@@ -17,7 +17,7 @@ export interface TraceState {
   folding: Folding;
 }
 
-export function parseState(search: Search): TraceState {
+function parseState(search: Search): TraceState {
   const view = VIEWS.find((one) => one === search.view);
   return {
     span: /^[0-9a-f]{16}$/.test(search.span ?? "") ? (search.span as string) : null,
@@ -30,7 +30,7 @@ export function parseState(search: Search): TraceState {
   };
 }
 
-export function searchOf(state: TraceState): Search {
+function searchOf(state: TraceState): Search {
   return {
     span: state.span ?? undefined,
     q: state.q || undefined,

@@ -10,7 +10,7 @@ export interface TimeLook {
   hatched: boolean;
 }
 
-export const TIME_KINDS: TimeLook[] = [
+const TIME_KINDS: TimeLook[] = [
   { kind: "work", field: "work_ns", name: "Work", hint: "handlers and other own time", colour: "var(--c0)", hatched: false },
   { kind: "llm", field: "llm_ns", name: "Models", hint: "calls of models", colour: "var(--c3)", hatched: false },
   { kind: "tool", field: "tool_ns", name: "Tools", hint: "tools and capability calls", colour: "var(--c2)", hatched: false },
@@ -24,7 +24,7 @@ export const lookOf = (kind: TimeKind) => BY_KIND.get(kind) ?? TIME_KINDS[TIME_K
 
 /** The parts that took time at all, each with its share; the shares add up to 1. */
 export function shares(summary: TimeSummary): { look: TimeLook; ns: number; share: number }[] {
-  const parts = TIME_KINDS.map((look) => ({ look, ns: summary[look.field] ?? 0 })).filter((part) => part.ns > 0);
+  const parts = TIME_KINDS.map((look) => ({ look, ns: summary[look.field] })).filter((part) => part.ns > 0);
   const all = parts.reduce((sum, part) => sum + part.ns, 0);
   return parts.map((part) => ({ ...part, share: part.ns / all }));
 }

@@ -4,8 +4,9 @@ import { type PointerEvent, type WheelEvent, useEffect, useMemo, useRef, useStat
 import type { CriticalPath } from "../api/types";
 import { formatNs } from "../lib/format";
 import { setPrefs, usePrefs } from "../lib/prefs";
-import type { Action } from "./keys";
-import { actionOf } from "./keys";
+import { useSize } from "../lib/size";
+import { Splitter } from "../ui/splitter";
+import { type Action, actionOf } from "./keys";
 import type { TraceModel } from "./model";
 import { Row, rowId } from "./row";
 import { type Folding, isFolded, isRunOpen, rowOf } from "./rows";
@@ -13,6 +14,10 @@ import { type Viewport, clamp, pan, ticks, zoom } from "./viewport";
 
 const ROW = 26;
 const HEAD = 28;
+/** Pixels of the tree beside the time. */
+const TREE = { least: 140, most: 900 };
+
+const setTreeWidth = (width: number) => setPrefs({ treeWidth: Math.min(TREE.most, Math.max(TREE.least, width)) });
 
 interface WaterfallProps {
   model: TraceModel;
@@ -36,15 +41,8 @@ export function Waterfall(props: WaterfallProps) {
   const { model, rows, colours, selected, folding, found, filtered, path, viewport, onViewport, onSelect, onToggle, onToggleRun, onAction } = props;
   const { treeWidth: wished } = usePrefs();
   const box = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(1000);
-  useEffect(() => {
-    const element = box.current;
-    if (!element) return undefined;
-    const observer = new ResizeObserver(() => setWidth(element.clientWidth));
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
-  const treeWidth = Math.max(140, Math.min(wished, width * 0.65));
+  const width = useSize(box)?.width ?? 1000;
+  const treeWidth = Math.max(TREE.least, Math.min(wished, width * 0.65));
 
   const virtual = useVirtualizer({
     count: rows.length,
@@ -132,7 +130,7 @@ export function Waterfall(props: WaterfallProps) {
         <div role="row" aria-rowindex={1} className="flex border-b border-line bg-surface" style={{ height: HEAD }}>
           <div role="columnheader" className="label relative flex flex-none items-center border-r border-line pl-3" style={{ width: treeWidth }}>
             Span
-            <Splitter width={treeWidth} />
+            <Splitter name="Width of the tree" edge="right" width={treeWidth} least={TREE.least} most={TREE.most} onWidth={setTreeWidth} />
           </div>
           <div role="columnheader" aria-label="Time" className="relative flex-1 overflow-hidden">
             <Brush viewport={viewport} onViewport={onViewport}>
@@ -209,41 +207,5 @@ function Brush({ viewport, onViewport, children }: { viewport: Viewport; onViewp
       {children}
       {drag && <span className="absolute inset-y-0 bg-accent opacity-25" style={{ left: `${from * 100}%`, width: `${(to - from) * 100}%` }} />}
     </div>
-  );
-}
-
-function Splitter({ width }: { width: number }) {
-  const start = useRef<{ x: number; width: number } | null>(null);
-  return (
-    // A separator that can be moved is a widget, whatever the rule thinks of its role.
-    // oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions
-    <div
-      role="separator"
-      aria-orientation="vertical"
-      aria-label="Width of the tree"
-      aria-valuenow={Math.round(width)}
-      aria-valuemin={140}
-      aria-valuemax={900}
-      // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-      tabIndex={0}
-      className="absolute top-0 -right-1 z-10 h-full w-[7px] cursor-col-resize touch-none hover:bg-accent-soft"
-      onKeyDown={(event) => {
-        const by = event.key === "ArrowLeft" ? -24 : event.key === "ArrowRight" ? 24 : 0;
-        if (by === 0) return;
-        event.preventDefault();
-        event.stopPropagation();
-        setPrefs({ treeWidth: Math.min(900, Math.max(140, width + by)) });
-      }}
-      onPointerDown={(event) => {
-        event.currentTarget.setPointerCapture(event.pointerId);
-        start.current = { x: event.clientX, width };
-      }}
-      onPointerMove={(event) => {
-        if (start.current) setPrefs({ treeWidth: Math.min(900, Math.max(140, start.current.width + event.clientX - start.current.x)) });
-      }}
-      onPointerUp={() => {
-        start.current = null;
-      }}
-    />
   );
 }

@@ -1,14 +1,17 @@
 import { useNavigate } from "@tanstack/react-router";
 import { type PointerEvent, useEffect, useMemo, useRef, useState } from "react";
 import type { TraceSummary } from "../api/types";
+import { drawingOn } from "../lib/canvas";
 import { formatClock, formatNs } from "../lib/format";
 import { usePrefs, useShownTheme } from "../lib/prefs";
 import { keepRange } from "../lib/query-state";
+import { useSize } from "../lib/size";
 import { ticks } from "../trace/viewport";
 import { type Point, durationAt, hit, pointsOf, scalesOf, timeAt, xOf, yOf } from "./scatter";
 
 const HEIGHT = 150;
 const LEFT = 56;
+const TOP = 10;
 const BOTTOM = 20;
 
 export interface Selection {
@@ -28,35 +31,20 @@ interface ScatterProps {
 export function Scatter({ traces, range, onSelect }: ScatterProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const box = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(800);
+  const width = useSize(box)?.width ?? 800;
   const [over, setOver] = useState<Point | null>(null);
   const [drag, setDrag] = useState<{ x0: number; y0: number; x1: number; y1: number } | null>(null);
   const theme = useShownTheme();
   const { zone } = usePrefs();
   const navigate = useNavigate();
-  useEffect(() => {
-    const element = box.current;
-    if (!element) return undefined;
-    const observer = new ResizeObserver(() => setWidth(element.clientWidth));
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
-  const plot = { width: Math.max(50, width - LEFT - 12), height: HEIGHT - BOTTOM - 10 };
+  const plot = { width: Math.max(50, width - LEFT - 12), height: HEIGHT - BOTTOM - TOP };
   const scales = useMemo(() => scalesOf(traces, range, plot.width, plot.height), [traces, range, plot.width, plot.height]);
   const points = useMemo(() => pointsOf(traces, scales), [traces, scales]);
 
   useEffect(() => {
-    const element = canvas.current;
-    const context = element?.getContext("2d");
-    if (!element || !context) return;
-    const scale = window.devicePixelRatio || 1;
-    element.width = Math.round(width * scale);
-    element.height = Math.round(HEIGHT * scale);
-    context.setTransform(scale, 0, 0, scale, LEFT * scale, 10 * scale);
-    const style = getComputedStyle(element);
-    const colour = (name: string) => style.getPropertyValue(name).trim();
-    context.font = `11px ${style.fontFamily}`;
-    context.textBaseline = "middle";
+    const drawing = drawingOn(canvas.current, width, HEIGHT, LEFT, TOP);
+    if (!drawing) return;
+    const { context, colour } = drawing;
     for (let decade = scales.low; decade <= scales.high * 1.01; decade *= 10) {
       const y = Math.round(yOf(scales, decade)) + 0.5;
       context.fillStyle = colour("--line");
@@ -100,7 +88,7 @@ export function Scatter({ traces, range, onSelect }: ScatterProps) {
 
   const place = (event: PointerEvent) => {
     const rect = event.currentTarget.getBoundingClientRect();
-    return { x: event.clientX - rect.left - LEFT, y: event.clientY - rect.top - 10 };
+    return { x: event.clientX - rect.left - LEFT, y: event.clientY - rect.top - TOP };
   };
   const within = (value: number, most: number) => Math.min(most, Math.max(0, value));
   const onUp = (event: PointerEvent) => {
@@ -111,7 +99,7 @@ export function Scatter({ traces, range, onSelect }: ScatterProps) {
       onSelect({ from: timeAt(scales, x0), to: timeAt(scales, x1), min: durationAt(scales, y1), max: durationAt(scales, y0) });
     } else {
       const point = hit(points, x, y);
-      if (point) void navigate({ to: "/traces/$traceId", params: { traceId: point.trace.trace_id }, search: keepRange as never });
+      if (point) void navigate({ to: "/traces/$traceId", params: { traceId: point.trace.trace_id }, search: keepRange });
     }
     setDrag(null);
   };
@@ -138,7 +126,7 @@ export function Scatter({ traces, range, onSelect }: ScatterProps) {
       {drag && (
         <span
           className="pointer-events-none absolute border border-accent bg-accent opacity-20"
-          style={{ left: LEFT + Math.min(drag.x0, drag.x1), top: 10 + Math.min(drag.y0, drag.y1), width: Math.abs(drag.x1 - drag.x0), height: Math.abs(drag.y1 - drag.y0) }}
+          style={{ left: LEFT + Math.min(drag.x0, drag.x1), top: TOP + Math.min(drag.y0, drag.y1), width: Math.abs(drag.x1 - drag.x0), height: Math.abs(drag.y1 - drag.y0) }}
         />
       )}
       {over && !drag && (
@@ -146,7 +134,7 @@ export function Scatter({ traces, range, onSelect }: ScatterProps) {
           className="pointer-events-none absolute z-10 max-w-[280px] rounded-md border border-line bg-surface px-2.5 py-1.5 text-xs shadow-pop"
           style={{ left: Math.min(LEFT + over.x + 10, width - 230), top: Math.max(4, over.y - 34) }}
         >
-          <div className="truncate font-medium">{over.trace.root_name ?? "root is missing"}</div>
+          <div className="truncate font-medium">{over.trace.root_name || "root is missing"}</div>
           <div className="num text-text-3">
             {formatNs(Number(over.trace.duration_ns))} · {over.trace.spans} spans{over.trace.errors > 0 && ` · ${over.trace.errors} errors`}
           </div>

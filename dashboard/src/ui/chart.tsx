@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { coloursAt } from "../lib/canvas";
 import { usePrefs, useShownTheme } from "../lib/prefs";
 import { Swatch } from "./basics";
 
@@ -33,9 +34,8 @@ export function Chart({ title, at, lines, format, onRange, height = 168 }: Chart
   useEffect(() => {
     const element = box.current;
     if (!element || empty) return undefined;
-    const style = getComputedStyle(element);
-    const resolve = (colour: string) => style.getPropertyValue(/--[\w-]+/.exec(colour)?.[0] ?? "").trim() || colour;
-    const axis = { stroke: resolve("var(--text-3)"), font: `11px ${style.fontFamily}`, grid: { stroke: resolve("var(--line)"), width: 1 }, ticks: { show: false } };
+    const colour = coloursAt(element);
+    const axis = { stroke: colour("--text-3"), font: `11px ${getComputedStyle(element).fontFamily}`, grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
     const bars = uPlot.paths.bars?.({ size: [0.7, 24] });
     const options: uPlot.Options = {
       width: element.clientWidth,
@@ -52,9 +52,9 @@ export function Chart({ title, at, lines, format, onRange, height = 168 }: Chart
       series: [
         {},
         ...lines.map((line): uPlot.Series => ({
-          stroke: resolve(line.colour),
+          stroke: colour(line.colour),
           width: 1.6,
-          fill: line.bars ? resolve(line.colour) : undefined,
+          fill: line.bars ? colour(line.colour) : undefined,
           paths: line.bars ? bars : undefined,
           // A sample between two gaps would be no line at all.
           points: { show: !line.bars, size: 4 },

@@ -1,8 +1,9 @@
 // Filters of a list: each stands in the URL, and each that is set can be seen and taken away.
-import { useQuery } from "@tanstack/react-query";
+import { skipToken, useQuery } from "@tanstack/react-query";
 import { Search as SearchIcon, X } from "lucide-react";
-import { useEffect, useId, useState } from "react";
+import { useCallback, useEffect, useId, useRef, useState } from "react";
 import { api } from "../api/client";
+import type { Query } from "../api/routes";
 import { useDebounced } from "../lib/debounced";
 import type { Search, SetSearch } from "../lib/query-state";
 import { cx } from "./basics";
@@ -16,7 +17,7 @@ interface TextFilterProps {
   set: SetSearch;
   placeholder?: string;
   /** Which of the server's lists of values to offer. */
-  suggest?: "agent" | "service" | "operation" | "topic" | "workflow";
+  suggest?: Query<"/api/v1/suggest">["field"];
   icon?: boolean;
   className?: string;
 }
@@ -27,16 +28,28 @@ export function TextFilter({ name, field, search, set, placeholder, suggest, ico
   const [text, setText] = useState(given);
   const [focused, setFocused] = useState(false);
   const id = useId();
-  useEffect(() => setText(given), [given]);
+  const written = useRef(given);
+  const write = useCallback(
+    (value: string) => {
+      written.current = value;
+      set({ [field]: value || undefined, cursor: undefined });
+    },
+    [field, set],
+  );
+  // From elsewhere: what comes back of our own writing may be older than what has been typed since.
+  useEffect(() => {
+    if (given === written.current) return;
+    written.current = given;
+    setText(given);
+  }, [given]);
   const settled = useDebounced(text, 500);
   useEffect(() => {
     // What was typed last and not what the URL has become since.
-    if (focused && settled === text && settled !== given) set({ [field]: settled || undefined, cursor: undefined });
-  }, [settled, text, given, focused, field, set]);
+    if (focused && settled === text && settled !== given) write(settled);
+  }, [settled, text, given, focused, write]);
   const values = useQuery({
     queryKey: ["suggest", suggest, settled],
-    queryFn: ({ signal }) => api.suggest(suggest ?? "", settled, signal),
-    enabled: suggest !== undefined && focused,
+    queryFn: suggest && focused ? ({ signal }) => api.suggest({ field: suggest, prefix: settled }, signal) : skipToken,
     retry: false,
     staleTime: 30_000,
   });
@@ -52,7 +65,7 @@ export function TextFilter({ name, field, search, set, placeholder, suggest, ico
         onFocus={() => setFocused(true)}
         onBlur={() => setFocused(false)}
         onKeyDown={(event) => {
-          if (event.key === "Enter") set({ [field]: text || undefined, cursor: undefined });
+          if (event.key === "Enter") write(text);
         }}
         className="min-w-0 flex-1 bg-transparent outline-none!"
       />

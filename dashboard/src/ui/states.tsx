@@ -86,7 +86,6 @@ export function Failure({ error, retry }: { error: unknown; retry?: () => void }
         <p className="text-xs text-text-3">
           {status}
           {code && ` · ${code}`}
-          {problem.trace_id && ` · trace ${problem.trace_id}`}
         </p>
       </Notice>
     );

@@ -1,12 +1,12 @@
 // Ids, times, states and names as they stand in every table.
 import { Link } from "@tanstack/react-router";
 import { Ban, CircleCheck, CircleDashed, CircleX, Hourglass, type LucideIcon, Play, Skull, Waypoints } from "lucide-react";
-import type { ExecutionState } from "../api/types";
+import { EXECUTION_STATES, type ExecutionState } from "../api/types";
 import { colourOf } from "../lib/colour";
 import { formatAgo, formatTime, formatWhen, shortId } from "../lib/format";
 import { useNow } from "../lib/now";
 import { usePrefs } from "../lib/prefs";
-import { keepRange, type Search } from "../lib/query-state";
+import { keepRange, rangeWith } from "../lib/query-state";
 import { Badge, Swatch, type Tone, cx } from "./basics";
 
 export const STATE_LOOK: Record<ExecutionState, { tone: Tone; icon: LucideIcon; hint: string }> = {
@@ -18,11 +18,12 @@ export const STATE_LOOK: Record<ExecutionState, { tone: Tone; icon: LucideIcon; 
   DEAD: { tone: "dead", icon: Skull, hint: "its process was lost" },
 };
 
-export function StateBadge({ state }: { state: ExecutionState | null }) {
-  if (state === null) return <Badge icon={Ban}>unknown</Badge>;
-  const look = STATE_LOOK[state] ?? { tone: "plain", icon: Ban, hint: "" };
+export function StateBadge({ state }: { state: string | null | undefined }) {
+  const known = EXECUTION_STATES.find((one) => one === state);
+  if (!known) return <Badge icon={Ban}>{state ?? "unknown"}</Badge>;
+  const { tone, icon, hint } = STATE_LOOK[known];
   return (
-    <Badge tone={look.tone} icon={look.icon} title={look.hint}>
+    <Badge tone={tone} icon={icon} title={hint}>
       {state}
     </Badge>
   );
@@ -49,7 +50,7 @@ export function AgentName({ id, plain, className }: { id: string | null | undefi
   const look = cx("inline-flex max-w-full items-center gap-1.5 align-middle", className);
   if (plain) return <span className={look}>{inside}</span>;
   return (
-    <Link to="/agents/$agentId" params={{ agentId: id }} search={keepRange as never} className={cx(look, "hover:underline")}>
+    <Link to="/agents/$agentId" params={{ agentId: id }} search={keepRange} className={cx(look, "hover:underline")}>
       {inside}
     </Link>
   );
@@ -67,13 +68,13 @@ export function AgentNames({ ids, most = 4 }: { ids: string[]; most?: number }) 
 }
 
 /** The way from anything to its place in its trace. */
-export function TraceLink({ trace, span, label }: { trace: string | null; span?: string | null; label?: string }) {
+export function TraceLink({ trace, span, label }: { trace: string | null | undefined; span?: string | null; label?: string }) {
   if (!trace) return <span className="text-text-3">–</span>;
   return (
     <Link
       to="/traces/$traceId"
       params={{ traceId: trace }}
-      search={((before: Search) => ({ ...keepRange(before), span: span ?? undefined })) as never}
+      search={rangeWith({ span: span ?? undefined })}
       className="inline-flex items-center gap-1.5 rounded px-1 py-0.5 text-accent hover:bg-accent-soft"
       title="Open this place in its trace"
       onClick={(event) => event.stopPropagation()}

@@ -1,1 +1,0 @@
-var e=[`PENDING`,`RUNNING`,`COMPLETED`,`FAILED`,`TIMEOUT`,`DEAD`],t={standIn:1,orphan:2,llm:4,tool:8};export{t as n,e as t};
