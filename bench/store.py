@@ -1,6 +1,5 @@
 """The trace store: what a span costs on its way in, and how long questions take beside a load."""
 
-import json
 import statistics
 import subprocess
 import sys
@@ -16,14 +15,14 @@ from typing import Any
 
 from peers.adapters.loom_bus import binary, up
 from peers.machine import cpu_seconds, rss_mib
+from peers.stores import AGENTS, send
+from peers.stores.loom_store import KEEP
 from report import Figure, Report
+from store_peers import beside_peers
 
-KEEP = "[store]\nmax_age = '365d'\nmax_spans = 0\nspool = '64GiB'\nlinger = '100ms'\n"
-"""Nothing goes while it is measured, and no sender is asked to wait."""
 QUESTIONS = 200
 LOAD = 2_000
 """Spans a second that come while questions are asked."""
-AGENTS = [f"processor-{team}" for team in range(8)]
 
 
 def store(report: Report, options: Namespace) -> None:
@@ -45,6 +44,7 @@ def store(report: Report, options: Namespace) -> None:
             process.terminate()
             process.wait(300)
     report.figures("The trace store", figures)
+    beside_peers(report, options)
 
 
 def _fill(
@@ -126,9 +126,7 @@ def _keep_sending(addresses: dict[str, str], size: int, done: threading.Event) -
 
 
 def _send(addresses: dict[str, str], spans: int, first: int, *more: str) -> dict[str, Any]:
-    program = Path(binary()).with_name("loom-bench")
-    command = [str(program), "spans", addresses["otlp_http"], str(spans), "--first", str(first), *more]
-    sent: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    sent = send(addresses["otlp_http"], spans, first, *more)
     _SAMPLES.setdefault(first, sent["traces"])
     return sent
 
