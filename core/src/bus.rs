@@ -26,6 +26,7 @@ mod published;
 mod routes;
 mod waiting;
 
+pub use groups::Fate;
 use groups::Groups;
 pub use moving::{ActiveGroup, GroupView, ResetError};
 pub use published::Published;

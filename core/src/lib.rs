@@ -44,7 +44,7 @@ mod ledger_tests;
 
 pub use barrier::Barrier;
 pub use broker::{ActionBroker, ActionCall, ActionOutput, Capability, Provider, Registration};
-pub use bus::{EventBus, Published, Publisher};
+pub use bus::{EventBus, Fate, Published, Publisher};
 pub use config::{BrokerConfig, BusConfig, Qos};
 pub use directory::{AgentEntry, Directory, Presence};
 pub use envelope::{Envelope, Malformed};

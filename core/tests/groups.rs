@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use held_journal::HeldJournal;
 use loom_core::group::dead_letter::{TriedAttempt, header};
-use loom_core::{Acknowledged, Event, Forwarded, GroupStart, Journal, Subscription, Verdict};
-use loom_proto::{Code, SpanId, TraceContext};
+use loom_core::{
+    Acknowledged, Event, Fate, Forwarded, GroupStart, Journal, Subscription, Verdict,
+};
+use loom_proto::{Code, EventId, SpanId, TraceContext};
 use loom_telemetry::ids;
 use shop::{NO_REST, PATIENCE, Shop, text};
 use tokio::time::timeout;
@@ -98,9 +100,15 @@ async fn what_nobody_can_handle_becomes_a_dead_letter_and_its_thread_goes_on() {
     let mut none = Vec::new();
     assert_eq!(worker.member.take(9, &mut none), 0);
     shop.dead.commit();
-    assert_eq!(text(&worker.takes_one().await), "second");
+    let second = worker.takes_one().await;
+    assert_eq!(text(&second), "second");
 
     let letter = letter.event.decode().expect("valid");
+    let first: EventId = letter.metadata[header::EVENT_ID].parse().expect("an id");
+    let fate = |id| shop.bus.fate("orders.new", id, "workers");
+    assert_eq!(fate(first), Some(Fate::Dead));
+    assert_eq!(fate(second.event.id()), Some(Fate::Open));
+    assert_eq!(shop.bus.fate("results.new", first, "workers"), None);
     assert_eq!(letter.topic, "dlq.orders.workers");
     assert_eq!(letter.payload, "first");
     for (key, value) in [
@@ -140,6 +148,8 @@ async fn what_nobody_can_handle_becomes_a_dead_letter_and_its_thread_goes_on() {
     );
     let letters = report.of("dlq.orders.workers").expect("an account");
     assert_eq!((letters.published, letters.delivered), (1, 1));
+    worker.settle(&second, Verdict::Ack);
+    assert_eq!(fate(second.event.id()), Some(Fate::Handled));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-"""Handles orders as one of a group; with LOST_STUCK it never comes to the end of those that say `stuck`."""
+"""Handles orders as one of a group, LOST_ATTEMPTS times; with LOST_STUCK it never comes to the end of those that say `stuck`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loom import Agent, Context, Event
 agent = Agent(os.environ["LOST_ID"])
 
 
-@agent.on("orders.>", ack=True, group="workers")
+@agent.on("orders.>", ack=True, group="workers", max_attempts=int(os.environ.get("LOST_ATTEMPTS", "0")))
 async def work(ctx: Context, topic: str, event: Event) -> None:
     """Say what was begun, and wait for nothing where that is wanted."""
     text = event.text()

@@ -183,3 +183,26 @@ async fn pages_of_other_servers_get_no_socket() {
         .await
         .expect("its own page");
 }
+
+/// A look may find more events than a frame shows.
+#[tokio::test]
+async fn what_a_burst_leaves_out_is_counted() {
+    const BURST: usize = 900;
+    let server = TestServer::start();
+    let mut live = LiveReader::open(http(&server), "topics=events", None).await;
+    live.next_of("hello").await;
+    let mut sensor = RawAgent::connect(server.bridge_addr(), hello("sensor", &[])).await;
+    let events = (0..BURST).map(|_| event("sensor.data", ""));
+    sensor.publish(events.collect()).await;
+    assert!(sensor.ack().await.rejected.is_empty());
+    let mut told = 0;
+    while told < BURST {
+        let frame = live.next_of("events").await.data;
+        assert_eq!(frame["skipped_spans"], 0, "{frame}");
+        let items = frame["items"].as_array().expect("a list");
+        assert!(items.len() <= 200);
+        let skipped = frame["skipped_events"].as_u64().expect("a count");
+        told += items.len() + skipped as usize;
+    }
+    assert_eq!(told, BURST);
+}

@@ -7,6 +7,7 @@ use loom_tests::python::PythonAgent;
 use loom_tests::server::{Options, TestServer};
 use loom_tests::spans::SpanView;
 use loom_trace::verify::Report;
+use serde_json::Value;
 
 const STREAMS: &str = r#"
 [streams.orders]
@@ -108,6 +109,45 @@ async fn an_agent_that_was_killed_over_an_event_is_told_dead_and_the_next_one_go
     );
     is_whole(&server).await;
     other.stop();
+}
+
+#[tokio::test]
+async fn an_event_that_died_with_its_agent_is_not_told_handled() {
+    let server = TestServer::with(Options {
+        settings: format!("{STREAMS}[telemetry]\nmend_after = \"200ms\"\n"),
+        ..Options::default()
+    });
+    let one = worker(&server, "one", &[("LOST_STUCK", "1"), ("LOST_ATTEMPTS", "1")]);
+    publish(&server, &["fine", "stuck"]).await;
+    eventually("the agent is stuck", async || {
+        let log = one.log();
+        if log.contains("stuck") {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    })
+    .await;
+    server
+        .trace_ids("agent=one&operation=agent.on_event", 1)
+        .await;
+    one.kill();
+    let lost = eventually("the lost handler is told", async || {
+        let path = "/api/v1/executions?agent=one&state=DEAD";
+        let page: Value = server.http().get_json(path).await.expect("a page");
+        match page["items"].as_array().map(Vec::as_slice) {
+            Some([one]) => Ok(one.clone()),
+            _ => Err(page.to_string()),
+        }
+    })
+    .await;
+    let letters: Value = server
+        .http()
+        .get_json("/api/v1/dead-letters")
+        .await
+        .expect("a page");
+    assert_eq!(letters["items"][0]["trace_id"], lost["trace_id"], "{letters}");
+    is_whole(&server).await;
 }
 
 #[tokio::test]

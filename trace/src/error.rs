@@ -10,9 +10,6 @@ pub enum DecodeError {
     /// Not protobuf, or not of this schema. The sender has a fault; sending it again does not help.
     #[error(transparent)]
     Wire(#[from] WireError),
-    /// The same, found by the full decoder.
-    #[error("malformed otlp span: {0}")]
-    Span(#[from] prost::DecodeError),
     /// Not JSON, or JSON of another shape.
     #[error("malformed otlp json: {0}")]
     Json(#[from] serde_json::Error),

@@ -5,6 +5,7 @@ pub mod decode;
 pub mod encode;
 pub mod grouped;
 pub mod json;
+mod number;
 pub mod scan;
 pub mod to_json;
 mod wire;
@@ -12,3 +13,10 @@ mod wire;
 pub use decode::{Decoded, decode, decode_each};
 pub use scan::{Rejected, Scanned, scan};
 pub use wire::WireError;
+
+#[cfg(test)]
+mod agreement_tests;
+#[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
+mod yardstick;

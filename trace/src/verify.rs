@@ -25,8 +25,8 @@ use crate::trace_store::TraceStore;
 use enrichment::{Counted, Enrichment};
 use utoipa::ToSchema;
 
-/// Traces that are read at once.
-const STEP: u32 = 5_000;
+/// Traces that are read at once: each read has the time of a query.
+const STEP: u32 = 500;
 /// Steps that are under way at once: others have queries too.
 const AT_ONCE: usize = 2;
 

@@ -11,8 +11,19 @@ use tokio::sync::Notify;
 
 use super::EventBus;
 use crate::error::SubscribeError;
-use crate::group::{Acknowledged, Group, GroupMember};
+use crate::group::{Acknowledged, Group, GroupMember, dead_letter};
 use crate::stream::Stream;
+
+/// What has become of an event with a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It waits, or is being handled.
+    Open,
+    /// Somebody has handled it.
+    Handled,
+    /// Nobody could: there is a dead letter of it.
+    Dead,
+}
 
 /// The groups by stream and name. Once open they stay, and their number is bounded.
 #[derive(Debug, Default)]
@@ -94,9 +105,9 @@ impl EventBus {
         self.shared.groups.0.lock().values().cloned().collect()
     }
 
-    /// Whether a group has settled an event. `None` where no stream keeps the topic or remembers the event's id. May ask the
+    /// What has become of an event with a group. `None` where no stream keeps the topic or remembers the event's id. May ask the
     /// disk for a group that nobody has joined yet.
-    pub fn has_settled(&self, topic: &str, event: EventId, group: &str) -> Option<bool> {
+    pub fn fate(&self, topic: &str, event: EventId, group: &str) -> Option<Fate> {
         let stream = self.stream_of(topic)?;
         let offset = stream.offset_of(event)?;
         let groups = self.groups();
@@ -107,7 +118,13 @@ impl EventBus {
             Some(group) => Some(group.progress()),
             None => stream.journal().load_cursor(group).ok()?,
         };
-        Some(cursor.is_some_and(|cursor| cursor.has_settled(offset)))
+        if !cursor.is_some_and(|cursor| cursor.has_settled(offset)) {
+            return Some(Fate::Open);
+        }
+        let letters = self.stream_of(&dead_letter::topic(stream.name(), group));
+        let letter = dead_letter::id(event, stream.name(), group, offset);
+        let is_dead = letters.is_some_and(|letters| letters.offset_of(letter).is_some());
+        Some(if is_dead { Fate::Dead } else { Fate::Handled })
     }
 
     /// Saves how far each group has come. Blocks for as long as the disk takes.

@@ -93,7 +93,7 @@ impl DeadLetter {
         message
             .metadata
             .extend(more.map(|(key, value)| (key.to_owned(), value)));
-        message.id = Bytes::copy_from_slice(&self.id(stream, group).0);
+        message.id = Bytes::copy_from_slice(&id(dead.id(), stream, group, self.offset).0);
         message.topic = topic(stream, group);
         let envelope = message.envelope.get_or_insert_default();
         // It makes no hop: nobody handled it.
@@ -101,13 +101,6 @@ impl DeadLetter {
         let mut event = Event::new(message)?;
         event.set_trace(self.trace());
         Ok(event)
-    }
-
-    /// The same each time: a server that is killed between keeping the letter and saving the group writes it once more, and the
-    /// stream of dead letters knows it again.
-    fn id(&self, stream: &str, group: &str) -> EventId {
-        let name = format!("{DEAD_LETTERS} {stream} {group} {}", self.offset);
-        self.event.id().derived(&name)
     }
 
     /// It comes of the last attempt that was made; of the event itself where no attempt was recorded.
@@ -134,7 +127,13 @@ fn tried(attempt: &FailedAttempt) -> TriedAttempt {
     }
 }
 
+/// Of the letter that tells of this event. The same each time: a server that is killed between keeping the letter and saving the
+/// group writes it once more, and the stream of dead letters knows it again.
+pub(crate) fn id(dead: EventId, stream: &str, group: &str, offset: u64) -> EventId {
+    dead.derived(&format!("{DEAD_LETTERS} {stream} {group} {offset}"))
+}
+
 /// Agent ids may have dots, segments of topics may not.
-fn topic(stream: &str, group: &str) -> String {
+pub(crate) fn topic(stream: &str, group: &str) -> String {
     format!("{DEAD_LETTERS}.{stream}.{}", group.replace('.', "_"))
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom_core::stand_in::Lost;
-use loom_core::{Directory, EventBus, Tracer};
+use loom_core::{Directory, EventBus, Fate, Tracer};
 use loom_proto::EventId;
 use loom_proto::trace_context::{SpanId, TraceContext, TraceFlags, TraceId};
 use loom_telemetry::SpanRecord;
@@ -142,15 +142,16 @@ impl Mending {
 
     async fn mend(&self, agent: &str, progress: &Progress, now: u64) -> Result<Look, String> {
         let gaps = self.gaps(agent, progress, now).await?;
-        let is_settled = |gap: &Gap| {
+        let is_handled = |gap: &Gap| {
             let topic_and_id = gap.topic.as_deref().zip(event_id(gap));
             let (Some((topic, id)), Some(group)) = (topic_and_id, &gap.group) else {
                 return false;
             };
-            // What is too old to be asked for was settled long ago.
-            self.bus.has_settled(topic, id, group).unwrap_or(true)
+            // What is too old to be asked for was handled long ago.
+            let fate = self.bus.fate(topic, id, group);
+            fate.is_none_or(|fate| fate == Fate::Handled)
         };
-        let spans = stand_ins(&agent.into(), &gaps.found, progress.until, is_settled);
+        let spans = stand_ins(&agent.into(), &gaps.found, progress.until, is_handled);
         let look = Look {
             stand_ins: spans.len(),
             is_telling: gaps.is_telling,
@@ -201,13 +202,13 @@ impl Mending {
     }
 }
 
-/// The spans that fill the gaps, each once. `until`: when the process was there no more. `is_settled`: whether the group of
-/// a delivery has settled its event.
+/// The spans that fill the gaps, each once. `until`: when the process was there no more. `is_handled`: whether the group of
+/// a delivery has handled its event.
 fn stand_ins(
     agent: &Arc<str>,
     gaps: &[Gap],
     until: u64,
-    is_settled: impl Fn(&Gap) -> bool,
+    is_handled: impl Fn(&Gap) -> bool,
 ) -> Vec<SpanRecord> {
     let mut spans = Vec::new();
     let mut filled = HashSet::new();
@@ -216,7 +217,7 @@ fn stand_ins(
         if let Shown::Handler { delivery, end } = gap.shown_by {
             let delivery = SpanId(*delivery.as_bytes());
             filled.insert((gap.trace_id, ids::handler_span_id(delivery)));
-            let is_answered = end == End::LastTried && is_settled(gap);
+            let is_answered = end == End::LastTried && is_handled(gap);
             let end = if is_answered { gap.start_ns } else { until };
             spans.push(lost(agent, gap, delivery, None, end).handler(is_answered));
         }

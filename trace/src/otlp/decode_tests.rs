@@ -1,8 +1,11 @@
+use opentelemetry_proto::tonic::common::v1 as otlp_common;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as OtlpValue;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValueList};
+use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message as _;
 
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValueList};
-
 use super::*;
+use crate::model::{Attributes, Event, Link, SpanKind, Status, StatusCode, Value};
 use crate::otlp::scan;
 use crate::testing::{attribute, otlp_span, request, service, span_id, string, trace_id};
 

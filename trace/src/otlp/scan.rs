@@ -1,8 +1,8 @@
 //! The look at the door: is this an OTLP trace request, how many spans has it, and how many of them are bad?
 //!
 //! Walks the wire format without allocating, by a table of the messages. It accepts and rejects exactly what
-//! [`super::decode()`] accepts and rejects, which a property test holds against each other; so a request that was
-//! acknowledged can always be indexed later.
+//! [`super::decode()`] accepts and rejects, and both what prost does, which property tests hold against each other; so a
+//! request that was acknowledged can always be indexed later.
 
 use loom_proto::wire::{Field, Fields, Value};
 
@@ -134,7 +134,7 @@ fn walk(
 const NUMBERS: usize = 17;
 
 /// A message of the schema: its fields by number, and whether it is a span.
-struct Message {
+pub(super) struct Message {
     fields: [Option<Type>; NUMBERS],
     is_span: bool,
 }
@@ -160,13 +160,13 @@ impl Message {
         }
     }
 
-    fn field(&self, number: u32) -> Option<Type> {
+    pub(super) fn field(&self, number: u32) -> Option<Type> {
         *self.fields.get(number as usize)?
     }
 }
 
 #[derive(Clone, Copy)]
-enum Type {
+pub(super) enum Type {
     Varint,
     Fixed32,
     Fixed64,
@@ -180,7 +180,7 @@ enum Type {
 use Type::{Bytes, Fixed32, Fixed64, Id, Message as Msg, String as Str, Varint};
 
 // opentelemetry/proto/{collector/trace,trace,resource,common}/v1, the parts that a trace request can hold.
-static REQUEST: Message = Message::of(&[(1, Msg(&RESOURCE_SPANS))]);
+pub(super) static REQUEST: Message = Message::of(&[(1, Msg(&RESOURCE_SPANS))]);
 static RESOURCE_SPANS: Message =
     Message::of(&[(1, Msg(&RESOURCE)), (2, Msg(&SCOPE_SPANS)), (3, Str)]);
 static RESOURCE: Message = Message::of(&[(1, Msg(&KEY_VALUE)), (2, Varint), (3, Msg(&ENTITY_REF))]);

@@ -1,6 +1,6 @@
 //! Why bytes are no OTLP request, and where they stop being one.
 //!
-//! Strict in exactly the points in which prost is, so that what passes here also decodes there.
+//! Strict in exactly the points in which prost is.
 
 use loom_proto::wire::{self, Fields};
 

@@ -42,11 +42,19 @@ const INSERT_MEASURES: &str = "INSERT INTO measures (
 const INSERT_LINK: &str =
     "INSERT OR IGNORE INTO links (target_trace, target_span, span) VALUES (?1, ?2, ?3)";
 
+/// Columns of [`SELECT`] for who wants the numbers of what a span names.
+pub mod column {
+    /// `scopes.id`
+    pub const SCOPE: usize = 4;
+    /// `services.id`
+    pub const SERVICE: usize = 27;
+}
+
 /// Selects the columns that [`SpanReader::span`] reads; a caller adds the WHERE.
 pub const SELECT: &str = "SELECT
     trace, span_id, parent_span_id, resource_id, scope_id, kind, start_ns, end_ns, status, flags, name_ref,
     agent_ref, workflow_ref, session_ref, user_ref, tenant_ref, thread_ref, status_message, trace_state,
-    dropped_attributes, dropped_events, dropped_links, event, shape, own, events, links
+    dropped_attributes, dropped_events, dropped_links, event, shape, own, events, links, service_id
     FROM spans";
 
 /// Ids of the rows that a span refers to.

@@ -383,3 +383,29 @@ fn the_way_back_from_a_link_goes_with_its_span() {
     assert_eq!(expire(&mut writer, &retention, 60_000), (1, 1));
     assert_eq!(links(&dir), [to(7, 2)]);
 }
+
+/// What docs/storage.md tells people who select by time.
+#[test]
+fn in_sql_the_blocks_say_where_a_time_begins() {
+    let (dir, mut writer) = writer();
+    insert(&mut writer, &golden_chain(), 0, 1);
+    let conn = open_reader(&dir.path().join(FILE)).expect("opens");
+    let sql = "SELECT name FROM spans
+               WHERE id >= (SELECT min(id) << 14 FROM blocks WHERE to_ns > ?1) AND start_ns > ?1";
+    let names = |since: u64| -> usize {
+        let mut statement = conn.prepare(sql).expect(sql);
+        let names = statement.query_map([row::signed(since)], |row| row.get::<_, String>(0));
+        names.expect("read").count()
+    };
+    let last = golden_chain().iter().map(|span| span.start_ns).max();
+    let last = last.expect("there are some");
+    assert_eq!(names(0), golden_chain().len());
+    assert!((1..golden_chain().len()).contains(&names(last - 1)));
+    assert_eq!(names(last), 0);
+    let plan: Vec<String> = conn
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .and_then(|mut s| s.query_map([0], |row| row.get("detail"))?.collect())
+        .expect("a plan");
+    let by_id = "SEARCH span USING INTEGER PRIMARY KEY (rowid>?)";
+    assert!(plan.iter().any(|step| step.contains(by_id)), "{plan:?}");
+}

@@ -10,9 +10,9 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{Accepted, Options};
 use crate::check::{Facts, Finding, FindingKind};
 use crate::error::StoreError;
-use crate::model::{SpanId, StatusCode, TraceId};
+use crate::model::{SpanId, TraceId, Value};
 use crate::store::blocks;
-use crate::store::row::signed;
+use crate::store::row::{SELECT, SpanReader, column, signed};
 
 /// A span, as far as it is looked at.
 #[derive(Debug, Clone)]
@@ -67,52 +67,38 @@ pub(super) fn traces(
     conn: &Connection,
     numbers: Range<i64>,
 ) -> Result<Vec<(TraceId, Vec<Row>)>, StoreError> {
+    // Attributes are put together here rather than in SQL, which would do so for each one that is asked for.
+    let mut reader = SpanReader::new(conn);
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT trace_id, span_id, parent_span_id, name, start_ns, end_ns, status, agent_id, workflow_id,
-                coalesce(attributes ->> '$.{}', attributes ->> '$.\"{}\"'), attributes ->> '$.\"{}\"',
-                service_id, scope_id
-         FROM spans WHERE trace >= ?1 AND trace < ?2 ORDER BY trace, span_id",
-        attribute::EVENT_ID,
-        attribute::EVENT,
-        attribute::STAND_IN,
+        "{SELECT} WHERE trace >= ?1 AND trace < ?2 ORDER BY trace, span_id"
     ))?;
     let mut known = Known::default();
     let mut traces: Vec<(TraceId, Vec<Row>)> = Vec::new();
     let mut rows = statement.query([numbers.start, numbers.end])?;
     while let Some(row) = rows.next()? {
-        let blob = |at| row.get_ref(at)?.as_blob_or_null().map_err(unexpected);
-        let text = |at| row.get_ref(at)?.as_str_or_null().map_err(unexpected);
-        let (Some(trace_id), Some(span_id)) = (
-            blob(0)?.and_then(TraceId::from_bytes),
-            blob(1)?.and_then(SpanId::from_bytes),
-        ) else {
-            return Err(rusqlite::Error::InvalidQuery.into());
-        };
-        let span = Row {
-            span_id,
-            parent_span_id: blob(2)?.and_then(SpanId::from_bytes),
-            name: known.text(text(3)?.unwrap_or_default()),
-            start_ns: row.get::<_, i64>(4)?.cast_unsigned(),
-            end_ns: row.get::<_, i64>(5)?.cast_unsigned(),
-            is_error: row.get::<_, u8>(6)? == StatusCode::Error as u8,
-            agent: text(7)?.map(|agent| known.text(agent)),
-            workflow: text(8)?.map(|workflow| known.text(workflow)),
-            event: row.get(9)?,
-            is_stand_in: row.get::<_, Option<bool>>(10)?.unwrap_or(false),
-            service: row.get(11)?,
-            scope: row.get(12)?,
+        let span = reader.span(row)?;
+        let said = [attribute::EVENT_ID, attribute::EVENT];
+        let event = said.iter().find_map(|key| span.attributes.get(key));
+        let found = Row {
+            span_id: span.span_id,
+            parent_span_id: span.parent_span_id,
+            name: known.text(&span.name),
+            start_ns: span.start_ns,
+            end_ns: span.end_ns,
+            is_error: span.is_error(),
+            is_stand_in: span.is_stand_in(),
+            agent: span.identity.agent.as_deref().map(|agent| known.text(agent)),
+            workflow: span.identity.workflow.as_deref().map(|workflow| known.text(workflow)),
+            event: event.map(Value::to_text),
+            service: row.get(column::SERVICE)?,
+            scope: row.get(column::SCOPE)?,
         };
         match traces.last_mut() {
-            Some((last, spans)) if *last == trace_id => spans.push(span),
-            _ => traces.push((trace_id, vec![span])),
+            Some((last, spans)) if *last == span.trace_id => spans.push(found),
+            _ => traces.push((span.trace_id, vec![found])),
         }
     }
     Ok(traces)
-}
-
-fn unexpected(error: rusqlite::types::FromSqlError) -> rusqlite::Error {
-    let kind = rusqlite::types::Type::Null;
-    rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(error))
 }
 
 /// Texts that come again and again.

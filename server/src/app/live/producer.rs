@@ -171,9 +171,14 @@ impl<'a> Look<'a> {
         }
         // The newest first, as everywhere.
         items.reverse();
+        let skipped = items.len().saturating_sub(ITEMS);
         items.truncate(ITEMS);
-        if !items.is_empty() {
-            let data = json!({ "items": items, "skipped_spans": tail.skipped });
+        if !items.is_empty() || tail.skipped > 0 {
+            let data = json!({
+                "items": items,
+                "skipped_events": skipped,
+                "skipped_spans": tail.skipped,
+            });
             self.send(Channel::Events, &data);
         }
     }
@@ -191,7 +196,9 @@ impl<'a> Look<'a> {
     }
 
     fn executions(&mut self, spans: &[Span]) {
-        let ended: Vec<_> = spans.iter().rev().filter_map(ended).take(ITEMS).collect();
+        let mut ended: Vec<_> = spans.iter().rev().filter_map(ended).collect();
+        let skipped = ended.len().saturating_sub(ITEMS);
+        ended.truncate(ITEMS);
         let mut open = Open::default();
         let executions = self.parts.broker.open_executions().into_iter();
         for execution in executions.chain(self.parts.bridge.open_executions()) {
@@ -204,7 +211,7 @@ impl<'a> Look<'a> {
             self.open = Some(open);
             self.send(
                 Channel::Executions,
-                &json!({ "open": open, "ended": ended }),
+                &json!({ "open": open, "ended": ended, "skipped": skipped }),
             );
         }
     }
