@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use held_journal::HeldJournal;
 use loom_core::group::dead_letter::{TriedAttempt, header};
-use loom_core::{
-    Acknowledged, Event, Fate, Forwarded, GroupStart, Journal, Subscription, Verdict,
-};
+use loom_core::{Acknowledged, Event, Fate, Forwarded, GroupStart, Journal, Subscription, Verdict};
 use loom_proto::{Code, EventId, SpanId, TraceContext};
 use loom_telemetry::ids;
 use shop::{NO_REST, PATIENCE, Shop, text};

@@ -117,7 +117,11 @@ async fn an_event_that_died_with_its_agent_is_not_told_handled() {
         settings: format!("{STREAMS}[telemetry]\nmend_after = \"200ms\"\n"),
         ..Options::default()
     });
-    let one = worker(&server, "one", &[("LOST_STUCK", "1"), ("LOST_ATTEMPTS", "1")]);
+    let one = worker(
+        &server,
+        "one",
+        &[("LOST_STUCK", "1"), ("LOST_ATTEMPTS", "1")],
+    );
     publish(&server, &["fine", "stuck"]).await;
     eventually("the agent is stuck", async || {
         let log = one.log();
@@ -146,7 +150,10 @@ async fn an_event_that_died_with_its_agent_is_not_told_handled() {
         .get_json("/api/v1/dead-letters")
         .await
         .expect("a page");
-    assert_eq!(letters["items"][0]["trace_id"], lost["trace_id"], "{letters}");
+    assert_eq!(
+        letters["items"][0]["trace_id"], lost["trace_id"],
+        "{letters}"
+    );
     is_whole(&server).await;
 }
 

@@ -181,13 +181,7 @@ fn index(c: &mut Criterion) {
 }
 
 /// Stores as many spans as one run has, and waits until all of them can be found.
-fn run(
-    runtime: &Runtime,
-    store: &TraceStore,
-    load: Load,
-    round: u64,
-    clock: ClockId,
-) -> Duration {
+fn run(runtime: &Runtime, store: &TraceStore, load: Load, round: u64, clock: ClockId) -> Duration {
     let first = |request| (round * REQUESTS + request) * TRACES_PER_REQUEST;
     let requests: Vec<Bytes> = (0..REQUESTS)
         .map(|request| {

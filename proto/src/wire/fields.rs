@@ -78,7 +78,11 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Why there is none; do not go on then.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a decoder calls it once for each kind of message; as a function it costs more than the field that it reads"
+    )]
+    #[inline(always)]
     pub fn try_next(&mut self) -> Result<Option<Field<'a>>, WireError> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -98,7 +102,8 @@ impl<'a> Fields<'a> {
         Ok((number, key as u8 & 7))
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "for the same reason")]
+    #[inline(always)]
     fn value(&mut self, number: u32, wire_type: u8, groups: u32) -> Result<Value<'a>, WireError> {
         Ok(match wire_type {
             0 => Value::Varint(self.varint()?),

@@ -87,8 +87,16 @@ pub(super) fn traces(
             end_ns: span.end_ns,
             is_error: span.is_error(),
             is_stand_in: span.is_stand_in(),
-            agent: span.identity.agent.as_deref().map(|agent| known.text(agent)),
-            workflow: span.identity.workflow.as_deref().map(|workflow| known.text(workflow)),
+            agent: span
+                .identity
+                .agent
+                .as_deref()
+                .map(|agent| known.text(agent)),
+            workflow: span
+                .identity
+                .workflow
+                .as_deref()
+                .map(|workflow| known.text(workflow)),
             event: event.map(Value::to_text),
             service: row.get(column::SERVICE)?,
             scope: row.get(column::SCOPE)?,

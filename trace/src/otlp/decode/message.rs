@@ -25,7 +25,11 @@ impl<'a> Message<'a> {
     }
 
     /// The next field: its number, and what it holds.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "for the same reason as Fields::try_next"
+    )]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<(u32, Value<'a>)>, WireError> {
         match self.fields.try_next() {
             Ok(Some(Field { number, value })) => Ok(Some((number, value))),
@@ -82,8 +86,14 @@ impl<'a> Message<'a> {
     #[inline]
     pub(super) fn reserve<T>(&self, list: &mut Vec<T>, number: u32) {
         if list.len() == list.capacity() {
-            let same = |field: &Result<Field<'a>, _>| matches!(field, Ok(f) if f.number == number);
-            list.reserve(1 + self.fields.clone().take_while(same).count());
+            let mut following = self.fields.clone();
+            let mut elements = 1;
+            while let Ok(Some(field)) = following.try_next()
+                && field.number == number
+            {
+                elements += 1;
+            }
+            list.reserve(elements);
         }
     }
 
