@@ -68,11 +68,14 @@ impl Phase {
         let before = current.context(py)?;
         let span = phase.timing.get().start(&before, &phase.name)?;
         current.set(&current.with_span(&before, &span)?)?;
-        *phase.span.lock() = Some(span.unbind());
-        *phase.inside.lock() = Some(Inside {
+        // What goes may have a finalizer that asks for the phase: it goes when nothing is locked.
+        let gone = phase.span.lock().replace(span.unbind());
+        drop(gone);
+        let gone = phase.inside.lock().replace(Inside {
             before: before.unbind(),
             begun: Instant::now(),
         });
+        drop(gone);
         Ok(slf)
     }
 

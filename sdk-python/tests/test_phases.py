@@ -179,6 +179,30 @@ class Kept:
         self.spans.append(trace.get_current_span())
 
 
+def test_a_span_that_goes_may_ask_for_its_phase(run_script: RunScript) -> None:
+    done = run_script(
+        """
+        import loom
+        from loom.phases import Phase, timing_of
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        trace.set_tracer_provider(TracerProvider())
+        agent = loom.Agent("mine")
+        class Curious:
+            def __del__(self):
+                print("gone, now", phase.span.name)
+        with trace.get_tracer("t").start_as_current_span("handler") as handler:
+            phase = Phase(timing_of(handler), "twice")
+            with phase:
+                phase.span.curious = Curious()
+            with phase:
+                print("inside again")
+        """
+    )
+    assert done.code == 0, done.err
+    assert done.out.splitlines() == ["gone, now twice", "inside again"]
+
+
 def test_traced_functions_of_every_kind(server: LoomServer) -> None:
     kept = Kept()
 

@@ -14,6 +14,7 @@ mod search;
 mod status;
 mod storage;
 
+use futures_util::{Stream, stream};
 use tonic::metadata::MetadataValue;
 use tonic::service::Routes;
 use tonic::{Response, Status};
@@ -67,6 +68,20 @@ struct Reader {
     query: Query,
     /// Spans of one trace.
     max_spans: usize,
+}
+
+/// Messages of the lines about these traces, as one of the families writes a line and a message.
+fn summaries<L: 'static, M: 'static>(
+    reader: Reader,
+    ids: Vec<TraceId>,
+    line: fn(Summary) -> L,
+    message: fn(Vec<L>) -> M,
+) -> impl Stream<Item = Result<M, Status>> {
+    stream::try_unfold((reader, ids), move |(reader, mut ids)| async move {
+        let found = reader.some_summaries(&mut ids).await?;
+        let message = found.map(|found| message(found.into_iter().map(line).collect()));
+        Ok(message.map(|message| (message, (reader, ids))))
+    })
 }
 
 impl Reader {

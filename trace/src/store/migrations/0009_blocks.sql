@@ -10,7 +10,8 @@ CREATE TABLE blocks (
     last    INTEGER NOT NULL          -- largest spans.id that was given; none is given twice
 ) STRICT;
 
--- Spans that have something in common: start and id of each, packed.
+-- Spans that have something in common: start and id of each, packed. Found by their key, and apart from it: a row of some
+-- kilobytes fits a page of a table, where one of an index would not hold it.
 CREATE TABLE postings (
     block INTEGER NOT NULL,
     list  INTEGER NOT NULL,           -- 0 all, 1 service, 2 agent, 3 workflow, 4 session, 5 user, 6 tenant, 7 thread, 8 failed, 9 gone
@@ -18,7 +19,7 @@ CREATE TABLE postings (
     part  INTEGER NOT NULL,           -- a block that is full has one part of each
     body  BLOB NOT NULL,
     PRIMARY KEY (block, list, value, part)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- Figures of handlers and model calls as metrics add them up: all, by agent and by workflow.
 CREATE TABLE samples (
@@ -28,7 +29,7 @@ CREATE TABLE samples (
     part  INTEGER NOT NULL,
     body  BLOB NOT NULL,
     PRIMARY KEY (block, list, value, part)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 DROP INDEX spans_by_start;
 DROP INDEX spans_by_service;

@@ -1,6 +1,5 @@
 //! `jaeger.api_v3.QueryService`.
 
-use futures_util::stream;
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use tonic::{Request, Response, Status};
 
@@ -11,7 +10,7 @@ use super::proto::jaeger::api_v3;
 use super::proto::jaeger::api_v3::query_service_server;
 use super::search::{Asked, time};
 use super::status::status;
-use super::{Reader, answer};
+use super::{Reader, answer, summaries};
 use crate::model::SpanKind;
 use crate::query::{ServicePart, Summary};
 
@@ -57,12 +56,8 @@ impl query_service_server::QueryService for QueryService {
     ) -> Result<Response<Self::FindTraceSummariesStream>, Status> {
         let query = request.into_inner().query;
         let FoundIds { ids, is_cut } = self.0.found(asked(query)?.search()?).await?;
-        let messages = stream::try_unfold((self.0.clone(), ids), |(reader, mut ids)| async move {
-            let summaries = reader.some_summaries(&mut ids).await?;
-            let message = summaries.map(|summaries| api_v3::FindTraceSummariesResponse {
-                summaries: summaries.into_iter().map(summary).collect(),
-            });
-            Ok(message.map(|message| (message, (reader, ids))))
+        let messages = summaries(self.0.clone(), ids, summary, |summaries| {
+            api_v3::FindTraceSummariesResponse { summaries }
         });
         Ok(answer(Box::pin(messages), is_cut))
     }

@@ -1,6 +1,5 @@
 //! `jaeger.storage.v2`: what a stock Jaeger asks of a storage that is another process. It writes there by OTLP.
 
-use futures_util::stream;
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use tonic::{Request, Response, Status};
 
@@ -14,7 +13,7 @@ use super::proto::jaeger::storage::v2::{
 use super::query_service::{count, kind};
 use super::search::{Asked, time};
 use super::status::status;
-use super::{Reader, answer};
+use super::{Reader, answer, summaries};
 use crate::model::{TraceId, Value};
 use crate::query::{ServicePart, Summary};
 
@@ -99,12 +98,8 @@ impl trace_reader_server::TraceReader for Storage {
         request: Request<v2::FindTraceSummariesRequest>,
     ) -> Result<Response<Self::FindTraceSummariesStream>, Status> {
         let FoundIds { ids, is_cut } = self.found(request.into_inner().query).await?;
-        let messages = stream::try_unfold((self.0.clone(), ids), |(reader, mut ids)| async move {
-            let summaries = reader.some_summaries(&mut ids).await?;
-            let message = summaries.map(|summaries| v2::FindTraceSummariesResponse {
-                summaries: summaries.into_iter().map(summary).collect(),
-            });
-            Ok(message.map(|message| (message, (reader, ids))))
+        let messages = summaries(self.0.clone(), ids, summary, |summaries| {
+            v2::FindTraceSummariesResponse { summaries }
         });
         Ok(answer(Box::pin(messages), is_cut))
     }
