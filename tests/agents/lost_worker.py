@@ -1,4 +1,4 @@
-"""Handles orders as one of a group, LOST_ATTEMPTS times; with LOST_STUCK it never comes to the end of those that say `stuck`."""
+"""Handles orders as one of a group, LOST_ATTEMPTS times; with LOST_STUCK it never ends those that say `stuck`."""
 
 from __future__ import annotations
 
