@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pytest
-from browser import Visitor
+from browser import Visit, Visitor
 from world import STATES, World
 
 
@@ -37,6 +39,44 @@ def test_nothing_moves_by_itself_for_those_who_do_not_want_it(visit: Visitor, wo
     edge = page.locator(".flow-edge").first
     edge.wait_for(state="attached")
     assert edge.evaluate("edge => getComputedStyle(edge).animationName") == "none"
+
+
+def _figures(reader: Visit) -> dict[str, str]:
+    """Return what the cards of a page of figures say, by their labels."""
+    reader.page.wait_for_selector(".card .num")
+    labels = reader.texts(".card .label:has(+ .num)")
+    return dict(zip(labels, reader.texts(".card .label + .num"), strict=True))
+
+
+LONG_AGO = {"from": "2020-01-01T00:00:00Z", "to": "2020-01-01T01:00:00Z"}
+
+
+def _shows_its_metrics(reader: Visit, world: World, whose: str) -> None:
+    known = world.get(f"observability/{whose}/metrics", time_range="1h")["executions"]
+    assert known["count"] > 0
+    reader.open(f"/{whose}").wait_for_selector(".uplot")
+    figures = _figures(reader)
+    assert figures["Executions"] == str(known["count"])
+    assert figures["Errors"] == str(known["errors"])
+    assert figures["p95"].endswith("s")
+
+
+def test_an_agent_has_the_figures_of_the_api_and_no_zeros_where_there_are_none(visit: Visitor, world: World) -> None:
+    reader = visit(world.origin)
+    _shows_its_metrics(reader, world, "agents/planner")
+    reader.open(f"/agents/planner?{urlencode(LONG_AGO)}")
+    silent = _figures(reader)
+    assert silent.pop("Executions") == "0"
+    assert set(silent.values()) == {"–"}
+    known = world.get("observability/agents/planner/metrics", **LONG_AGO)
+    assert known["executions"]["duration_ms"] is None
+
+
+def test_a_workflow_has_the_figures_of_the_api_and_says_where_there_are_none(visit: Visitor, world: World) -> None:
+    reader = visit(world.origin)
+    _shows_its_metrics(reader, world, "workflows/market-analyst")
+    page = reader.open(f"/workflows/market-analyst?{urlencode(LONG_AGO)}")
+    page.wait_for_selector("text=Nothing is known of this workflow in this time")
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -33,6 +33,23 @@ async fn publish(server: &TestServer, payloads: &[&str]) {
     assert!(shop.ack().await.rejected.is_empty());
 }
 
+/// Worker `one` has handled an order, and does not come to the end of the next one.
+async fn is_stuck(server: &TestServer, one: &PythonAgent) {
+    eventually("the agent is stuck", async || {
+        let log = one.log();
+        if log.contains("stuck") {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    })
+    .await;
+    // Without one span of its own an agent might as well be one that tells none.
+    server
+        .trace_ids("agent=one&operation=agent.on_event", 1)
+        .await;
+}
+
 async fn is_whole(server: &TestServer) -> Report {
     eventually("every trace is whole", async || {
         let report = server.http().get_json("/api/v1/verify").await;
@@ -54,19 +71,7 @@ async fn an_agent_that_was_killed_over_an_event_is_told_dead_and_the_next_one_go
     });
     let one = worker(&server, "one", &[("LOST_STUCK", "1")]);
     publish(&server, &["fine", "stuck"]).await;
-    eventually("the agent is stuck", async || {
-        let log = one.log();
-        if log.contains("stuck") {
-            Ok(())
-        } else {
-            Err(log)
-        }
-    })
-    .await;
-    // Without one span of its own an agent might as well be one that tells none.
-    server
-        .trace_ids("agent=one&operation=agent.on_event", 1)
-        .await;
+    is_stuck(&server, &one).await;
     one.kill();
     let other = worker(&server, "other", &[]);
     let ids = server
@@ -123,18 +128,7 @@ async fn an_event_that_died_with_its_agent_is_not_told_handled() {
         &[("LOST_STUCK", "1"), ("LOST_ATTEMPTS", "1")],
     );
     publish(&server, &["fine", "stuck"]).await;
-    eventually("the agent is stuck", async || {
-        let log = one.log();
-        if log.contains("stuck") {
-            Ok(())
-        } else {
-            Err(log)
-        }
-    })
-    .await;
-    server
-        .trace_ids("agent=one&operation=agent.on_event", 1)
-        .await;
+    is_stuck(&server, &one).await;
     one.kill();
     let lost = eventually("the lost handler is told", async || {
         let path = "/api/v1/executions?agent=one&state=DEAD";
