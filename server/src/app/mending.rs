@@ -17,6 +17,7 @@ use loom_proto::trace_context::{SpanId, TraceContext, TraceFlags, TraceId};
 use loom_telemetry::SpanRecord;
 use loom_telemetry::ids::{self, now_unix_nano};
 use loom_trace::TraceStore;
+use loom_trace::model;
 use loom_trace::query::{self, End, Gap, Gaps, Shown};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -103,7 +104,7 @@ impl Mending {
             };
             let look = self.mend(&agent, progress, now).await;
             match (look, self.agents.get_mut(&agent)) {
-                (Ok(look), Some(progress)) => progress.looked(&look),
+                (Ok(look), Some(progress)) => progress.looked(look),
                 (Ok(_), None) => {}
                 (Err(error), _) => tracing::warn!(error, agent, "a lost agent cannot be mended"),
             }
@@ -151,9 +152,23 @@ impl Mending {
             let fate = self.bus.fate(topic, id, group);
             fate.is_none_or(|fate| fate == Fate::Handled)
         };
-        let spans = stand_ins(&agent.into(), &gaps.found, progress.until, is_handled);
+        let mut handled = BTreeSet::new();
+        // The bus knows at once what another attempt has handled, the store when its spans have come: what the bus calls handled
+        // was this attempt only if there is no other one at the next look either.
+        let ending = |gap: &Gap, delivery| {
+            if !is_handled(gap) {
+                Ending::Lost
+            } else if progress.handled.contains(&delivery) {
+                Ending::Handled
+            } else {
+                handled.insert(delivery);
+                Ending::Unknown
+            }
+        };
+        let spans = stand_ins(&agent.into(), &gaps.found, progress.until, ending);
         let look = Look {
             stand_ins: spans.len(),
+            handled,
             is_telling: gaps.is_telling,
         };
         let missing = gaps.found.len();
@@ -202,22 +217,40 @@ impl Mending {
     }
 }
 
-/// The spans that fill the gaps, each once. `until`: when the process was there no more. `is_handled`: whether the group of
-/// a delivery has handled its event.
+/// How the last attempt that is known has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// With its process.
+    Lost,
+    /// Its event is handled.
+    Handled,
+    /// The next look says.
+    Unknown,
+}
+
+/// The spans that fill the gaps, each once. `until`: when the process was there no more. `ending`: how a delivery ended that
+/// seems to be the last of its event.
 fn stand_ins(
     agent: &Arc<str>,
     gaps: &[Gap],
     until: u64,
-    is_handled: impl Fn(&Gap) -> bool,
+    mut ending: impl FnMut(&Gap, model::SpanId) -> Ending,
 ) -> Vec<SpanRecord> {
     let mut spans = Vec::new();
     let mut filled = HashSet::new();
     // A handler is known best by its delivery, so these come first; what it led to has it as its parent.
     for gap in gaps {
         if let Shown::Handler { delivery, end } = gap.shown_by {
+            let ending = match end {
+                End::LastTried => ending(gap, delivery),
+                End::TriedAgain | End::Unknown => Ending::Lost,
+            };
             let delivery = SpanId(*delivery.as_bytes());
             filled.insert((gap.trace_id, ids::handler_span_id(delivery)));
-            let is_answered = end == End::LastTried && is_handled(gap);
+            if ending == Ending::Unknown {
+                continue;
+            }
+            let is_answered = ending == Ending::Handled;
             let end = if is_answered { gap.start_ns } else { until };
             spans.push(lost(agent, gap, delivery, None, end).handler(is_answered));
         }

@@ -1,5 +1,9 @@
 //! How far an agent is mended, and when it is looked at next.
 
+use std::collections::BTreeSet;
+
+use loom_trace::model::SpanId;
+
 /// Looks at what an agent has left; more follow for as long as they find something.
 const LOOKS: u32 = 5;
 
@@ -15,6 +19,8 @@ pub(super) struct Progress {
     connected: Option<u64>,
     /// Since when it is not connected.
     gone: Option<u64>,
+    /// Deliveries of which the bus said at the last look that their events are handled, while no other attempt was stored.
+    pub(super) handled: BTreeSet<SpanId>,
     /// How often this end was looked at.
     looks: u32,
     is_done: bool,
@@ -23,6 +29,8 @@ pub(super) struct Progress {
 /// What a look has brought.
 pub(super) struct Look {
     pub(super) stand_ins: usize,
+    /// See [`Progress::handled`]; what becomes of them the next look says.
+    pub(super) handled: BTreeSet<SpanId>,
     /// Whether the agent has told of a handler at all.
     pub(super) is_telling: bool,
 }
@@ -35,6 +43,7 @@ impl Progress {
             is_new_here: true,
             connected: None,
             gone: None,
+            handled: BTreeSet::new(),
             looks: 0,
             is_done: false,
         }
@@ -63,9 +72,10 @@ impl Progress {
         !self.is_done && now.saturating_sub(self.until) >= wait
     }
 
-    pub(super) fn looked(&mut self, look: &Look) {
+    pub(super) fn looked(&mut self, look: Look) {
         self.looks += 1;
-        self.is_done = self.looks >= LOOKS && look.stand_ins == 0;
+        self.is_done = self.looks >= LOOKS && look.stand_ins == 0 && look.handled.is_empty();
+        self.handled = look.handled;
         // Who has told of no handler so far may only listen, or was killed too early: its next process says which.
         if self.is_done && look.is_telling {
             self.from = self.until;
@@ -85,6 +95,7 @@ mod tests {
     const GRACE: u64 = 10;
     const NOTHING: Look = Look {
         stand_ins: 0,
+        handled: BTreeSet::new(),
         is_telling: true,
     };
 
@@ -94,7 +105,7 @@ mod tests {
         for now in progress.until..progress.until + 1000 {
             if progress.is_due(now, GRACE) {
                 times.push(now - progress.until);
-                progress.looked(&looks(times.len()));
+                progress.looked(looks(times.len()));
             }
         }
         times
@@ -117,7 +128,7 @@ mod tests {
         progress.note(Some(500), 500);
         let found_until_the_sixth = |look: usize| Look {
             stand_ins: usize::from(look < 6),
-            is_telling: true,
+            ..NOTHING
         };
         let times = due(&mut progress, found_until_the_sixth);
         assert_eq!(times, [10, 20, 40, 80, 160, 320]);
@@ -125,12 +136,26 @@ mod tests {
     }
 
     #[test]
+    fn what_the_bus_calls_handled_is_looked_at_once_more() {
+        let mut progress = Progress::since(0);
+        progress.note(None, 500);
+        let delivery = SpanId::from_bytes(&[7; 8]).expect("not zero");
+        let at_the_fifth = |look: usize| Look {
+            handled: (look == 5).then_some(delivery).into_iter().collect(),
+            ..NOTHING
+        };
+        let times = due(&mut progress, at_the_fifth);
+        assert_eq!(times, [10, 20, 40, 80, 160, 320]);
+        assert!(progress.handled.is_empty());
+    }
+
+    #[test]
     fn the_next_process_says_whether_one_that_told_nothing_was_silent() {
         let mut progress = Progress::since(100);
         progress.note(None, 500);
         let silent = |_| Look {
-            stand_ins: 0,
             is_telling: false,
+            ..NOTHING
         };
         due(&mut progress, silent);
         assert_eq!(progress.from, 100);
