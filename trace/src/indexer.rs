@@ -24,7 +24,7 @@ use pace::Pace;
 const BATCH_BYTES: usize = 8 << 20;
 /// Of these so many are decoded at a time, which is some megabytes of spans: they are stored before the processor's cache has
 /// forgotten them.
-const BITE_BYTES: usize = 1 << 20;
+const DECODED_BYTES: usize = 1 << 20;
 /// With more than this waiting there is no point in waiting for more.
 const LINGER_BYTES: u64 = 1 << 20;
 /// Retention is looked at this often when no spans come.
@@ -259,7 +259,7 @@ fn take(
     pace: &mut Pace<'_>,
 ) -> Result<Vec<(Span, u64)>, IndexError> {
     let mut spans = Vec::new();
-    let end = taken.bytes + BITE_BYTES;
+    let end = taken.bytes + DECODED_BYTES;
     while taken.bytes < end {
         let Some(item) = reader.next()? else {
             taken.all = true;

@@ -8,6 +8,7 @@
 pub(crate) mod blocks;
 mod common;
 mod interned;
+pub(crate) mod names;
 pub mod reader;
 pub mod retention;
 pub mod row;

@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::Connection;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::Query;
-use super::lists::{self, Names};
 use super::rank::percentile_ms;
+use super::{Query, lists};
 use crate::error::{QueryError, StoreError};
 use crate::measure::Kind;
 use crate::store::blocks::{List, Newest, Sample};
-use crate::store::row::signed;
+use crate::store::names::Names;
 
 /// Handlers and model calls that are looked at, the newest of the time.
 const MAX_MEASURES: u64 = 200_000;
@@ -121,14 +120,14 @@ fn read(
 ) -> Result<Activities, StoreError> {
     let list = match (by, only) {
         (_, None) => Some((List::All, 0)),
-        (By::Agent, Some(agent)) => lists::numbered(conn, List::Agent, agent)?,
-        (By::Workflow, Some(workflow)) => lists::numbered(conn, List::Workflow, workflow)?,
+        (By::Agent, Some(agent)) => lists::find(conn, List::Agent, agent)?,
+        (By::Workflow, Some(workflow)) => lists::find(conn, List::Workflow, workflow)?,
     };
-    let Some((list, value)) = list else {
+    let Some(list) = list else {
         return Ok(Activities::default());
     };
-    let starts = signed(from_ns)..=signed(to_ns).saturating_sub(1);
-    let mut samples: Newest<'_, Sample> = Newest::new(conn, list, value, starts)?;
+    let starts = lists::starts(&(from_ns..to_ns));
+    let mut samples: Newest<'_, Sample> = Newest::new(conn, list, starts)?;
     let mut gathered: FxHashMap<i64, Gathered> = FxHashMap::default();
     let mut count = 0;
     while count < max

@@ -52,7 +52,7 @@ fn read(
          GROUP BY above.service_id, below.service_id",
     )?;
     let starts = signed(from_ns)..=signed(to_ns);
-    let mut spans = Newest::new(conn, List::All, 0, starts)?;
+    let mut spans = Newest::new(conn, (List::All, 0), starts)?;
     let mut calls: BTreeMap<(i64, i64), u64> = BTreeMap::new();
     let mut left = max_spans;
     while let Some(ids) = spans.ids(left.min(STEP))? {

@@ -12,6 +12,7 @@ use super::lists;
 use crate::error::StoreError;
 use crate::model::{SpanId, TraceId};
 use crate::store::blocks::{self, List, Newest, Posting};
+use crate::store::names::Names;
 use crate::store::row::signed;
 
 /// Spans of an agent, the latest ones, that say what it is about.
@@ -155,7 +156,12 @@ pub(super) fn find(conn: &Connection, lost: &Lost) -> Result<Gaps, StoreError> {
          WHERE id IN rarray(?1) ORDER BY start_ns DESC",
     )?;
     let Range { start, end } = lost.during_ns;
-    let newest = newest(conn, &lost.agent, starts(&lost.during_ns), lost.limit)?;
+    let newest = newest(
+        conn,
+        &lost.agent,
+        lists::starts(&lost.during_ns),
+        lost.limit,
+    )?;
     let mut rows = seen.query([blocks::ids(&newest)])?;
     let mut around = Around::new(conn, &lost.agent)?;
     let mut gaps = Gaps::default();
@@ -453,23 +459,18 @@ pub(super) fn is_delivered(
 
 /// Agents with a span in this time.
 pub(super) fn agents(conn: &Connection, during_ns: &Range<u64>) -> Result<Vec<String>, StoreError> {
-    let mut name = conn.prepare_cached("SELECT text FROM names WHERE id = ?1")?;
-    let starts = starts(during_ns);
+    let mut names = Names::new(conn);
+    let starts = lists::starts(during_ns);
     let mut agents = Vec::new();
     for number in blocks::values(conn, List::Agent, starts.clone())? {
         let mut spans: Newest<'_, Posting> =
-            Newest::new(conn, List::Agent, number, starts.clone())?;
+            Newest::new(conn, (List::Agent, number), starts.clone())?;
         if spans.next()?.is_some() {
-            agents.push(name.query_row([number], |row| row.get(0))?);
+            agents.extend(names.find(number)?.map(str::to_owned));
         }
     }
     agents.sort_unstable();
     Ok(agents)
-}
-
-/// Starts in this time, of which the end is not a part.
-fn starts(during_ns: &Range<u64>) -> RangeInclusive<i64> {
-    signed(during_ns.start)..=signed(during_ns.end).saturating_sub(1)
 }
 
 /// An agent's newest spans.
@@ -479,8 +480,8 @@ fn newest(
     starts: RangeInclusive<i64>,
     most: usize,
 ) -> Result<Vec<Posting>, StoreError> {
-    match lists::number(conn, List::Agent, agent)? {
-        Some(number) => Newest::new(conn, List::Agent, number, starts)?.take(most),
+    match lists::find(conn, List::Agent, agent)? {
+        Some(list) => Newest::new(conn, list, starts)?.take(most),
         None => Ok(Vec::new()),
     }
 }

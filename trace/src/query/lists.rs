@@ -1,20 +1,24 @@
 //! Lists of spans by the names that people know.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use rusqlite::{Connection, OptionalExtension};
-use rustc_hash::FxHashMap;
 
 use crate::error::StoreError;
 use crate::store::blocks::{List, Newest, Posting};
+use crate::store::row::signed;
 
 /// Spans that are looked at to find out which list is the shortest.
 const PROBED: usize = 2_000;
 
-/// The number by which a list is kept; `None` where nobody has that name.
-pub(super) fn number(conn: &Connection, list: List, text: &str) -> Result<Option<i64>, StoreError> {
+/// The list of that text, as it is kept; `None` where nobody has that name.
+pub(super) fn find(
+    conn: &Connection,
+    list: List,
+    text: &str,
+) -> Result<Option<(List, i64)>, StoreError> {
     let sql = match list {
-        List::All | List::Failed | List::Gone => return Ok(Some(0)),
+        List::All | List::Failed | List::Gone => return Ok(Some((list, 0))),
         List::Service => "SELECT id FROM services WHERE name = ?1",
         _ => "SELECT id FROM names WHERE text = ?1",
     };
@@ -22,47 +26,12 @@ pub(super) fn number(conn: &Connection, list: List, text: &str) -> Result<Option
         .prepare_cached(sql)?
         .query_row([text], |row| row.get(0))
         .optional()?;
-    Ok(number)
+    Ok(number.map(|number| (list, number)))
 }
 
-/// The list of that text; `None` where nobody has that name.
-pub(super) fn numbered(
-    conn: &Connection,
-    list: List,
-    text: &str,
-) -> Result<Option<(List, i64)>, StoreError> {
-    Ok(number(conn, list, text)?.map(|number| (list, number)))
-}
-
-/// Texts by their numbers, each read once.
-#[derive(Debug)]
-pub(super) struct Names<'c> {
-    conn: &'c Connection,
-    known: FxHashMap<i64, String>,
-}
-
-impl<'c> Names<'c> {
-    pub(super) fn new(conn: &'c Connection) -> Self {
-        Self {
-            conn,
-            known: FxHashMap::default(),
-        }
-    }
-
-    /// The text of that number; empty if it has gone.
-    pub(super) fn text(&mut self, number: i64) -> Result<String, StoreError> {
-        if let Some(text) = self.known.get(&number) {
-            return Ok(text.clone());
-        }
-        let text: Option<String> = self
-            .conn
-            .prepare_cached("SELECT text FROM names WHERE id = ?1")?
-            .query_row([number], |row| row.get(0))
-            .optional()?;
-        let text = text.unwrap_or_default();
-        self.known.insert(number, text.clone());
-        Ok(text)
-    }
+/// Starts in this time, in ns since the Unix epoch, of which the end is not a part.
+pub(super) fn starts(during_ns: &Range<u64>) -> RangeInclusive<i64> {
+    signed(during_ns.start)..=signed(during_ns.end).saturating_sub(1)
 }
 
 /// Of lists with their texts the one on which the fewest spans stand that began in this time; of none, the list of all. `None`
@@ -72,23 +41,23 @@ pub(super) fn shortest(
     lists: &[(List, &str)],
     starts: RangeInclusive<i64>,
 ) -> Result<Option<(List, i64)>, StoreError> {
-    let mut numbered = Vec::with_capacity(lists.len());
+    let mut found = Vec::with_capacity(lists.len());
     for (list, text) in lists {
-        let Some(number) = number(conn, *list, text)? else {
+        let Some(list) = find(conn, *list, text)? else {
             return Ok(None);
         };
-        numbered.push((*list, number));
+        found.push(list);
     }
-    if numbered.len() < 2 {
-        return Ok(Some(numbered.pop().unwrap_or((List::All, 0))));
+    if found.len() < 2 {
+        return Ok(Some(found.pop().unwrap_or((List::All, 0))));
     }
     let mut best: Option<(usize, (List, i64))> = None;
-    for (list, value) in numbered {
+    for list in found {
         let probed = best.map_or(PROBED, |(least, _)| least);
-        let mut spans: Newest<'_, Posting> = Newest::new(conn, list, value, starts.clone())?;
+        let mut spans: Newest<'_, Posting> = Newest::new(conn, list, starts.clone())?;
         let count = spans.take(probed)?.len();
         if best.is_none_or(|(least, _)| count < least) {
-            best = Some((count, (list, value)));
+            best = Some((count, list));
         }
         if count == 0 {
             break;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,6 +11,7 @@ use super::Query;
 use super::topology::topic;
 use crate::error::{QueryError, StoreError};
 use crate::store::blocks::{self, List};
+use crate::store::names::Names as Texts;
 use crate::store::row::{SELECT, SpanReader};
 
 /// Names of one answer.
@@ -115,14 +116,9 @@ fn suggest(conn: &Connection, field: Suggest, prefix: &str) -> Result<Vec<String
 
 /// Whom the spans of any block are about.
 fn each_used(conn: &Connection, list: List, mut take: impl FnMut(&str)) -> Result<(), StoreError> {
+    let mut names = Texts::new(conn);
     for value in blocks::values(conn, list, i64::MIN..=i64::MAX)? {
-        let name = conn
-            .prepare_cached("SELECT text FROM names WHERE id = ?1")?
-            .query_row([value], |row| row.get::<_, String>(0))
-            .optional()?;
-        if let Some(name) = name {
-            take(&name);
-        }
+        names.find(value)?.map(&mut take);
     }
     Ok(())
 }

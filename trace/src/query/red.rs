@@ -7,12 +7,13 @@ mod window;
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::{Query, lists};
 use crate::error::{QueryError, StoreError};
 use crate::model::{SpanKind, StatusCode};
 use crate::store::blocks::{List, Newest};
+use crate::store::names::Names;
 use crate::store::row::signed;
 
 use window::slide;
@@ -93,6 +94,7 @@ fn red(conn: &Connection, search: &RedSearch, max_spans: usize) -> Result<Red, S
     let mut red = Red::default();
     let mut room = max_spans;
     let max_series = (MAX_POINTS / search.points_ns.len().max(1)).max(1);
+    let mut names = Names::new(conn);
     for service in &search.services {
         let looked_at = spans(conn, search, service, room)?;
         red.is_cut |= looked_at.known_from_ns.is_some();
@@ -111,7 +113,7 @@ fn red(conn: &Connection, search: &RedSearch, max_spans: usize) -> Result<Red, S
             }
             red.series.push(RedSeries {
                 service: service.clone(),
-                operation: name.map(|name| text(conn, name)).transpose()?,
+                operation: name.map(|name| names.text(name)).transpose()?,
                 values: slide(&spans, search, looked_at.known_from_ns),
             });
         }
@@ -143,7 +145,7 @@ fn spans(
         count: 0,
         known_from_ns: None,
     };
-    let Some(number) = lists::number(conn, List::Service, service)? else {
+    let Some(list) = lists::find(conn, List::Service, service)? else {
         return Ok(found);
     };
     let mut statement = conn.prepare_cached(
@@ -151,7 +153,7 @@ fn spans(
     )?;
     // The window does not hold its own begin.
     let starts = signed(from).saturating_add(1)..=signed(last);
-    let mut newest = Newest::new(conn, List::Service, number, starts)?;
+    let mut newest = Newest::new(conn, list, starts)?;
     while let Some(ids) = newest.ids(STEP)? {
         let mut rows = statement.query([ids])?;
         while let Some(row) = rows.next()? {
@@ -174,14 +176,6 @@ fn spans(
         }
     }
     Ok(found)
-}
-
-fn text(conn: &Connection, name: i64) -> Result<String, StoreError> {
-    let text = conn
-        .prepare_cached("SELECT text FROM names WHERE id = ?1")?
-        .query_row([name], |row| row.get(0))
-        .optional()?;
-    Ok(text.unwrap_or_default())
 }
 
 #[cfg(test)]

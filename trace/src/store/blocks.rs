@@ -30,9 +30,12 @@ pub(super) use stored::{missing, rebuild, stored_sample};
 
 use std::mem;
 
-use rusqlite::Connection;
+use loom_proto::wire::put_varint;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql};
 
 use crate::error::StoreError;
+use bytes::{Reader, put_signed};
 
 /// Bits of an id that count within a block.
 const BITS: u32 = 14;
@@ -83,7 +86,37 @@ impl List {
         Self::Tenant,
         Self::Thread,
     ];
+
+    const ALL: [Self; 10] = [
+        Self::All,
+        Self::Service,
+        Self::Agent,
+        Self::Workflow,
+        Self::Session,
+        Self::User,
+        Self::Tenant,
+        Self::Thread,
+        Self::Failed,
+        Self::Gone,
+    ];
 }
+
+impl ToSql for List {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok((*self as u8).into())
+    }
+}
+
+impl FromSql for List {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let number = u8::column_result(value)?;
+        let list = Self::ALL.get(usize::from(number)).copied();
+        list.ok_or(FromSqlError::OutOfRange(number.into()))
+    }
+}
+
+/// Block, kind and value of a list.
+type Key = (i64, List, i64);
 
 /// What stands in a list.
 pub(crate) trait Entry: Sized {
@@ -93,8 +126,39 @@ pub(crate) trait Entry: Sized {
     /// Start, ns since the Unix epoch, and `spans.id`: the order of lists.
     fn place(&self) -> (i64, i64);
 
-    /// Appends entries, which stand in their order, to a list of this block.
-    fn pack(entries: &[Self], block: i64, body: &mut Vec<u8>);
+    /// Appends what else it says.
+    fn put(&self, body: &mut Vec<u8>);
+
+    /// Undoes it, of the entry at this place.
+    fn read(body: &mut Reader<'_>, place: (i64, i64)) -> Option<Self>;
+
+    /// Appends entries, which stand in their order, to a list of this block: how many, and of each how much later it began than
+    /// the one before it, how far its id is from that one's, and what else it says.
+    fn pack(entries: &[Self], block: i64, body: &mut Vec<u8>) {
+        put_varint(body, entries.len() as u64);
+        let mut last = (0_i64, first(block));
+        for entry in entries {
+            let place = entry.place();
+            put_signed(body, place.0.wrapping_sub(last.0));
+            put_signed(body, place.1 - last.1);
+            entry.put(body);
+            last = place;
+        }
+    }
+
+    /// Undoes it; of several lists, one after the other. `None` where the bytes are no list.
+    fn unpack(body: &[u8], block: i64, entries: &mut Vec<Self>) -> Option<()> {
+        let mut body = Reader(body);
+        while !body.is_empty() {
+            let mut last = (0_i64, first(block));
+            for _ in 0..body.varint()? {
+                last.0 = last.0.wrapping_add(body.signed()?);
+                last.1 = last.1.checked_add(body.signed()?)?;
+                entries.push(Self::read(&mut body, last)?);
+            }
+        }
+        Some(())
+    }
 
     /// Sorts entries as they were added, and leaves of each span what counts.
     fn settle(entries: &mut Vec<Self>) {
@@ -108,9 +172,22 @@ pub(crate) trait Entry: Sized {
             is_same
         });
     }
+}
 
-    /// Undoes it; of several lists, one after the other. `None` where the bytes are no list.
-    fn unpack(body: &[u8], block: i64, entries: &mut Vec<Self>) -> Option<()>;
+/// All parts of a list, as they were written.
+fn load<E: Entry>(conn: &Connection, key: Key) -> Result<Vec<E>, StoreError> {
+    let table = E::TABLE;
+    let mut parts = conn.prepare_cached(&format!(
+        "SELECT body FROM {table} WHERE block = ?1 AND list = ?2 AND value = ?3 ORDER BY part"
+    ))?;
+    let block = key.0;
+    let mut rows = parts.query(key)?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        let body = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+        E::unpack(body, block, &mut entries).ok_or(StoreError::CorruptList { table, block })?;
+    }
+    Ok(entries)
 }
 
 /// The largest id that was given to a span.
@@ -156,10 +233,6 @@ pub(super) fn expire(conn: &Connection) -> Result<(), StoreError> {
             .execute([])?;
     }
     Ok(())
-}
-
-fn corrupt(table: &'static str, block: i64) -> StoreError {
-    StoreError::CorruptList { table, block }
 }
 
 #[cfg(test)]

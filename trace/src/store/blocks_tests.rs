@@ -43,7 +43,7 @@ fn rest<E: Listed>(mut newest: Newest<'_, E>) -> Vec<E> {
 }
 
 fn agent_samples(conn: &Connection) -> Vec<Sample> {
-    rest(Newest::new(conn, List::Agent, 3, ALL).expect("read"))
+    rest(Newest::new(conn, (List::Agent, 3), ALL).expect("read"))
 }
 
 fn parts(conn: &Connection, table: &str, block: i64) -> i64 {
@@ -140,12 +140,12 @@ proptest! {
             places.iter().map(|(id, start_ns)| (*start_ns, *id)).collect();
         sorted.sort_unstable();
         sorted.reverse();
-        let all: Newest<'_, Posting> = Newest::new(&conn, List::All, 0, ALL).expect("read");
+        let all: Newest<'_, Posting> = Newest::new(&conn, (List::All, 0), ALL).expect("read");
         let all: Vec<_> = rest(all.holding(held)).iter().map(Entry::place).collect();
         prop_assert_eq!(&all, &sorted);
 
         let some: Newest<'_, Posting> =
-            Newest::new(&conn, List::All, 0, from..=to).expect("read");
+            Newest::new(&conn, (List::All, 0), from..=to).expect("read");
         let middle = sorted[sorted.len() / 2];
         let some: Vec<_> = rest(some.holding(held).before(middle)).iter().map(Entry::place).collect();
         sorted.retain(|place| (from..=to).contains(&place.0) && *place < middle);
@@ -197,7 +197,8 @@ fn of_a_span_the_last_figures_count_and_of_one_that_has_gone_none() {
     lists.write(&conn).expect("written");
     let expected = [sample(3, 30), completed.clone()];
     assert_eq!(agent_samples(&conn), expected);
-    let of_workflow: Newest<'_, Sample> = Newest::new(&conn, List::Workflow, 7, ALL).expect("read");
+    let of_workflow: Newest<'_, Sample> =
+        Newest::new(&conn, (List::Workflow, 7), ALL).expect("read");
     assert_eq!(rest(of_workflow), [completed]);
     // The same when the block is full.
     lists.open(first(1), 40);
@@ -236,7 +237,7 @@ fn a_list_that_cannot_be_read_is_told_by_its_block() {
     lists.write(&conn).expect("written");
     conn.execute("UPDATE postings SET body = x'05ff'", [])
         .expect("damaged");
-    let mut newest: Newest<'_, Posting> = Newest::new(&conn, List::All, 0, ALL).expect("read");
+    let mut newest: Newest<'_, Posting> = Newest::new(&conn, (List::All, 0), ALL).expect("read");
     let error = newest.next().expect_err("damaged").to_string();
     assert!(
         error.starts_with("the postings of block 0 are damaged"),

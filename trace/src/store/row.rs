@@ -7,6 +7,7 @@ use std::sync::Arc;
 use loom_proto::semconv::{attribute, span as name};
 use rusqlite::{CachedStatement, Row, params};
 
+use super::names::Names;
 use super::shape::{Known, Shape};
 use super::shapes::Packed;
 use crate::error::StoreError;
@@ -296,7 +297,7 @@ pub struct SpanReader<'c> {
     conn: &'c rusqlite::Connection,
     resources: HashMap<i64, Arc<Resource>>,
     scopes: HashMap<i64, Arc<Scope>>,
-    names: HashMap<i64, String>,
+    names: Names<'c>,
     shapes: HashMap<i64, Arc<Shape>>,
     /// The trace of the last span.
     trace: Option<(i64, TraceId)>,
@@ -309,7 +310,7 @@ impl<'c> SpanReader<'c> {
             conn,
             resources: HashMap::new(),
             scopes: HashMap::new(),
-            names: HashMap::new(),
+            names: Names::new(conn),
             shapes: HashMap::new(),
             trace: None,
         }
@@ -328,7 +329,7 @@ impl<'c> SpanReader<'c> {
         let mut who = [const { None }; 6];
         for (at, place) in who.iter_mut().enumerate() {
             let id: Option<i64> = row.get(11 + at)?;
-            *place = id.map(|id| self.name(id)).transpose()?;
+            *place = id.map(|id| self.names.text(id)).transpose()?;
         }
         let [agent, workflow, session, user, tenant, thread] = who;
         let identity = Identity {
@@ -369,7 +370,7 @@ impl<'c> SpanReader<'c> {
                 message: text(17)?,
             },
             flags: row.get(9)?,
-            name: self.name(row.get(10)?)?,
+            name: self.names.text(row.get(10)?)?,
             identity,
             trace_state: text(18)?,
             dropped_attributes: row.get(19)?,
@@ -394,17 +395,6 @@ impl<'c> SpanReader<'c> {
         let id = TraceId::from_bytes(&bytes).ok_or_else(|| not_an_id(0))?;
         self.trace = Some((number, id));
         Ok(id)
-    }
-
-    /// The text of that number; empty if the row has gone.
-    fn name(&mut self, id: i64) -> Result<String, StoreError> {
-        if let Some(found) = self.names.get(&id) {
-            return Ok(found.clone());
-        }
-        let text = self.body("SELECT text FROM names WHERE id = ?1", id)?;
-        let text = text.unwrap_or_default();
-        self.names.insert(id, text.clone());
-        Ok(text)
     }
 
     fn shape(&mut self, id: i64) -> Result<Arc<Shape>, StoreError> {

@@ -10,9 +10,9 @@ use super::series::{Grid, Series};
 use super::{Counts, Metrics, Percentiles, Share, Whose};
 use crate::error::StoreError;
 use crate::measure::Kind;
-use crate::query::lists::{self, Names};
+use crate::query::lists;
 use crate::store::blocks::{List, Newest, Sample};
-use crate::store::row::signed;
+use crate::store::names::Names;
 
 /// Of everything, the agents and the workflows that are named.
 const MAX_SHARES: usize = 100;
@@ -47,16 +47,15 @@ pub(super) fn metrics(
     let deadline = Instant::now() + budget.time;
     let mut sums = Sums::new(grid, *whose == Whose::All);
     let list = match whose {
-        Whose::Agent(id) => lists::numbered(conn, List::Agent, id)?,
-        Whose::Workflow(id) => lists::numbered(conn, List::Workflow, id)?,
+        Whose::Agent(id) => lists::find(conn, List::Agent, id)?,
+        Whose::Workflow(id) => lists::find(conn, List::Workflow, id)?,
         Whose::All => Some((List::All, 0)),
     };
     let mut seen = 0;
     let mut since_ns = during_ns.end;
     let mut is_complete = true;
-    if let Some((list, value)) = list {
-        let starts = signed(during_ns.start)..=signed(during_ns.end).saturating_sub(1);
-        let mut samples: Newest<'_, Sample> = Newest::new(conn, list, value, starts)?;
+    if let Some(list) = list {
+        let mut samples: Newest<'_, Sample> = Newest::new(conn, list, lists::starts(during_ns))?;
         while let Some(sample) = samples.next()? {
             let is_over = seen % SAMPLES_PER_LOOK == 0 && Instant::now() >= deadline;
             if is_over || seen == budget.samples {

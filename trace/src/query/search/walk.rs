@@ -96,10 +96,10 @@ impl<'a> Walk<'a> {
         after: Option<(i64, i64)>,
         mut visit: impl FnMut(Hit) -> Result<bool, StoreError>,
     ) -> Result<Option<(i64, i64)>, StoreError> {
-        let Some((list, value)) = self.list else {
+        let Some(list) = self.list else {
             return Ok(None);
         };
-        let mut spans = Newest::new(self.conn, list, value, self.from..=self.to)?;
+        let mut spans = Newest::new(self.conn, list, self.from..=self.to)?;
         if let Some(after) = after {
             spans = spans.before(after);
         }

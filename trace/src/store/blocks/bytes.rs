@@ -9,7 +9,7 @@ pub(super) fn put_signed(to: &mut Vec<u8>, value: i64) {
 
 /// Takes numbers off the front of some bytes. `None` where they end before the number does.
 #[derive(Debug)]
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub(crate) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl Reader<'_> {
     pub(super) fn is_empty(&self) -> bool {

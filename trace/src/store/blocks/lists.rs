@@ -5,20 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use rusqlite::{Connection, Statement};
 
 use super::newest::Listed;
-use super::{Entry, List, Posting, Sample, corrupt, of};
+use super::{Entry, Key, List, Posting, Sample, load, of};
 use crate::error::StoreError;
 
 /// Adds to a list: its block, kind and value, and the packed entries.
-macro_rules! insert {
-    ($table:literal) => {
-        concat!(
-            "INSERT INTO ",
-            $table,
-            " (block, list, value, part, body) VALUES (?1, ?2, ?3, (SELECT coalesce(max(part) + 1, 0) FROM ",
-            $table,
-            " WHERE block = ?1 AND list = ?2 AND value = ?3), ?4)"
-        )
-    };
+fn insert(table: &str) -> String {
+    format!(
+        "INSERT INTO {table} (block, list, value, part, body) VALUES (?1, ?2, ?3,
+             (SELECT coalesce(max(part) + 1, 0) FROM {table} WHERE block = ?1 AND list = ?2 AND value = ?3), ?4)"
+    )
 }
 
 /// Entries of lists, kept until the transaction ends.
@@ -31,9 +26,6 @@ pub(in crate::store) struct Lists {
     /// Kept for its capacity.
     body: Vec<u8>,
 }
-
-/// Block, kind and value of a list.
-type Key = (i64, List, i64);
 
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
@@ -77,17 +69,13 @@ impl Lists {
             (List::Agent, sample.agent),
             (List::Workflow, sample.workflow),
         ];
+        let block = of(sample.id);
         for (list, value) in values {
             if let Some(value) = value {
-                self.sample_of(list, value, sample.clone());
+                self.samples.push(((block, list, value), sample.clone()));
             }
         }
-        self.sample_of(List::All, 0, sample);
-    }
-
-    /// Adds figures of a span to one list.
-    pub(in crate::store) fn sample_of(&mut self, list: List, value: i64, sample: Sample) {
-        self.samples.push(((of(sample.id), list, value), sample));
+        self.samples.push(((block, List::All, 0), sample));
     }
 
     /// Forgets what has not been written.
@@ -100,14 +88,12 @@ impl Lists {
     /// Writes everything, and makes one row of each list of the blocks that are full now.
     pub(in crate::store) fn write(&mut self, conn: &Connection) -> Result<(), StoreError> {
         let body = &mut self.body;
-        let mut insert = conn.prepare_cached(insert!("postings"))?;
         self.postings.sort_unstable();
-        write(&mut self.postings, &mut insert, body)?;
-        let mut insert = conn.prepare_cached(insert!("samples"))?;
+        write(conn, &mut self.postings, body)?;
         // Stable: of several of one span the last counts.
         self.samples
             .sort_by_key(|(key, sample)| (*key, sample.place()));
-        write(&mut self.samples, &mut insert, body)?;
+        write(conn, &mut self.samples, body)?;
         let mut bound = conn.prepare_cached(
             "INSERT INTO blocks (id, from_ns, to_ns, last) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (id) DO UPDATE SET from_ns = min(from_ns, excluded.from_ns),
@@ -123,8 +109,8 @@ impl Lists {
             let full = open.into_iter().chain(self.blocks.keys().copied());
             let full: BTreeSet<_> = full.filter(|block| *block < newest).collect();
             for block in full {
-                close::<Posting>(conn, block, insert!("postings"), body)?;
-                close::<Sample>(conn, block, insert!("samples"), body)?;
+                close::<Posting>(conn, block, body)?;
+                close::<Sample>(conn, block, body)?;
             }
         }
         self.blocks.clear();
@@ -145,10 +131,9 @@ fn missing<E: Listed>(conn: &Connection, entries: Vec<(Key, E)>) -> Result<u64, 
         wanted.entry(key).or_default().push(entry.place());
     }
     let mut missing = 0;
-    let mut listed: Vec<E> = Vec::new();
     for (key, wanted) in wanted {
-        E::load(conn, key, &mut listed)?;
-        let listed: HashSet<_> = listed.drain(..).map(|entry| entry.place()).collect();
+        let listed = E::load(conn, key)?;
+        let listed: HashSet<_> = listed.iter().map(Entry::place).collect();
         let is_missing = |place: &&(i64, i64)| !listed.contains(*place);
         missing += wanted.iter().filter(is_missing).count() as u64;
     }
@@ -157,10 +142,11 @@ fn missing<E: Listed>(conn: &Connection, entries: Vec<(Key, E)>) -> Result<u64, 
 
 /// Writes entries that are sorted, those of one list as one row.
 fn write<E: Entry>(
+    conn: &Connection,
     entries: &mut Vec<(Key, E)>,
-    insert: &mut Statement<'_>,
     body: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
+    let mut insert = conn.prepare_cached(&insert(E::TABLE))?;
     let mut entries = entries.drain(..).peekable();
     let mut list = Vec::new();
     while let Some((key, entry)) = entries.next() {
@@ -168,46 +154,43 @@ fn write<E: Entry>(
         if entries.peek().is_some_and(|(next, _)| *next == key) {
             continue;
         }
-        let (block, kind, value) = key;
-        body.clear();
-        E::pack(&list, block, body);
-        insert.execute((block, kind as u8, value, &*body))?;
+        put(&mut insert, key, &list, body)?;
         list.clear();
     }
     Ok(())
 }
 
 /// Puts the parts of each list of a block together.
-fn close<E: Entry>(
-    conn: &Connection,
-    block: i64,
-    insert: &str,
-    body: &mut Vec<u8>,
-) -> Result<(), StoreError> {
+fn close<E: Entry>(conn: &Connection, block: i64, body: &mut Vec<u8>) -> Result<(), StoreError> {
     let table = E::TABLE;
     let mut split = conn.prepare_cached(&format!(
         "SELECT list, value FROM {table} WHERE block = ?1 GROUP BY list, value HAVING count(*) > 1"
     ))?;
     let split = split.query_map([block], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let split: Vec<(u8, i64)> = split.collect::<Result<_, _>>()?;
-    let one = "WHERE block = ?1 AND list = ?2 AND value = ?3";
-    let mut parts = conn.prepare_cached(&format!("SELECT body FROM {table} {one}"))?;
-    let mut delete = conn.prepare_cached(&format!("DELETE FROM {table} {one}"))?;
-    let mut insert = conn.prepare_cached(insert)?;
-    let mut entries: Vec<E> = Vec::new();
+    let split: Vec<(List, i64)> = split.collect::<Result<_, _>>()?;
+    let mut delete = conn.prepare_cached(&format!(
+        "DELETE FROM {table} WHERE block = ?1 AND list = ?2 AND value = ?3"
+    ))?;
+    let mut insert = conn.prepare_cached(&insert(table))?;
     for (list, value) in split {
-        let mut rows = parts.query((block, list, value))?;
-        while let Some(row) = rows.next()? {
-            let part = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
-            E::unpack(part, block, &mut entries).ok_or_else(|| corrupt(table, block))?;
-        }
-        drop(rows);
+        let key = (block, list, value);
+        let mut entries: Vec<E> = load(conn, key)?;
         E::settle(&mut entries);
-        body.clear();
-        E::pack(&entries, block, body);
-        entries.clear();
-        delete.execute((block, list, value))?;
-        insert.execute((block, list, value, &*body))?;
+        delete.execute(key)?;
+        put(&mut insert, key, &entries, body)?;
     }
+    Ok(())
+}
+
+/// Writes one row.
+fn put<E: Entry>(
+    insert: &mut Statement<'_>,
+    (block, list, value): Key,
+    entries: &[E],
+    body: &mut Vec<u8>,
+) -> Result<(), StoreError> {
+    body.clear();
+    E::pack(entries, block, body);
+    insert.execute((block, list, value, &*body))?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
 
-use super::{Entry, List, Posting, Sample, corrupt};
+use super::{Entry, Key, List, Posting, Sample, load};
 use crate::error::StoreError;
 
 /// Entries that are held at a time. A walk that meets more goes on with the newest of them, and begins again where they end:
@@ -18,8 +18,8 @@ const HELD: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Newest<'c, E> {
     conn: &'c Connection,
-    list: List,
-    value: i64,
+    /// Kind and value.
+    list: (List, i64),
     starts: RangeInclusive<i64>,
     /// Only what stands before this place is left.
     before: (i64, i64),
@@ -36,14 +36,12 @@ impl<'c, E: Listed> Newest<'c, E> {
     /// Reads the list of this kind and value.
     pub(crate) fn new(
         conn: &'c Connection,
-        list: List,
-        value: i64,
+        list: (List, i64),
         starts: RangeInclusive<i64>,
     ) -> Result<Self, StoreError> {
         let mut newest = Self {
             conn,
             list,
-            value,
             before: (i64::MAX, i64::MAX),
             closed: Vec::new(),
             open: Vec::new(),
@@ -105,15 +103,15 @@ impl<'c, E: Listed> Newest<'c, E> {
         let Some((block, _)) = self.closed.pop() else {
             return Ok(());
         };
-        let (starts, before, cut) = (&self.starts, self.before, self.cut);
-        let of_before = self.open.len();
-        E::load(self.conn, (block, self.list, self.value), &mut self.open)?;
-        let mut at = 0;
-        self.open.retain(|entry| {
-            at += 1;
+        let mut found = E::load(self.conn, (block, self.list.0, self.list.1))?;
+        found.retain(|entry| {
             let place = entry.place();
-            at <= of_before || starts.contains(&place.0) && place < before && Some(place) >= cut
+            self.starts.contains(&place.0) && place < self.before && Some(place) >= self.cut
         });
+        if found.is_empty() {
+            return Ok(());
+        }
+        self.open.append(&mut found);
         // Those of before and those of each part are in order already, which this sort makes use of.
         self.open.sort_by_key(Entry::place);
         if self.open.len() > self.held {
@@ -160,65 +158,33 @@ pub(crate) fn values(
         "SELECT DISTINCT value FROM blocks CROSS JOIN postings ON block = blocks.id AND list = ?1
          WHERE to_ns >= ?2 AND from_ns <= ?3",
     )?;
-    let bounds = (list as u8, starts.start(), starts.end());
+    let bounds = (list, starts.start(), starts.end());
     let values = statement.query_map(bounds, |row| row.get(0))?;
     Ok(values.collect::<Result<_, _>>()?)
 }
 
 /// What can be read from a list.
 pub(crate) trait Listed: Entry {
-    /// Appends what a list of a block holds.
-    fn load(
-        conn: &Connection,
-        list: (i64, List, i64),
-        entries: &mut Vec<Self>,
-    ) -> Result<(), StoreError>;
+    /// What a list of a block holds.
+    fn load(conn: &Connection, list: Key) -> Result<Vec<Self>, StoreError>;
 }
 
 impl Listed for Posting {
-    fn load(
-        conn: &Connection,
-        list: (i64, List, i64),
-        entries: &mut Vec<Self>,
-    ) -> Result<(), StoreError> {
-        load(conn, list, entries)
+    fn load(conn: &Connection, list: Key) -> Result<Vec<Self>, StoreError> {
+        load(conn, list)
     }
 }
 
 impl Listed for Sample {
     /// Without those whose spans have gone, and the last of each span.
-    fn load(
-        conn: &Connection,
-        list: (i64, List, i64),
-        entries: &mut Vec<Self>,
-    ) -> Result<(), StoreError> {
-        let mut found = Vec::new();
-        load(conn, list, &mut found)?;
-        Sample::settle(&mut found);
-        let mut gone: Vec<Posting> = Vec::new();
-        load(conn, (list.0, List::Gone, 0), &mut gone)?;
+    fn load(conn: &Connection, list: Key) -> Result<Vec<Self>, StoreError> {
+        let mut found = load(conn, list)?;
+        Self::settle(&mut found);
+        let gone: Vec<Posting> = load(conn, (list.0, List::Gone, 0))?;
         if !gone.is_empty() {
             let gone: HashSet<_> = gone.into_iter().map(|posting| posting.id).collect();
-            found.retain(|sample: &Self| !gone.contains(&sample.id));
+            found.retain(|sample| !gone.contains(&sample.id));
         }
-        entries.append(&mut found);
-        Ok(())
+        Ok(found)
     }
-}
-
-fn load<E: Entry>(
-    conn: &Connection,
-    (block, list, value): (i64, List, i64),
-    entries: &mut Vec<E>,
-) -> Result<(), StoreError> {
-    let table = E::TABLE;
-    let mut parts = conn.prepare_cached(&format!(
-        "SELECT body FROM {table} WHERE block = ?1 AND list = ?2 AND value = ?3 ORDER BY part"
-    ))?;
-    let mut rows = parts.query((block, list as u8, value))?;
-    while let Some(row) = rows.next()? {
-        let body = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
-        E::unpack(body, block, entries).ok_or_else(|| corrupt(table, block))?;
-    }
-    Ok(())
 }

@@ -1,9 +1,7 @@
 //! A span in a list: when it began, and which it is.
 
-use loom_proto::wire::put_varint;
-
-use super::bytes::{Reader, put_signed};
-use super::{Entry, first};
+use super::Entry;
+use super::bytes::Reader;
 
 /// A span in a list. Sorted as lists are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,33 +19,9 @@ impl Entry for Posting {
         (self.start_ns, self.id)
     }
 
-    /// How many, and of each how much later it began than the one before it and how far its id is from that one's.
-    fn pack(entries: &[Self], block: i64, body: &mut Vec<u8>) {
-        put_varint(body, entries.len() as u64);
-        let mut last = Self {
-            start_ns: 0,
-            id: first(block),
-        };
-        for entry in entries {
-            put_signed(body, entry.start_ns.wrapping_sub(last.start_ns));
-            put_signed(body, entry.id - last.id);
-            last = *entry;
-        }
-    }
+    fn put(&self, _: &mut Vec<u8>) {}
 
-    fn unpack(body: &[u8], block: i64, entries: &mut Vec<Self>) -> Option<()> {
-        let mut body = Reader(body);
-        while !body.is_empty() {
-            let mut last = Self {
-                start_ns: 0,
-                id: first(block),
-            };
-            for _ in 0..body.varint()? {
-                last.start_ns = last.start_ns.wrapping_add(body.signed()?);
-                last.id = last.id.checked_add(body.signed()?)?;
-                entries.push(last);
-            }
-        }
-        Some(())
+    fn read(_: &mut Reader<'_>, (start_ns, id): (i64, i64)) -> Option<Self> {
+        Some(Self { start_ns, id })
     }
 }

@@ -2,8 +2,8 @@
 
 use loom_proto::wire::put_varint;
 
+use super::Entry;
 use super::bytes::{Reader, put_signed};
-use super::{Entry, first};
 use crate::measure::Kind;
 
 /// A handler or a model call. What nobody has measured is `None`.
@@ -68,6 +68,14 @@ impl Sample {
             | when(self.completion_tokens.is_some(), flag::COMPLETION)
             | when(self.total_tokens.is_some(), flag::TOTAL)
             | when(self.cost_usd.is_some(), flag::COST)
+    }
+}
+
+impl Entry for Sample {
+    const TABLE: &'static str = "samples";
+
+    fn place(&self) -> (i64, i64) {
+        (self.start_ns, self.id)
     }
 
     /// Numbers, then what is measured as a fraction, then phases; in the order in which `read` takes them.
@@ -149,38 +157,5 @@ impl Sample {
             cost_usd,
             phases,
         })
-    }
-}
-
-impl Entry for Sample {
-    const TABLE: &'static str = "samples";
-
-    fn place(&self) -> (i64, i64) {
-        (self.start_ns, self.id)
-    }
-
-    /// As postings, and behind each its figures.
-    fn pack(entries: &[Self], block: i64, body: &mut Vec<u8>) {
-        put_varint(body, entries.len() as u64);
-        let mut last = (0_i64, first(block));
-        for entry in entries {
-            put_signed(body, entry.start_ns.wrapping_sub(last.0));
-            put_signed(body, entry.id - last.1);
-            entry.put(body);
-            last = entry.place();
-        }
-    }
-
-    fn unpack(body: &[u8], block: i64, entries: &mut Vec<Self>) -> Option<()> {
-        let mut body = Reader(body);
-        while !body.is_empty() {
-            let mut last = (0_i64, first(block));
-            for _ in 0..body.varint()? {
-                last.0 = last.0.wrapping_add(body.signed()?);
-                last.1 = last.1.checked_add(body.signed()?)?;
-                entries.push(Self::read(&mut body, last)?);
-            }
-        }
-        Some(())
     }
 }
