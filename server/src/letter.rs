@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use loom_core::group::dead_letter::{TriedAttempt, header};
 use loom_proto::trace_context::TraceContext;
 use loom_proto::{EventId, v1};
+use loom_trace::model::{SpanId, TraceId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -35,6 +36,7 @@ pub(crate) struct Shown {
     /// Who published it.
     sender: String,
     /// The trace that it belongs to.
+    #[schema(value_type = Option<TraceId>)]
     trace_id: Option<String>,
     /// Why the last attempt has failed.
     error: String,
@@ -59,6 +61,7 @@ struct Attempt {
     /// RFC 3339, UTC.
     ended_at: String,
     /// The span `bridge.forward`; null where nothing was recorded.
+    #[schema(value_type = Option<SpanId>)]
     span_id: Option<String>,
     /// Why it has failed.
     error: String,

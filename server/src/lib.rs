@@ -10,6 +10,7 @@
 //! | [`client`] | talking to a server that runs |
 //! | [`launcher`] | `loom run`: agents as processes |
 
+mod accounts;
 pub mod app;
 pub mod cli;
 pub mod client;

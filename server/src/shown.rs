@@ -32,9 +32,11 @@ pub(crate) struct PayloadOf {
     payload: Option<Value>,
     /// It is text, and no JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     payload_text: Option<String>,
     /// It is neither.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     payload_hex: Option<String>,
 }
 

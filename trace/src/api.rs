@@ -26,7 +26,6 @@
 //! | `GET /api/v1/metrics` | the same of everything |
 //! | `GET /api/v1/topology?window=&workflow=` | agents, topics and what goes between them |
 //! | `GET /api/v1/services`, `/suggest?field=&prefix=` | names to choose from |
-//! | `GET /api/v1/stats` | counters |
 //! | `GET /api/v1/openapi.json` | the description of all routes under `/api/v1` |
 //! | `GET /livez`, `/readyz`, `/metrics` | probes; Prometheus, `OpenMetrics` |
 //!
@@ -58,7 +57,6 @@ use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -77,6 +75,7 @@ pub use metrics::exposition::{Family, Kind, Labels};
 pub use page::Page;
 pub use parameters::During;
 pub use period::Period;
+pub use v1::topology::Presence;
 
 /// What every handler gets.
 #[derive(Debug, Clone)]
@@ -125,8 +124,6 @@ pub struct Extension {
     pub connected: Option<Arc<dyn Fn() -> Vec<String> + Send + Sync>>,
     /// What a stream still has of an event; without it nobody knows. Blocks for as long as the disk takes.
     pub kept: Option<Arc<FindKept>>,
-    /// Further counters for `/api/v1/stats`, beside those of the store.
-    pub stats: Option<Arc<dyn Fn() -> Map<String, Value> + Send + Sync>>,
 }
 
 /// Finds an event in its stream; `None` where it has none, or has it no longer.
@@ -189,7 +186,6 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(v1::topology::topology))
         .routes(routes!(v1::names::services))
         .routes(routes!(v1::names::suggest))
-        .routes(routes!(v1::stats))
         .routes(routes!(observability::agent))
         .routes(routes!(observability::observed_agent))
         .routes(routes!(observability::workflow))

@@ -49,5 +49,5 @@ pub use config::{ApiConfig, CollectorConfig, Config};
 pub use counters::CounterValues;
 pub use error::{DecodeError, FlushError, IngestError, QueryError, SpoolError, StoreError};
 pub use prices::{Prices, PricesError};
-pub use published::PublishedEvent;
+pub use published::{PublishStatus, PublishedEvent};
 pub use trace_store::{Accepted, Ingest, TraceStore};

@@ -7,6 +7,16 @@ use utoipa::ToSchema;
 use crate::model::{Span, SpanId, TraceId, Value};
 use crate::time_text::rfc3339;
 
+/// What has become of a publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PublishStatus {
+    /// The bus took it.
+    Ok,
+    /// It did not.
+    Error,
+}
+
 /// One published event. What the span does not say is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PublishedEvent {
@@ -36,8 +46,8 @@ pub struct PublishedEvent {
     pub thread_id: Option<String>,
     /// The workflow it belongs to.
     pub workflow_id: Option<String>,
-    /// `ok`, or `error` where the bus did not take it.
-    pub status: &'static str,
+    /// Whether the bus took it.
+    pub status: PublishStatus,
 }
 
 impl PublishedEvent {
@@ -74,7 +84,11 @@ impl PublishedEvent {
             correlation_id: text(span, [attribute::CORRELATION_ID; 2]),
             thread_id: span.identity.thread.clone(),
             workflow_id: span.identity.workflow.clone(),
-            status: if span.is_error() { "error" } else { "ok" },
+            status: if span.is_error() {
+                PublishStatus::Error
+            } else {
+                PublishStatus::Ok
+            },
         })
     }
 }
@@ -127,7 +141,7 @@ mod tests {
             correlation_id: None,
             thread_id: None,
             workflow_id: Some("w".to_owned()),
-            status: "ok",
+            status: PublishStatus::Ok,
         };
         assert_eq!(PublishedEvent::of(&publish), Some(expected));
         let mut bridge = span(1, 0, span::BRIDGE_PUBLISH, 0, 1);

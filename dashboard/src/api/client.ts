@@ -1,6 +1,6 @@
 // The one door to the wire: every request of the dashboard is made here, and every answer is looked at before anybody uses it.
 import { type Answer, type Asked, type Query, type Route, pathOf } from "./routes";
-import type { Agent, ColumnsOfSpans, Dropped, Info, Problem, Redriven, Stats, WhichLetters } from "./types";
+import type { Agent, ColumnsOfSpans, Dropped, Problem, Redriven, WhichLetters } from "./types";
 import { parseVisible } from "../lib/text";
 
 export type Params = Record<string, string | number | boolean | string[] | null | undefined>;
@@ -93,8 +93,8 @@ const COLUMNS: (keyof ColumnsOfSpans)[] = [
 ];
 
 export const api = {
-  info: (signal?: AbortSignal) => get("/api/v1/info", ["version", "started_at"], {}, signal) as Promise<Info>,
-  stats: (signal?: AbortSignal) => get("/api/v1/stats", ["bus"], {}, signal) as Promise<Stats>,
+  info: (signal?: AbortSignal) => get("/api/v1/info", ["version", "started_at"], {}, signal),
+  stats: (signal?: AbortSignal) => get("/api/v1/stats", ["bus"], {}, signal),
 
   agents: async (signal?: AbortSignal) => {
     const page = await get("/api/v1/agents", ["items"], { query: { state: "all" } }, signal);
@@ -120,7 +120,7 @@ export const api = {
 
   deadLetters: (query: Query<"/api/v1/dead-letters">, signal?: AbortSignal) => get("/api/v1/dead-letters", ["items"], { query }, signal),
   redrive: (group: string, letterIds: string[]) =>
-    request("POST", pathOf("/api/v1/dead-letters/{id}/redrive", { id: group }), {}, { letter_ids: letterIds } satisfies WhichLetters) as Promise<Redriven>,
+    request("POST", pathOf("/api/v1/dead-letters/{group}/redrive", { group }), {}, { letter_ids: letterIds } satisfies WhichLetters) as Promise<Redriven>,
   dropLetters: (group: string, letterIds: string[]) =>
     request("DELETE", pathOf("/api/v1/dead-letters/{id}", { id: group }), {}, { letter_ids: letterIds } satisfies WhichLetters) as Promise<Dropped>,
 

@@ -1,5 +1,4 @@
-// What the server answers below /api/v1, in the dashboard's own words. The types are those of docs/openapi.json (`npm run generate`);
-// here stands by hand only what it does not say.
+// What the server answers below /api/v1, in the dashboard's own words. The types are those of docs/openapi.json (`npm run generate`).
 import type { components } from "./generated/schema";
 
 type Schemas = components["schemas"];
@@ -10,6 +9,9 @@ export type Agent = Schemas["Agent"];
 export type WorkflowDetail = Schemas["OneWorkflow"];
 export type Metrics = Schemas["Measured"];
 export type Series = Schemas["Series"];
+
+export type Info = Schemas["Info"];
+export type Stats = Schemas["Stats"];
 
 export type Execution = Schemas["Execution"];
 export type ExecutionDetail = Schemas["WholeExecution"];
@@ -35,29 +37,10 @@ export type Node = Schemas["Node"];
 export type Edge = Schemas["Edge"];
 export type Topology = Schemas["Topology"];
 
+export type EventsFrame = Schemas["EventsFrame"];
+export type TracesFrame = Extract<Schemas["LiveData"], { event: "traces" }>["data"];
+
 /** Bits of `ColumnsOfSpans.flags`. */
 export const FLAG = { standIn: 1, orphan: 2, llm: 4, tool: 8 } as const;
 
-// By hand, since the description leaves open what these are.
-
-/** Of `Execution.state` and `Delivery.state`, which are text there. */
-export const EXECUTION_STATES = ["PENDING", "RUNNING", "COMPLETED", "FAILED", "TIMEOUT", "DEAD"] as const;
-export type ExecutionState = (typeof EXECUTION_STATES)[number];
-
-/** Where the server listens; null: that door is closed. */
-export type Info = Schemas["Info"] & { addresses: Record<"bridge" | "http" | "otlp_grpc" | "otlp_http", string | null> };
-
-/** What has become of deliveries. */
-export interface Books {
-  events: number;
-  published: number;
-  delivered: number;
-  filtered: number;
-  dead_lettered: number;
-  expired: number;
-  in_flight: number;
-  dropped: Record<string, number>;
-}
-
-/** The store's counters are described; the books of the bus are not. */
-export type Stats = Schemas["Stats"] & { bus: { balanced: boolean; quiet: boolean; total: Books; topics: (Books & { topic: string })[] } };
+export type ExecutionState = Schemas["ExecutionState"];

@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { Waypoints, X } from "lucide-react";
 import { api } from "../api/client";
 import { executionStatesQuery, executionsQuery, isMissing } from "../api/queries";
-import { EXECUTION_STATES, type Execution, type ExecutionDetail, type ExecutionState } from "../api/types";
+import type { Execution, ExecutionDetail, ExecutionState } from "../api/types";
 import { formatCount, formatMs, formatTime } from "../lib/format";
 import { usePrefs } from "../lib/prefs";
 import { useThrottled } from "../lib/throttled";
@@ -16,7 +16,7 @@ import { TimeBars } from "../ui/bars";
 import { TextFilter } from "../ui/filters";
 import { Listing, goRow } from "../ui/listing";
 import { Failure, Loading } from "../ui/states";
-import { AgentName, STATE_LOOK, StateBadge, TraceLink, When } from "../ui/values";
+import { AgentName, EXECUTION_STATES, STATE_LOOK, StateBadge, TraceLink, When } from "../ui/values";
 
 const FILTERS = ["state", "agent", "workflow"];
 
@@ -24,7 +24,8 @@ export function ExecutionsPage() {
   const [search, set] = useQueryState();
   const [range] = useTimeRange();
   const queries = useQueryClient();
-  const chosen = (search.state ?? "").split(",").filter((state): state is ExecutionState => EXECUTION_STATES.includes(state as ExecutionState));
+  const wanted = (search.state ?? "").split(",");
+  const chosen = EXECUTION_STATES.filter((state) => wanted.includes(state));
   const conditions = { agent: search.agent, workflow: search.workflow, ...rangeParams(range) };
   const query = useQuery(executionsQuery({ ...conditions, state: chosen, cursor: search.cursor, limit: 100 }));
   const states = useQuery(executionStatesQuery(conditions));

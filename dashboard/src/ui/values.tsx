@@ -1,7 +1,7 @@
 // Ids, times, states and names as they stand in every table.
 import { Link } from "@tanstack/react-router";
 import { Ban, CircleCheck, CircleDashed, CircleX, Hourglass, type LucideIcon, Play, Skull, Waypoints } from "lucide-react";
-import { EXECUTION_STATES, type ExecutionState } from "../api/types";
+import type { ExecutionState } from "../api/types";
 import { colourOf } from "../lib/colour";
 import { formatAgo, formatTime, formatWhen, shortId } from "../lib/format";
 import { useNow } from "../lib/now";
@@ -9,6 +9,7 @@ import { usePrefs } from "../lib/prefs";
 import { keepRange, rangeWith } from "../lib/query-state";
 import { Badge, Swatch, type Tone, cx } from "./basics";
 
+/** In the order of a life. */
 export const STATE_LOOK: Record<ExecutionState, { tone: Tone; icon: LucideIcon; hint: string }> = {
   PENDING: { tone: "plain", icon: CircleDashed, hint: "waits for its agent" },
   RUNNING: { tone: "run", icon: Play, hint: "its agent has it" },
@@ -18,10 +19,11 @@ export const STATE_LOOK: Record<ExecutionState, { tone: Tone; icon: LucideIcon; 
   DEAD: { tone: "dead", icon: Skull, hint: "its process was lost" },
 };
 
-export function StateBadge({ state }: { state: string | null | undefined }) {
-  const known = EXECUTION_STATES.find((one) => one === state);
-  if (!known) return <Badge icon={Ban}>{state ?? "unknown"}</Badge>;
-  const { tone, icon, hint } = STATE_LOOK[known];
+export const EXECUTION_STATES = Object.keys(STATE_LOOK) as ExecutionState[];
+
+export function StateBadge({ state }: { state: ExecutionState | null }) {
+  if (!state) return <Badge icon={Ban}>unknown</Badge>;
+  const { tone, icon, hint } = STATE_LOOK[state];
   return (
     <Badge tone={tone} icon={icon} title={hint}>
       {state}

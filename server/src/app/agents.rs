@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use loom_core::AgentEntry;
+use loom_core::{AgentEntry, Qos};
 use loom_telemetry::ids::now_unix_nano;
-use loom_trace::api::{LoomProblem, Page, Path, Problem, Query};
+use loom_trace::api::{LoomProblem, Page, Path, Presence, Problem, Query};
 use loom_trace::query::activity::{Activity, By};
 use loom_trace::time_text::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -70,14 +70,6 @@ struct AgentItem {
     activity: Active,
 }
 
-/// Whether an agent is there.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum Presence {
-    Connected,
-    Gone,
-}
-
 /// What an agent wants.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Subscription)]
@@ -86,8 +78,31 @@ struct SubscriptionOf {
     id: u32,
     /// A topic, or a pattern.
     pattern: String,
-    /// What a full mailbox does.
-    qos: &'static str,
+    /// What a full mailbox does, and who is served first.
+    qos: QosOf,
+}
+
+/// The class of a subscription.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Qos)]
+enum QosOf {
+    /// Served first; a full mailbox drops its oldest event.
+    Realtime,
+    /// A full mailbox makes the publisher wait.
+    Batched,
+    /// Large, and served last; a full mailbox makes the publisher wait.
+    Background,
+}
+
+impl From<Qos> for QosOf {
+    fn from(qos: Qos) -> Self {
+        match qos {
+            Qos::Realtime => Self::Realtime,
+            Qos::Batched => Self::Batched,
+            Qos::Background => Self::Background,
+        }
+    }
 }
 
 /// What an agent can be called for.
@@ -98,7 +113,8 @@ struct CapabilityOf {
     name: String,
     /// What it does.
     description: String,
-    /// JSON schema of its arguments.
+    /// JSON schema of its arguments; null where it has none.
+    #[schema(required)]
     input_schema: Option<serde_json::Value>,
 }
 
@@ -198,7 +214,7 @@ fn connected(entry: &AgentEntry, activity: Option<&Activity>) -> AgentItem {
     let subscription = |subscription: &loom_core::Subscription| SubscriptionOf {
         id: subscription.id,
         pattern: subscription.pattern.clone(),
-        qos: subscription.qos.as_str(),
+        qos: subscription.qos.into(),
     };
     let capability = |capability: &loom_core::Capability| CapabilityOf {
         name: capability.name.clone(),

@@ -8,67 +8,56 @@ use loom_proto::semconv::metric;
 use loom_proto::v1;
 use loom_telemetry::sink::SinkStats;
 use loom_trace::api::{Family, Kind, Labels};
-use serde_json::{Map, Value, json};
 
 use super::Parts;
 use super::metrics::span_stats;
+use crate::accounts::{Account, Books, BusBooks, SpanBooks, TopicAccount};
 
 /// Topics with samples of their own; the accounts of the others are added up. A metrics store pays for each label's value.
 const TOPICS: usize = 256;
 
-/// The part of `/api/v1/stats` that is not the store's.
-pub(super) fn stats(parts: &Parts) -> Map<String, Value> {
+/// What the server has counted until now.
+pub(super) fn books(parts: &Parts) -> Books {
     let report = parts.bus.report();
     let spans = span_stats(&parts.pipeline.stats());
-    let topics: Vec<_> = report
-        .topics
-        .iter()
-        .filter(|(_, account)| account.published + account.events > 0)
-        .map(|(topic, account)| {
-            let mut row = account_json(account);
-            row.insert("topic".to_owned(), json!(**topic));
-            Value::Object(row)
-        })
-        .collect();
-    let mut answer = Map::new();
-    answer.insert(
-        "bus".to_owned(),
-        json!({
-            "balanced": report.is_balanced(),
-            "quiet": report.is_quiet,
-            "total": account_json(&report.total),
-            "topics": topics,
-        }),
-    );
-    answer.insert(
-        "spans".to_owned(),
-        json!({
-            "recorded": spans.recorded,
-            "stored": spans.exported,
-            "sampled_out": spans.sampled_out,
-            "dropped": spans.dropped,
-            "queued": spans.queued,
-        }),
-    );
-    answer
+    let used = |account: &LedgerSnapshot| account.published + account.events > 0;
+    let topics = report.topics.iter().filter(|(_, account)| used(account));
+    Books {
+        bus: BusBooks {
+            balanced: report.is_balanced(),
+            quiet: report.is_quiet,
+            total: (&report.total).into(),
+            topics: topics
+                .map(|(topic, account)| TopicAccount {
+                    account: account.into(),
+                    topic: (**topic).to_owned(),
+                })
+                .collect(),
+        },
+        spans: SpanBooks {
+            recorded: spans.recorded,
+            stored: spans.exported,
+            sampled_out: spans.sampled_out,
+            dropped: spans.dropped,
+            queued: spans.queued,
+        },
+    }
 }
 
-fn account_json(account: &LedgerSnapshot) -> Map<String, Value> {
-    let dropped = reasons(account).map(|(reason, count)| (reason.to_owned(), json!(count)));
-    let fields = [
-        ("events", json!(account.events)),
-        ("published", json!(account.published)),
-        ("delivered", json!(account.delivered)),
-        ("filtered", json!(account.filtered)),
-        ("dead_lettered", json!(account.dead_lettered)),
-        ("expired", json!(account.expired)),
-        ("dropped", Value::Object(dropped.collect())),
-        ("in_flight", json!(account.in_flight)),
-    ];
-    fields
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+impl From<&LedgerSnapshot> for Account {
+    fn from(account: &LedgerSnapshot) -> Self {
+        let dropped = reasons(account).map(|(reason, count)| (reason.to_owned(), count));
+        Self {
+            events: account.events,
+            published: account.published,
+            delivered: account.delivered,
+            filtered: account.filtered,
+            dead_lettered: account.dead_lettered,
+            expired: account.expired,
+            dropped: dropped.collect(),
+            in_flight: account.in_flight,
+        }
+    }
 }
 
 /// The reasons that occurred, with their counts.

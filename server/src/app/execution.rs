@@ -1,10 +1,11 @@
 //! An execution as the API shows it.
 
 use loom_core::OpenExecution;
+use loom_core::execution::State;
 use loom_proto::semconv::attribute;
-use loom_trace::model::{Attributes, SpanId};
-use loom_trace::query::StoredExecution;
+use loom_trace::model::{Attributes, SpanId, TraceId};
 use loom_trace::query::timing::Timing;
+use loom_trace::query::{ExecutionState, StoredExecution};
 use loom_trace::time_text::rfc3339;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,6 +18,7 @@ pub(super) struct ExecutionItem {
     #[schema(value_type = SpanId)]
     execution_id: String,
     /// The trace that it belongs to.
+    #[schema(value_type = TraceId)]
     trace_id: String,
     /// The span that handed it over; null of a handler that nobody handed anything.
     #[schema(value_type = Option<SpanId>)]
@@ -28,8 +30,8 @@ pub(super) struct ExecutionItem {
     agent_name: Option<String>,
     /// Topic of the event, or the capability.
     operation: String,
-    /// PENDING, RUNNING, COMPLETED, FAILED, TIMEOUT or DEAD.
-    state: String,
+    /// What has become of it.
+    state: ExecutionState,
     /// From 1.
     attempt: i64,
     /// RFC 3339, UTC.
@@ -74,7 +76,7 @@ impl From<&OpenExecution> for ExecutionItem {
             span_id: None,
             agent_name: not_empty(&open.agent),
             operation: open.operation.clone(),
-            state: open.state.name().to_owned(),
+            state: shown(open.state),
             attempt: open.attempt.into(),
             start_time: rfc3339(open.since_unix_nano),
             end_time: None,
@@ -99,7 +101,7 @@ impl From<&StoredExecution> for ExecutionItem {
             span_id: Some(ended.span_id.to_string()),
             agent_name: not_empty(&ended.agent),
             operation: ended.operation.clone(),
-            state: ended.state.clone(),
+            state: ended.state,
             attempt: ended.attempt(),
             start_time: rfc3339(ended.start_ns),
             end_time: Some(rfc3339(ended.end_ns)),
@@ -111,6 +113,17 @@ impl From<&StoredExecution> for ExecutionItem {
             user_id: ended.user_id.clone(),
             thread_id: ended.thread_id.clone(),
         }
+    }
+}
+
+fn shown(state: State) -> ExecutionState {
+    match state {
+        State::Pending => ExecutionState::Pending,
+        State::Running => ExecutionState::Running,
+        State::Completed => ExecutionState::Completed,
+        State::Failed => ExecutionState::Failed,
+        State::Timeout => ExecutionState::Timeout,
+        State::Dead => ExecutionState::Dead,
     }
 }
 

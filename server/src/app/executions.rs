@@ -12,7 +12,7 @@ use loom_core::execution;
 use loom_telemetry::ids::now_unix_nano;
 use loom_trace::api::{During, LoomProblem, Page, Path, Period, Problem, Query};
 use loom_trace::model::SpanId;
-use loom_trace::query::{ExecutionSearch, Place};
+use loom_trace::query::{ExecutionSearch, ExecutionState, Place};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -40,8 +40,8 @@ pub(super) fn routes() -> OpenApiRouter<Parts> {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "a description")]
 struct Conditions {
-    /// PENDING, RUNNING, COMPLETED, FAILED, TIMEOUT or DEAD; any number of them.
-    state: Option<Vec<String>>,
+    /// Any number of states, in either case.
+    state: Option<Vec<ExecutionState>>,
     /// The agent that handles.
     agent: Option<String>,
     /// The workflow that it belongs to.
@@ -114,6 +114,7 @@ async fn list(
 #[derive(Debug, Serialize, ToSchema)]
 struct States {
     /// How many are in each state that was asked for.
+    #[schema(value_type = BTreeMap<ExecutionState, u64>)]
     states: BTreeMap<String, u64>,
 }
 

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use loom_core::Stream;
 use loom_core::journal::Storage;
 use loom_telemetry::ids::now_unix_nano;
+use loom_trace::CounterValues;
 use loom_trace::api::LoomProblem;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,7 +14,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::about::{About, Capabilities, Links, StoreOf};
-use super::{Addresses, Parts, agents, executions, letters, verification};
+use super::{Addresses, Parts, agents, books, executions, letters, verification};
+use crate::accounts::Books;
 
 /// What the handlers get.
 #[derive(Clone)]
@@ -23,7 +25,7 @@ struct Server {
     about: About,
 }
 
-/// `/api/v1/info`, `/api/v1/verify`, and those of [`agents`], [`executions`] and [`letters`].
+/// `/api/v1/info`, `/api/v1/stats`, `/api/v1/verify`, and those of [`agents`], [`executions`] and [`letters`].
 pub(super) fn routes(parts: Parts, addresses: Addresses, about: About) -> OpenApiRouter {
     let streams = parts.streams.clone();
     OpenApiRouter::default()
@@ -40,6 +42,7 @@ pub(super) fn routes(parts: Parts, addresses: Addresses, about: About) -> OpenAp
 fn of_parts() -> OpenApiRouter<Parts> {
     agents::routes()
         .merge(executions::routes())
+        .routes(routes!(stats))
         .routes(routes!(verification::route))
 }
 
@@ -51,7 +54,6 @@ struct Info {
     /// Its version.
     version: &'static str,
     /// Where it listens.
-    #[schema(value_type = Object)]
     addresses: Addresses,
     /// Its clock: ns since the Unix epoch, as text because a browser would round it.
     time_unix_nano: String,
@@ -79,13 +81,32 @@ struct StreamOf {
     name: String,
     /// Patterns of the topics that it keeps.
     topics: Vec<String>,
-    /// `disk`, or `memory`: then its events end with this server.
-    #[schema(value_type = String)]
-    storage: Storage,
+    /// Where its events are.
+    storage: StorageOf,
     /// Offset of the first event that is there.
     begin: u64,
     /// Offset of the next event.
     end: u64,
+}
+
+/// Where the events of a stream are.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Storage)]
+enum StorageOf {
+    /// In files.
+    Disk,
+    /// In memory: they end with this server.
+    Memory,
+}
+
+impl From<Storage> for StorageOf {
+    fn from(storage: Storage) -> Self {
+        match storage {
+            Storage::Disk => Self::Disk,
+            Storage::Memory => Self::Memory,
+        }
+    }
 }
 
 impl StreamOf {
@@ -94,7 +115,7 @@ impl StreamOf {
         Self {
             name: stream.name().to_owned(),
             topics: stream.topics().to_vec(),
-            storage: journal.storage(),
+            storage: journal.storage().into(),
             begin: journal.begin(),
             end: journal.end(),
         }
@@ -130,4 +151,31 @@ async fn info(State(server): State<Server>, headers: HeaderMap) -> Result<Json<I
         capabilities: Capabilities { redrive: true },
         store: server.about.store(&server.parts.store).await?,
     }))
+}
+
+/// What the server has counted, and the store.
+#[derive(Debug, Serialize, ToSchema)]
+struct Stats {
+    #[serde(flatten)]
+    store: CounterValues,
+    /// Bytes of the store on disk.
+    store_bytes: u64,
+    #[serde(flatten)]
+    books: Books,
+}
+
+/// What was counted since the start
+#[utoipa::path(
+    get,
+    path = "/api/v1/stats",
+    operation_id = "getStats",
+    tag = "server",
+    responses((status = 200, description = "The counters.", body = Stats), LoomProblem),
+)]
+async fn stats(State(parts): State<Parts>) -> Json<Stats> {
+    Json(Stats {
+        store: parts.store.counters(),
+        store_bytes: parts.store.disk_bytes(),
+        books: books::books(&parts),
+    })
 }

@@ -59,6 +59,7 @@ mod tests {
 
     use loom_core::{BusConfig, Event, MemoryConfig, MemoryJournal, Stream, StreamConfig, Tracer};
     use loom_telemetry::ids::now_unix_nano;
+    use loom_trace::PublishStatus;
     use loom_trace::model::{SpanId, TraceId};
 
     use super::*;
@@ -95,7 +96,7 @@ mod tests {
             correlation_id: None,
             thread_id: None,
             workflow_id: None,
-            status: "ok",
+            status: PublishStatus::Ok,
         }
     }
 

@@ -36,6 +36,7 @@ struct Params {
     /// A pattern of the topic that the event had.
     topic: Option<String>,
     /// The trace that the event belongs to.
+    #[param(pattern = "^[0-9a-f]{32}$")]
     trace_id: Option<String>,
     /// Letters of this page at most; 50, unless told otherwise.
     #[param(minimum = 1, maximum = 500)]
@@ -170,13 +171,13 @@ async fn show(
     }
 }
 
-/// Publishes the events of letters once more
+/// Publishes the events of a group's letters once more
 #[utoipa::path(
     post,
-    path = "/api/v1/dead-letters/{id}/redrive",
+    path = "/api/v1/dead-letters/{group}/redrive",
     operation_id = "redriveDeadLetters",
     tag = "dead letters",
-    params(("id" = String, Path, description = "The group; `-`: all groups.")),
+    params(("group" = String, Path, description = "The group whose letters they are; `-`: all groups.")),
     request_body = Which,
     responses((status = 200, description = "What became of it.", body = Redriven), LoomProblem),
 )]
@@ -211,13 +212,15 @@ async fn redrive(
     }
 }
 
-/// Drops letters
+/// Drops letters of a group
+///
+/// The path has a group here, and no letter: `letter_ids` says which of its letters are meant.
 #[utoipa::path(
     delete,
     path = "/api/v1/dead-letters/{id}",
     operation_id = "dropDeadLetters",
     tag = "dead letters",
-    params(("id" = String, Path, description = "The group; `-`: all groups.")),
+    params(("id" = String, Path, description = "The group whose letters they are, not the id of a letter; `-`: all groups.")),
     request_body = Which,
     responses((status = 200, description = "What became of it.", body = Dropped), LoomProblem),
 )]

@@ -3,12 +3,14 @@
 //! | file | room |
 //! | --- | --- |
 //! | `frame` | what a frame is, and the channels |
+//! | `data` | what frames say |
 //! | `hub` | numbers the frames, keeps the last ones, and hands them to each reader |
 //! | `producer` | looks at the server a few times a second, while anybody watches, and makes frames of what is new |
 //! | `sse`, `socket` | the two doors |
 //!
 //! Data goes one way: `producer` → `hub` → doors. A reader that is too slow loses the oldest frames and is told how many.
 
+mod data;
 mod frame;
 mod hub;
 mod producer;

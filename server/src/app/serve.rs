@@ -21,8 +21,8 @@ use super::http1::{self, HEAD_TIMEOUT};
 use super::jaeger_ui::Bundle;
 use super::mending::Mending;
 use super::{
-    Addresses, Doors, Listeners, Parts, auth, books, dashboard, http, jaeger_ui, kept, live,
-    metrics, origin, retelling, session,
+    Addresses, Doors, Listeners, Parts, auth, dashboard, http, jaeger_ui, kept, live, metrics,
+    origin, retelling, session,
 };
 use crate::config::{LoomConfig, Token};
 
@@ -78,7 +78,7 @@ pub(super) fn open(
         tasks.spawn(http1::serve(listener, router, HEAD_TIMEOUT, others.clone()));
     }
     if let Some(listener) = listeners.http {
-        let (counters, accounts) = (parts.clone(), parts.clone());
+        let counters = parts.clone();
         let (live_routes, producer) = live::open(parts.clone(), others.clone());
         tasks.spawn(producer);
         let directory = parts.directory.clone();
@@ -98,7 +98,6 @@ pub(super) fn open(
                 agents.iter().map(|agent| agent.agent_id.clone()).collect()
             })),
             kept: Some(Arc::new(move |event| kept::find(&bus, event))),
-            stats: Some(Arc::new(move || books::stats(&accounts))),
         };
         let router = guarded(
             router_with(parts.store.clone(), api_config, extension),

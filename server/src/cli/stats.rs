@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use loom_proto::topic;
-use serde::{Deserialize, Serialize};
 
 use super::remote::{HttpArgs, block_on};
 use super::terminal::clean;
 use super::{Exit, Failure, Terminal};
+use crate::accounts::{Account, Books, TopicAccount};
 use crate::env::Environment;
 
 const PATH: &str = "/api/v1/stats";
@@ -38,49 +38,6 @@ pub struct Args {
     server: HttpArgs,
 }
 
-/// The books, as the API gives them.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Stats {
-    bus: Bus,
-    spans: Spans,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Bus {
-    balanced: bool,
-    quiet: bool,
-    total: Account,
-    topics: Vec<TopicAccount>,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct TopicAccount {
-    topic: String,
-    #[serde(flatten)]
-    account: Account,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-struct Account {
-    events: u64,
-    published: u64,
-    delivered: u64,
-    filtered: u64,
-    dead_lettered: u64,
-    expired: u64,
-    dropped: BTreeMap<String, u64>,
-    in_flight: u64,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Spans {
-    recorded: u64,
-    stored: u64,
-    sampled_out: u64,
-    dropped: BTreeMap<String, u64>,
-    queued: u64,
-}
-
 pub(super) fn execute(
     args: &Args,
     environment: &dyn Environment,
@@ -92,7 +49,7 @@ pub(super) fn execute(
     }
     let client = args.server.client(environment)?;
     block_on(async {
-        let mut stats: Stats = client.get_json(PATH).await?;
+        let mut stats: Books = client.get_json(PATH).await?;
         for _ in 1..QUESTIONS {
             if stats.bus.balanced || !stats.bus.quiet {
                 break;
@@ -131,7 +88,7 @@ pub(super) fn execute(
     })
 }
 
-fn show(args: &Args, stats: &Stats, terminal: &Terminal) -> Result<(), Failure> {
+fn show(args: &Args, stats: &Books, terminal: &Terminal) -> Result<(), Failure> {
     let topics = &stats.bus.topics;
     let shown = topics.len().min(args.limit as usize);
     let mut rows: Vec<_> = topics[..shown]

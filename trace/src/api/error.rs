@@ -197,6 +197,7 @@ struct ProblemDetails {
     detail: String,
     /// Path of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     instance: Option<String>,
     /// What is wrong with the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::error::{LoomProblem, Problem};
 use super::extract::Path;
-use super::parameters::During;
+use super::parameters::{During, Step};
 use super::params::Params;
 use super::period::{Period, time_range};
 use crate::error::QueryError;
@@ -28,10 +28,7 @@ const DEFAULT_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// What was measured in a time.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Measured)]
-pub(super) struct Answer {
-    #[serde(flatten)]
-    whose: Named,
+struct Measured {
     /// The range that was asked for; null where `from` or `to` say the time.
     time_range: Option<String>,
     /// Begin of the time that was asked for: RFC 3339, UTC.
@@ -56,25 +53,33 @@ pub(super) struct Answer {
     series: Series,
 }
 
-/// Whose metrics they are.
+/// What was measured of an agent.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-#[schema(as = WhoseMetrics)]
-enum Named {
-    Agent {
-        /// Id of the agent.
-        agent_id: String,
-    },
-    Workflow {
-        /// Id of the workflow.
-        workflow_id: String,
-    },
-    All {
-        /// Those with the most executions.
-        by_agent: Vec<OfAgent>,
-        /// The same of workflows.
-        by_workflow: Vec<OfWorkflow>,
-    },
+pub(super) struct AgentMetrics {
+    /// Its id.
+    agent_id: String,
+    #[serde(flatten)]
+    measured: Measured,
+}
+
+/// What was measured of a workflow.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct WorkflowMetrics {
+    /// Its id.
+    workflow_id: String,
+    #[serde(flatten)]
+    measured: Measured,
+}
+
+/// What was measured of everything.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AllMetrics {
+    /// Agents with the most executions.
+    by_agent: Vec<OfAgent>,
+    /// The same of workflows.
+    by_workflow: Vec<OfWorkflow>,
+    #[serde(flatten)]
+    measured: Measured,
 }
 
 /// What an agent has done of everything.
@@ -124,21 +129,20 @@ impl Part {
     path = "/api/v1/agents/{id}/metrics",
     operation_id = "getAgentMetrics",
     tag = "metrics",
-    params(
-        ("id" = String, Path, description = "Its id."),
-        During,
-        ("step" = Option<String>, Query, description = "From point to point of the series, like `5m`."),
-    ),
-    responses((status = 200, description = "What was measured.", body = Answer), LoomProblem),
+    params(("id" = String, Path, description = "Its id."), During, Step),
+    responses((status = 200, description = "What was measured.", body = AgentMetrics), LoomProblem),
 )]
 pub(super) async fn agent(
     State(api): State<Api>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Json<Answer>, LoomProblem> {
+) -> Result<Json<AgentMetrics>, LoomProblem> {
     let asked = Asked::of(&uri)?;
     let metrics = asked.metrics(&api, Whose::Agent(id.clone())).await?;
-    Ok(Json(asked.answer(Named::Agent { agent_id: id }, metrics)))
+    Ok(Json(AgentMetrics {
+        agent_id: id,
+        measured: asked.measured(metrics),
+    }))
 }
 
 /// The same as `/api/v1/agents/{id}/metrics`
@@ -147,18 +151,14 @@ pub(super) async fn agent(
     path = "/api/v1/observability/agents/{id}/metrics",
     operation_id = "getObservedAgentMetrics",
     tag = "metrics",
-    params(
-        ("id" = String, Path, description = "Its id."),
-        During,
-        ("step" = Option<String>, Query, description = "From point to point of the series, like `5m`."),
-    ),
-    responses((status = 200, description = "What was measured.", body = Answer), LoomProblem),
+    params(("id" = String, Path, description = "Its id."), During, Step),
+    responses((status = 200, description = "What was measured.", body = AgentMetrics), LoomProblem),
 )]
 pub(super) async fn observed_agent(
     api: State<Api>,
     id: Path<String>,
     uri: Uri,
-) -> Result<Json<Answer>, LoomProblem> {
+) -> Result<Json<AgentMetrics>, LoomProblem> {
     agent(api, id, uri).await
 }
 
@@ -168,23 +168,20 @@ pub(super) async fn observed_agent(
     path = "/api/v1/workflows/{id}/metrics",
     operation_id = "getWorkflowMetrics",
     tag = "metrics",
-    params(
-        ("id" = String, Path, description = "Its id."),
-        During,
-        ("step" = Option<String>, Query, description = "From point to point of the series, like `5m`."),
-    ),
-    responses((status = 200, description = "What was measured.", body = Answer), LoomProblem),
+    params(("id" = String, Path, description = "Its id."), During, Step),
+    responses((status = 200, description = "What was measured.", body = WorkflowMetrics), LoomProblem),
 )]
 pub(super) async fn workflow(
     State(api): State<Api>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Json<Answer>, LoomProblem> {
+) -> Result<Json<WorkflowMetrics>, LoomProblem> {
     let asked = Asked::of(&uri)?;
     let metrics = asked.metrics(&api, Whose::Workflow(id.clone())).await?;
-    Ok(Json(
-        asked.answer(Named::Workflow { workflow_id: id }, metrics),
-    ))
+    Ok(Json(WorkflowMetrics {
+        workflow_id: id,
+        measured: asked.measured(metrics),
+    }))
 }
 
 /// The same as `/api/v1/workflows/{id}/metrics`
@@ -193,18 +190,14 @@ pub(super) async fn workflow(
     path = "/api/v1/observability/workflows/{id}/metrics",
     operation_id = "getObservedWorkflowMetrics",
     tag = "metrics",
-    params(
-        ("id" = String, Path, description = "Its id."),
-        During,
-        ("step" = Option<String>, Query, description = "From point to point of the series, like `5m`."),
-    ),
-    responses((status = 200, description = "What was measured.", body = Answer), LoomProblem),
+    params(("id" = String, Path, description = "Its id."), During, Step),
+    responses((status = 200, description = "What was measured.", body = WorkflowMetrics), LoomProblem),
 )]
 pub(super) async fn observed_workflow(
     api: State<Api>,
     id: Path<String>,
     uri: Uri,
-) -> Result<Json<Answer>, LoomProblem> {
+) -> Result<Json<WorkflowMetrics>, LoomProblem> {
     workflow(api, id, uri).await
 }
 
@@ -214,18 +207,15 @@ pub(super) async fn observed_workflow(
     path = "/api/v1/metrics",
     operation_id = "getMetrics",
     tag = "metrics",
-    params(
-        During,
-        ("step" = Option<String>, Query, description = "From point to point of the series, like `5m`."),
-    ),
-    responses((status = 200, description = "What was measured.", body = Answer), LoomProblem),
+    params(During, Step),
+    responses((status = 200, description = "What was measured.", body = AllMetrics), LoomProblem),
 )]
-pub(super) async fn all(State(api): State<Api>, uri: Uri) -> Result<Json<Answer>, LoomProblem> {
+pub(super) async fn all(State(api): State<Api>, uri: Uri) -> Result<Json<AllMetrics>, LoomProblem> {
     let asked = Asked::of(&uri)?;
     let mut metrics = asked.metrics(&api, Whose::All).await?;
     let by_agent = std::mem::take(&mut metrics.by_agent).into_iter();
     let by_workflow = std::mem::take(&mut metrics.by_workflow).into_iter();
-    let named = Named::All {
+    Ok(Json(AllMetrics {
         by_agent: by_agent
             .map(Part::of)
             .map(|(agent_id, share)| OfAgent { agent_id, share })
@@ -234,8 +224,8 @@ pub(super) async fn all(State(api): State<Api>, uri: Uri) -> Result<Json<Answer>
             .map(Part::of)
             .map(|(workflow_id, share)| OfWorkflow { workflow_id, share })
             .collect(),
-    };
-    Ok(Json(asked.answer(named, metrics)))
+        measured: asked.measured(metrics),
+    }))
 }
 
 /// `time_range=24h`, or `from=` and `to=`; `step=5m`.
@@ -276,10 +266,9 @@ impl Asked {
             .await
     }
 
-    fn answer(self, whose: Named, metrics: Metrics) -> Answer {
+    fn measured(self, metrics: Metrics) -> Measured {
         let Range { start, end } = self.during_ns;
-        Answer {
-            whose,
+        Measured {
             time_range: self.time_range,
             from: rfc3339(start),
             to: rfc3339(end),

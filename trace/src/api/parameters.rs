@@ -20,6 +20,14 @@ pub struct During {
     to: Option<String>,
 }
 
+/// How fine a series is.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Step {
+    /// From point to point of the series, like `5m`.
+    step: Option<String>,
+}
+
 /// Which part of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

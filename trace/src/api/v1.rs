@@ -14,7 +14,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::error::{LoomProblem, Problem};
@@ -22,7 +21,6 @@ use super::extract::Path;
 use super::params::Params;
 use super::{Api, off_thread};
 use crate::check::{self, Finding, check as check_spans};
-use crate::counters::CounterValues;
 use crate::model::TraceId;
 use crate::tree::waterfall::{Options, waterfall as draw};
 
@@ -102,38 +100,4 @@ pub(super) async fn waterfall(
     let trace = api.store.query().trace(id, api.config.max_spans).await?;
     let trace = trace.ok_or_else(|| Problem::not_found("trace not found"))?;
     Ok(off_thread(move || draw(&trace, &options)).await?)
-}
-
-/// The counters, and what they are counted against.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Stats {
-    #[serde(flatten)]
-    counters: CounterValues,
-    /// Bytes of the store on disk.
-    store_bytes: u64,
-    /// What the bus has counted.
-    #[serde(flatten)]
-    #[schema(value_type = Object)]
-    further: Map<String, Value>,
-}
-
-/// What was counted
-#[utoipa::path(
-    get,
-    path = "/api/v1/stats",
-    operation_id = "getStats",
-    tag = "server",
-    responses((status = 200, description = "The counters.", body = Stats)),
-)]
-pub(super) async fn stats(State(api): State<Api>) -> Json<Stats> {
-    Json(Stats {
-        counters: api.store.counters(),
-        store_bytes: api.store.disk_bytes(),
-        further: api
-            .extension
-            .stats
-            .as_ref()
-            .map(|further| further())
-            .unwrap_or_default(),
-    })
 }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::Query;
 use super::search::InvalidPlace;
+use super::state::ExecutionState;
 use crate::error::{QueryError, StoreError};
 use crate::model::{Span, SpanId, Value};
 use crate::published::PublishedEvent;
@@ -81,8 +82,8 @@ pub struct Delivery {
     pub attempt: i64,
     /// The span `bridge.forward`.
     pub span_id: SpanId,
-    /// COMPLETED, FAILED, TIMEOUT or DEAD; null where no handler of it has ended.
-    pub state: Option<String>,
+    /// What has become of its handler; null where none has ended.
+    pub state: Option<ExecutionState>,
     /// How long the event lay in a mailbox, in ms.
     pub wait_ms: Option<f64>,
     /// How long its handler took, in ms.
@@ -275,13 +276,6 @@ fn delivery(forward: &Span, handler: Option<&Span>) -> Delivery {
         Some(Value::Int(number)) => Some(*number),
         _ => None,
     };
-    let state = handler.map(|handler| {
-        if handler.is_error() {
-            text(handler, attribute::EXECUTION_STATE).unwrap_or_else(|| "FAILED".to_owned())
-        } else {
-            "COMPLETED".to_owned()
-        }
-    });
     // How long a stand-in took nobody knows.
     let told = handler.filter(|handler| !handler.is_stand_in());
     let message = handler.map(|handler| handler.status.message.clone());
@@ -291,7 +285,7 @@ fn delivery(forward: &Span, handler: Option<&Span>) -> Delivery {
         group: text(forward, attribute::MESSAGING_GROUP),
         attempt: number(attribute::MESSAGING_DELIVERY_ATTEMPT).unwrap_or(1),
         span_id: forward.span_id,
-        state,
+        state: handler.map(ExecutionState::of),
         wait_ms: number(attribute::QUEUE_WAIT_US).map(|us| us as f64 / 1e3),
         duration_ms: told.map(|handler| handler.duration_ns() as f64 / 1e6),
         error_message: message.filter(|message| !message.is_empty()),

@@ -8,6 +8,7 @@ use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::Query;
+use super::state::ExecutionState;
 use crate::error::{QueryError, StoreError};
 use crate::model::{Attributes, SpanId, TraceId, Value};
 use crate::store::row::{from_json, signed};
@@ -58,8 +59,8 @@ pub struct StoredExecution {
     pub agent: String,
     /// Topic of the event, or the capability; empty when unknown.
     pub operation: String,
-    /// COMPLETED, FAILED, TIMEOUT or DEAD.
-    pub state: String,
+    /// What has become of it.
+    pub state: ExecutionState,
     /// ns since the Unix epoch.
     pub start_ns: u64,
     /// ns since the Unix epoch.
@@ -127,6 +128,8 @@ const SELECT: &str =
     "SELECT start_ns, id, trace_id, span_id, parent_span_id, agent_id, operation, state, end_ns,
     status_message, workflow_id, user_id, thread_id, attributes FROM executions";
 const COMPLETED: &str = "COMPLETED";
+/// The state as [`ExecutionState::ended`] reads it: what else a span says of itself is a failure, to find and to count.
+const STATE: &str = "iif(state IN ('COMPLETED', 'TIMEOUT', 'DEAD'), state, 'FAILED')";
 
 fn list(conn: &Connection, search: &ExecutionSearch) -> Result<Vec<StoredExecution>, StoreError> {
     let mut conditions = Conditions::of(search);
@@ -188,7 +191,7 @@ fn count(conn: &Connection, search: &ExecutionSearch) -> Result<BTreeMap<String,
     }
     let Conditions { sql, values } = Conditions::of(search);
     let sql =
-        format!("SELECT state, count(*) FROM executions WHERE {sql} AND status = 2 GROUP BY state");
+        format!("SELECT {STATE}, count(*) FROM executions WHERE {sql} AND status = 2 GROUP BY 1");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
     while let Some(row) = rows.next()? {
@@ -226,7 +229,7 @@ fn read(row: &Row<'_>) -> Result<StoredExecution, StoreError> {
         parent_span_id: span(4)?,
         agent: text(5)?,
         operation: text(6)?,
-        state: text(7)?,
+        state: ExecutionState::ended(&text(7)?),
         start_ns: place.start_ns.cast_unsigned(),
         end_ns: row.get::<_, i64>(8)?.cast_unsigned(),
         error_message: text(9)?,
@@ -283,7 +286,7 @@ impl Conditions {
         }
         let places = vec!["?"; states.len()].join(", ");
         // Writing to a String does not fail.
-        _ = write!(self.sql, " AND state IN ({places})");
+        _ = write!(self.sql, " AND {STATE} IN ({places})");
         self.values
             .extend(states.iter().cloned().map(SqlValue::from));
     }

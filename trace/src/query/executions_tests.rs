@@ -2,31 +2,7 @@ use rusqlite::types::Value as Sql;
 
 use super::*;
 use crate::model::{Attributes, Event, Identity, Link, Span, Status, StatusCode};
-use crate::prices::Prices;
-use crate::spool::Position;
-use crate::store::{self, Writer};
-use crate::testing::{BASE, MS, span, span_id, trace_id};
-
-/// A database with these spans.
-fn stored(spans: &[Span]) -> (tempfile::TempDir, Connection) {
-    let dir = tempfile::tempdir().expect("a folder");
-    let path = dir.path().join(store::FILE);
-    let mut writer = Writer::open(&path, Prices::default()).expect("opens");
-    let position = Position {
-        segment: 1,
-        offset: 1,
-    };
-    writer
-        .transaction::<_, StoreError>(|batch| {
-            for span in spans {
-                batch.insert(span, 0)?;
-            }
-            Ok((position, ()))
-        })
-        .expect("written");
-    let conn = store::open_reader(&path).expect("opens");
-    (dir, conn)
-}
+use crate::testing::{BASE, MS, span, span_id, stored, trace_id};
 
 fn attributes(pairs: &[(&str, &str)]) -> Attributes {
     pairs
@@ -97,6 +73,25 @@ fn ids(found: &[StoredExecution]) -> Vec<u64> {
         .iter()
         .map(|execution| number(execution.span_id))
         .collect()
+}
+
+/// A state that is none, as whoever is no agent of ours may say it, is a failure wherever it is looked for.
+#[test]
+fn what_is_no_state_has_failed() {
+    let (_dir, conn) = stored(&[handler(10, "a"), ended(handler(12, "a"), "TIRED")]);
+    let in_state = |state: &str| ExecutionSearch {
+        states: vec![state.to_owned()],
+        limit: 10,
+        ..ExecutionSearch::default()
+    };
+    let found = list(&conn, &in_state("FAILED")).expect("read");
+    assert_eq!(ids(&found), [12]);
+    assert_eq!(found[0].state, ExecutionState::Failed);
+    let tired = list(&conn, &in_state("TIRED")).expect("read");
+    assert!(tired.is_empty());
+    let counted = count(&conn, &ExecutionSearch::default()).expect("read");
+    let expected = [("COMPLETED".to_owned(), 1), ("FAILED".to_owned(), 1)];
+    assert_eq!(counted, expected.into());
 }
 
 #[test]

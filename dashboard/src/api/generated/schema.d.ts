@@ -72,6 +72,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/dead-letters/{group}/redrive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Publishes the events of a group's letters once more */
+        post: operations["redriveDeadLetters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/dead-letters/{id}": {
         parameters: {
             query?: never;
@@ -83,25 +100,11 @@ export interface paths {
         get: operations["getDeadLetter"];
         put?: never;
         post?: never;
-        /** Drops letters */
+        /**
+         * Drops letters of a group
+         * @description The path has a group here, and no letter: `letter_ids` says which of its letters are meant.
+         */
         delete: operations["dropDeadLetters"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/dead-letters/{id}/redrive": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Publishes the events of letters once more */
-        post: operations["redriveDeadLetters"];
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -305,7 +308,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What was counted */
+        /** What was counted since the start */
         get: operations["getStats"];
         put?: never;
         post?: never;
@@ -596,7 +599,7 @@ export interface paths {
         };
         /**
          * The same over a WebSocket
-         * @description Frames `{"id","event","data"}`; the client says `{"subscribe":["events"]}` and `{"unsubscribe":[…]}`. Nothing but `hello`
+         * @description Its messages are `LiveFrame`; the client says `{"subscribe":["events"]}` and `{"unsubscribe":[…]}`. Nothing but `hello`
          *     comes before it has, unless `topics=` says it.
          */
         get: operations["openSocket"];
@@ -612,6 +615,59 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What became of events. */
+        Account: {
+            /**
+             * Format: int64
+             * @description Deliveries that a group gave up, and keeps as dead letters.
+             */
+            dead_lettered: number;
+            /**
+             * Format: int64
+             * @description Deliveries that were handed to the subscriber, or that an agent of the group has handled.
+             */
+            delivered: number;
+            /** @description Deliveries that were lost, by reason. */
+            dropped: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Events that the bus took.
+             */
+            events: number;
+            /**
+             * Format: int64
+             * @description Deliveries whose event retention released before the group had read it.
+             */
+            expired: number;
+            /**
+             * Format: int64
+             * @description Events that nobody wanted.
+             */
+            filtered: number;
+            /**
+             * Format: int64
+             * @description Deliveries that are on their way.
+             */
+            in_flight: number;
+            /**
+             * Format: int64
+             * @description Deliveries that came of them: one for each mailbox and each group, and one where nobody wants the event.
+             */
+            published: number;
+        };
+        /** @description The addresses of the doors that are open. Its JSON is the line that `loom up --json` prints. */
+        Addresses: {
+            /** @description Where agents connect; null of a door that is closed, like the others. */
+            bridge: string | null;
+            /** @description The HTTP API. */
+            http: string | null;
+            /** @description OTLP over gRPC. */
+            otlp_grpc: string | null;
+            /** @description OTLP over HTTP. */
+            otlp_http: string | null;
+        };
         /** @description An agent, and what it did in the last hour. */
         Agent: {
             /** @description Of the last hour. */
@@ -621,13 +677,13 @@ export interface components {
             /** @description What it can be called for. */
             capabilities: components["schemas"]["Capability"][];
             /** @description Name and version of its SDK. */
-            client?: string | null;
+            client: string | null;
             /** @description RFC 3339, UTC. */
-            connected_at?: string | null;
+            connected_at: string | null;
             /** @description Of this process of the agent; null of one that has gone. */
-            instance_id?: string | null;
+            instance_id: string | null;
             /** @description When it last said something, or its newest handler began. */
-            last_seen_at?: string | null;
+            last_seen_at: string | null;
             /** @description Whether it is there. */
             state: components["schemas"]["Presence"];
             /** @description What it wants. */
@@ -639,7 +695,7 @@ export interface components {
              * Format: double
              * @description Share of those that failed, from 0 to 1; null where none ran.
              */
-            error_rate?: number | null;
+            error_rate: number | null;
             /**
              * Format: int64
              * @description Those of them that failed.
@@ -651,17 +707,22 @@ export interface components {
              */
             executions: number;
             /** @description When the newest one began, RFC 3339, UTC. */
-            last_at?: string | null;
+            last_at: string | null;
             /**
              * Format: double
              * @description Half of them took less, in ms.
              */
-            p50_ms?: number | null;
+            p50_ms: number | null;
             /**
              * Format: double
              * @description 95 of 100 took less, in ms.
              */
-            p95_ms?: number | null;
+            p95_ms: number | null;
+        };
+        /** @description What was measured of an agent. */
+        AgentMetrics: components["schemas"]["Measured"] & {
+            /** @description Its id. */
+            agent_id: string;
         };
         /** @description How busy an agent was. */
         AgentRate: {
@@ -681,7 +742,19 @@ export interface components {
              * Format: double
              * @description 95 of 100 handlers took less, in ms; null where none ran.
              */
-            p95_ms?: number | null;
+            p95_ms: number | null;
+        };
+        /** @description Who is connected. */
+        AgentsFrame: {
+            /** @description By id. */
+            connected: components["schemas"]["ConnectedAgent"][];
+        };
+        /** @description What was measured of everything. */
+        AllMetrics: components["schemas"]["Measured"] & {
+            /** @description Agents with the most executions. */
+            by_agent: components["schemas"]["OfAgent"][];
+            /** @description The same of workflows. */
+            by_workflow: components["schemas"]["OfWorkflow"][];
         };
         /** @description An attempt to handle an event. */
         Attempt: {
@@ -694,8 +767,25 @@ export interface components {
              * @description From 1.
              */
             number: number;
-            /** @description The span `bridge.forward`; null where nothing was recorded. */
-            span_id?: string | null;
+            span_id: components["schemas"]["SpanId"] | null;
+        };
+        /** @description What a server has counted. */
+        Books: {
+            /** @description Events and their deliveries. */
+            bus: components["schemas"]["BusBooks"];
+            /** @description The server's own spans. */
+            spans: components["schemas"]["SpanBooks"];
+        };
+        /** @description The books of the bus. */
+        BusBooks: {
+            /** @description Each account adds up: published = delivered + filtered + `dead_lettered` + expired + dropped + `in_flight`. */
+            balanced: boolean;
+            /** @description Nothing passed while the books were read: only then they have to add up. */
+            quiet: boolean;
+            /** @description Topics on which something was published. */
+            topics: components["schemas"]["TopicAccount"][];
+            /** @description All topics together. */
+            total: components["schemas"]["Account"];
         };
         /** @description What the server can do. */
         Capabilities: {
@@ -706,11 +796,16 @@ export interface components {
         Capability: {
             /** @description What it does. */
             description: string;
-            /** @description JSON schema of its arguments. */
-            input_schema?: unknown;
+            /** @description JSON schema of its arguments; null where it has none. */
+            input_schema: unknown;
             /** @description Its name. */
             name: string;
         };
+        /**
+         * @description What a reader may ask for.
+         * @enum {string}
+         */
+        Channel: "events" | "executions" | "agents" | "traces" | "stats";
         /** @description What is wrong with a trace. */
         Checked: {
             /** @description These were all: without them a parent may be missing only here. */
@@ -759,8 +854,8 @@ export interface components {
         };
         /** @description The spans of one path. */
         ComparedNode: {
-            a?: components["schemas"]["ComparedSide"] | null;
-            b?: components["schemas"]["ComparedSide"] | null;
+            a: components["schemas"]["ComparedSide"] | null;
+            b: components["schemas"]["ComparedSide"] | null;
             /** @description From a root down to these spans, `service: name` each. */
             path: string[];
         };
@@ -783,6 +878,13 @@ export interface components {
             nodes: components["schemas"]["ComparedNode"][];
             /** @description A trace has more spans, or deeper ones, than are compared. What is far from the root is missing. */
             truncated: boolean;
+        };
+        /** @description An agent that is connected, as far as its coming and going is concerned. */
+        ConnectedAgent: {
+            /** @description Its id. */
+            agent_id: string;
+            /** @description Of this process of the agent. */
+            instance_id: string;
         };
         /** @description The values of all counters at one moment. */
         CounterValues: {
@@ -894,12 +996,12 @@ export interface components {
              * @description How many there were.
              */
             count: number;
-            duration_ms?: components["schemas"]["Percentiles"] | null;
+            duration_ms: components["schemas"]["Percentiles"] | null;
             /**
              * Format: double
              * @description Share of those that failed, from 0 to 1.
              */
-            error_rate?: number | null;
+            error_rate: number | null;
             /**
              * Format: int64
              * @description Those of them that failed.
@@ -940,7 +1042,7 @@ export interface components {
              * Format: int64
              * @description Its place there.
              */
-            offset?: number | null;
+            offset: number | null;
             /**
              * Format: int32
              * @description Bytes of the payload.
@@ -956,8 +1058,7 @@ export interface components {
             time: string;
             /** @description The topic that the event had. */
             topic: string;
-            /** @description The trace that it belongs to. */
-            trace_id?: string | null;
+            trace_id: components["schemas"]["TraceId"] | null;
             /** @description The event's type, in the producer's words. */
             type: string;
         };
@@ -972,24 +1073,23 @@ export interface components {
              * Format: double
              * @description How long its handler took, in ms.
              */
-            duration_ms?: number | null;
+            duration_ms: number | null;
             /** @description Why the handler did not come to its end. */
-            error_message?: string | null;
+            error_message: string | null;
             /** @description Group whose agents share the events. */
-            group?: string | null;
+            group: string | null;
             /** @description The span `bridge.forward`. */
             span_id: components["schemas"]["SpanId"];
-            /** @description COMPLETED, FAILED, TIMEOUT or DEAD; null where no handler of it has ended. */
-            state?: string | null;
+            state: components["schemas"]["ExecutionState"] | null;
             /** @description The agent that it was for. */
             subscriber: string;
             /** @description Pattern of the subscription. */
-            subscription?: string | null;
+            subscription: string | null;
             /**
              * Format: double
              * @description How long the event lay in a mailbox, in ms.
              */
-            wait_ms?: number | null;
+            wait_ms: number | null;
         };
         /** @description What became of a drop. */
         Dropped: {
@@ -1017,12 +1117,12 @@ export interface components {
              * @description Half of all took less, in ms: of `deliver` from publish to the begin of the handler, of `call` the provider's handler.
              *     null where nothing was measured.
              */
-            p50_ms?: number | null;
+            p50_ms: number | null;
             /**
              * Format: double
              * @description The same of 95 of 100.
              */
-            p95_ms?: number | null;
+            p95_ms: number | null;
             /**
              * Format: double
              * @description How often in each second.
@@ -1036,6 +1136,32 @@ export interface components {
          * @enum {string}
          */
         EdgeKind: "publish" | "deliver" | "call";
+        /** @description An execution that has ended. */
+        EndedExecution: {
+            /** @description The agent that handled. */
+            agent_name: string | null;
+            /**
+             * Format: double
+             * @description From begin to end.
+             */
+            duration_ms: number;
+            /** @description RFC 3339, UTC. */
+            end_time: string;
+            /** @description Why it did not come to its end. */
+            error_message: string | null;
+            /** @description The id of the span that handed it over. */
+            execution_id: components["schemas"]["SpanId"];
+            /** @description Topic of the event, or the capability. */
+            operation: string | null;
+            /** @description The handler's span. */
+            span_id: components["schemas"]["SpanId"];
+            /** @description RFC 3339, UTC. */
+            start_time: string;
+            /** @description What has become of it. */
+            state: components["schemas"]["ExecutionState"];
+            /** @description The trace that it belongs to. */
+            trace_id: components["schemas"]["TraceId"];
+        };
         /** @description Who the spans of agents' processes are about. Those of the server are not counted, its stand-ins neither. */
         Enrichment: {
             /** @description A few that have both. */
@@ -1063,46 +1189,72 @@ export interface components {
             /** @description Attempts to hand it over, by their begin. */
             deliveries: components["schemas"]["Delivery"][];
         };
+        /** @description Events that were published. */
+        EventsFrame: {
+            /** @description The newest first; 200 at most. */
+            items: components["schemas"]["PublishedEvent"][];
+            /** @description Events beyond these. */
+            skipped_events: number;
+            /**
+             * Format: int64
+             * @description Spans that nobody looked at: there were too many at once.
+             */
+            skipped_spans: number;
+        };
         /** @description One attempt to handle an event or a call. */
         Execution: {
             /** @description The agent that handles; null while none does. */
-            agent_name?: string | null;
+            agent_name: string | null;
             /**
              * Format: int64
              * @description From 1.
              */
             attempt: number;
             /** @description Joins a reply to its request. */
-            correlation_id?: string | null;
+            correlation_id: string | null;
             /**
              * Format: double
              * @description From begin to end.
              */
-            duration_ms?: number | null;
+            duration_ms: number | null;
             /** @description RFC 3339, UTC; null until it has ended, like all that only the end knows. */
-            end_time?: string | null;
+            end_time: string | null;
             /** @description Why it did not come to its end. */
-            error_message?: string | null;
+            error_message: string | null;
             /** @description The event that is handled; null of a call. */
-            event_id?: string | null;
+            event_id: string | null;
             /** @description The id of the span that handed it over. */
             execution_id: components["schemas"]["SpanId"];
             /** @description Topic of the event, or the capability. */
             operation: string;
-            parent_span_id?: components["schemas"]["SpanId"] | null;
-            span_id?: components["schemas"]["SpanId"] | null;
+            parent_span_id: components["schemas"]["SpanId"] | null;
+            span_id: components["schemas"]["SpanId"] | null;
             /** @description RFC 3339, UTC. */
             start_time: string;
-            /** @description PENDING, RUNNING, COMPLETED, FAILED, TIMEOUT or DEAD. */
-            state: string;
+            /** @description What has become of it. */
+            state: components["schemas"]["ExecutionState"];
             /** @description The conversation that it belongs to. */
-            thread_id?: string | null;
+            thread_id: string | null;
             /** @description The trace that it belongs to. */
-            trace_id: string;
+            trace_id: components["schemas"]["TraceId"];
             /** @description The user that it is about. */
-            user_id?: string | null;
+            user_id: string | null;
             /** @description The workflow that it belongs to. */
-            workflow_id?: string | null;
+            workflow_id: string | null;
+        };
+        /**
+         * @description What has become of an execution: of one that has ended it is one of the last four.
+         * @enum {string}
+         */
+        ExecutionState: "PENDING" | "RUNNING" | "COMPLETED" | "FAILED" | "TIMEOUT" | "DEAD";
+        /** @description Handlers that have ended, and those that have not. */
+        ExecutionsFrame: {
+            /** @description The newest first; 200 at most. */
+            ended: components["schemas"]["EndedExecution"][];
+            /** @description How many have not ended. */
+            open: components["schemas"]["OpenExecutions"];
+            /** @description Ended ones beyond these. */
+            skipped: number;
         };
         /** @description One part of a request that is wrong. */
         Fault: {
@@ -1118,7 +1270,7 @@ export interface components {
             hint: string;
             /** @description What is wrong. */
             kind: components["schemas"]["FindingKind"];
-            parent_span_id?: components["schemas"]["SpanId"] | null;
+            parent_span_id: components["schemas"]["SpanId"] | null;
             /** @description The span at which it shows. */
             span_id: components["schemas"]["SpanId"];
         };
@@ -1134,6 +1286,31 @@ export interface components {
             /** @description There are more. */
             truncated: boolean;
         };
+        /** @description Frames that a reader has lost. */
+        Gap: {
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            dropped: number;
+        };
+        /** @description Spans of a trace that have just been stored. */
+        GrownTrace: {
+            /** @description Whether a root is among them. */
+            has_root: boolean;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            spans: number;
+        };
+        /** @description The begin of a stream. */
+        Hello: {
+            /** @description Tells the frames of this server from those of one before it. */
+            boot: string;
+            /** @description Number of the frame before the next one, as text. */
+            seq: string;
+        };
         /** @description A fault, and the trace that has it. */
         InTrace: components["schemas"]["Finding"] & {
             /** @description The trace. */
@@ -1142,7 +1319,7 @@ export interface components {
         /** @description What this server is. */
         Info: {
             /** @description Where it listens. */
-            addresses: Record<string, unknown>;
+            addresses: components["schemas"]["Addresses"];
             /** @description How many. */
             agents_connected: number;
             /** @description What it can do. */
@@ -1176,9 +1353,9 @@ export interface components {
              */
             offset: number;
             /** @description The payload, where it is not. */
-            payload_base64?: string | null;
+            payload_base64: string | null;
             /** @description The payload, where it is text. */
-            payload_text?: string | null;
+            payload_text: string | null;
             /** @description The stream. */
             stream: string;
             /** @description Only the first 64 KiB of the payload are told. */
@@ -1226,12 +1403,71 @@ export interface components {
         /** @description Addresses of a trace in other tools, with places to fill in: `{trace_id}`, `{span_id}`, `{service}`, `{start_ms}`, `{end_ms}`. */
         Links: {
             /** @description In a Grafana; null where nobody has named one. */
-            grafana_trace?: string | null;
+            grafana_trace: string | null;
             /** @description In a Jaeger UI; null where nobody has named one. */
-            jaeger_trace?: string | null;
+            jaeger_trace: string | null;
+        };
+        /** @description What a frame is, and says. */
+        LiveData: {
+            /** @description The first frame. */
+            data: components["schemas"]["Hello"];
+            /** @enum {string} */
+            event: "hello";
+        } | {
+            /** @description The first frame, where what was missed cannot be had any more: ask for the lists again. */
+            data: components["schemas"]["Reset"];
+            /** @enum {string} */
+            event: "reset";
+        } | {
+            /** @description This reader was too slow. */
+            data: components["schemas"]["Gap"];
+            /** @enum {string} */
+            event: "gap";
+        } | {
+            /** @description Events that were published. */
+            data: components["schemas"]["EventsFrame"];
+            /** @enum {string} */
+            event: "events";
+        } | {
+            /** @description Handlers that have ended, and how many are open. */
+            data: components["schemas"]["ExecutionsFrame"];
+            /** @enum {string} */
+            event: "executions";
+        } | {
+            /** @description Who is connected, each time that changes. */
+            data: components["schemas"]["AgentsFrame"];
+            /** @enum {string} */
+            event: "agents";
+        } | {
+            /** @description Traces that got spans. */
+            data: {
+                [key: string]: components["schemas"]["GrownTrace"];
+            };
+            /** @enum {string} */
+            event: "traces";
+        } | {
+            /** @description The books, once a second. */
+            data: components["schemas"]["Books"];
+            /** @enum {string} */
+            event: "stats";
+        } | {
+            /** @description The channels that a WebSocket tells from now on, after it was asked. */
+            data: components["schemas"]["Channel"][];
+            /** @enum {string} */
+            event: "subscribed";
+        } | {
+            /** @description What was said to a WebSocket cannot be understood; nothing has changed. */
+            data: components["schemas"]["NotUnderstood"];
+            /** @enum {string} */
+            event: "error";
+        };
+        /** @description A frame. Over the WebSocket it is this object; as a server-sent event it has these fields, `data` as JSON on one line, and none that is null. */
+        LiveFrame: components["schemas"]["LiveData"] & {
+            /** @description What `Last-Event-ID` says to go on after it; null of `gap`, `subscribed` and `error`. */
+            id: string | null;
         };
         /** @description What was measured in a time. */
-        Measured: components["schemas"]["WhoseMetrics"] & {
+        Measured: {
             /** @description Everything of the time was looked at. Otherwise its begin is missing. */
             complete: boolean;
             /** @description Handlers that began. */
@@ -1257,7 +1493,7 @@ export interface components {
              */
             step_s: number;
             /** @description The range that was asked for; null where `from` or `to` say the time. */
-            time_range?: string | null;
+            time_range: string | null;
             /** @description Its end. */
             to: string;
             /**
@@ -1272,23 +1508,23 @@ export interface components {
              * Format: int64
              * @description Tokens of the answers that are known.
              */
-            completion_tokens?: number | null;
+            completion_tokens: number | null;
             /**
              * Format: double
              * @description USD of the calls whose price is known.
              */
-            cost_usd?: number | null;
+            cost_usd: number | null;
             /**
              * Format: int64
              * @description Tokens of the prompts that are known.
              */
-            prompt_tokens?: number | null;
+            prompt_tokens: number | null;
             /**
              * Format: int64
              * @description Of both.
              */
-            total_tokens?: number | null;
-            ttft_ms?: components["schemas"]["Percentiles"] | null;
+            total_tokens: number | null;
+            ttft_ms: components["schemas"]["Percentiles"] | null;
             /**
              * Format: int64
              * @description Calls without a price.
@@ -1316,6 +1552,13 @@ export interface components {
             /** @description Its letter. */
             letter_id: string;
         };
+        /** @description What a WebSocket did not understand. */
+        NotUnderstood: {
+            /** @description What it is, for programs. */
+            code: string;
+            /** @description What it is, for people. */
+            detail: string;
+        };
         /** @description What an agent has done of everything. */
         OfAgent: components["schemas"]["PartOfAll"] & {
             /** @description Its id. */
@@ -1328,36 +1571,30 @@ export interface components {
         };
         /** @description An event, what became of it, and what is left of it. */
         OneEvent: components["schemas"]["EventStory"] & {
-            kept?: components["schemas"]["Kept"] | null;
+            kept: components["schemas"]["Kept"] | null;
         };
         /** @description A workflow and what goes on in it. */
         OneWorkflow: components["schemas"]["Workflow"] & {
             /** @description As of the topology, of this workflow alone. */
             steps: components["schemas"]["Edge"][];
         };
+        /** @description Executions that have not ended. */
+        OpenExecutions: {
+            /**
+             * Format: int64
+             * @description Those that wait for their agent.
+             */
+            PENDING: number;
+            /**
+             * Format: int64
+             * @description Those that their agent has.
+             */
+            RUNNING: number;
+        };
         /** @description A part of a list, or all of it. */
         Page_Agent: {
             /** @description In the order of the list. */
-            items: {
-                /** @description Of the last hour. */
-                activity: components["schemas"]["AgentActivity"];
-                /** @description Its id. */
-                agent_id: string;
-                /** @description What it can be called for. */
-                capabilities: components["schemas"]["Capability"][];
-                /** @description Name and version of its SDK. */
-                client?: string | null;
-                /** @description RFC 3339, UTC. */
-                connected_at?: string | null;
-                /** @description Of this process of the agent; null of one that has gone. */
-                instance_id?: string | null;
-                /** @description When it last said something, or its newest handler began. */
-                last_seen_at?: string | null;
-                /** @description Whether it is there. */
-                state: components["schemas"]["Presence"];
-                /** @description What it wants. */
-                subscriptions: components["schemas"]["Subscription"][];
-            }[];
+            items: components["schemas"]["Agent"][];
             /** @description Where the next page begins; null where there is none. */
             next_cursor: string | null;
             /** @description There may be more: the page is full, or too much had to be looked at. */
@@ -1366,48 +1603,7 @@ export interface components {
         /** @description A part of a list, or all of it. */
         Page_DeadLetter: {
             /** @description In the order of the list. */
-            items: (components["schemas"]["Payload"] & {
-                /** @description All attempts, the first one first. */
-                attempts: components["schemas"]["Attempt"][];
-                /** @description Of the payload. */
-                content_type: string;
-                /** @description Why the last attempt has failed. */
-                error: string;
-                /** @description The event's id. */
-                event_id: string;
-                /** @description The group that could not handle it. */
-                group: string;
-                /** @description Its own id. */
-                letter_id: string;
-                /** @description The event's own metadata. */
-                metadata: {
-                    [key: string]: string;
-                };
-                /**
-                 * Format: int64
-                 * @description Its place there.
-                 */
-                offset?: number | null;
-                /**
-                 * Format: int32
-                 * @description Bytes of the payload.
-                 */
-                payload_size: number;
-                /** @description Who published it. */
-                sender: string;
-                /** @description The stream that has the event. */
-                stream: string;
-                /** @description The conversation that it belongs to. */
-                thread_id: string;
-                /** @description When it was written, RFC 3339, UTC. */
-                time: string;
-                /** @description The topic that the event had. */
-                topic: string;
-                /** @description The trace that it belongs to. */
-                trace_id?: string | null;
-                /** @description The event's type, in the producer's words. */
-                type: string;
-            })[];
+            items: components["schemas"]["DeadLetter"][];
             /** @description Where the next page begins; null where there is none. */
             next_cursor: string | null;
             /** @description There may be more: the page is full, or too much had to be looked at. */
@@ -1416,46 +1612,7 @@ export interface components {
         /** @description A part of a list, or all of it. */
         Page_Execution: {
             /** @description In the order of the list. */
-            items: {
-                /** @description The agent that handles; null while none does. */
-                agent_name?: string | null;
-                /**
-                 * Format: int64
-                 * @description From 1.
-                 */
-                attempt: number;
-                /** @description Joins a reply to its request. */
-                correlation_id?: string | null;
-                /**
-                 * Format: double
-                 * @description From begin to end.
-                 */
-                duration_ms?: number | null;
-                /** @description RFC 3339, UTC; null until it has ended, like all that only the end knows. */
-                end_time?: string | null;
-                /** @description Why it did not come to its end. */
-                error_message?: string | null;
-                /** @description The event that is handled; null of a call. */
-                event_id?: string | null;
-                /** @description The id of the span that handed it over. */
-                execution_id: components["schemas"]["SpanId"];
-                /** @description Topic of the event, or the capability. */
-                operation: string;
-                parent_span_id?: components["schemas"]["SpanId"] | null;
-                span_id?: components["schemas"]["SpanId"] | null;
-                /** @description RFC 3339, UTC. */
-                start_time: string;
-                /** @description PENDING, RUNNING, COMPLETED, FAILED, TIMEOUT or DEAD. */
-                state: string;
-                /** @description The conversation that it belongs to. */
-                thread_id?: string | null;
-                /** @description The trace that it belongs to. */
-                trace_id: string;
-                /** @description The user that it is about. */
-                user_id?: string | null;
-                /** @description The workflow that it belongs to. */
-                workflow_id?: string | null;
-            }[];
+            items: components["schemas"]["Execution"][];
             /** @description Where the next page begins; null where there is none. */
             next_cursor: string | null;
             /** @description There may be more: the page is full, or too much had to be looked at. */
@@ -1464,42 +1621,7 @@ export interface components {
         /** @description A part of a list, or all of it. */
         Page_PublishedEvent: {
             /** @description In the order of the list. */
-            items: {
-                /** @description Joins a reply to its request. */
-                correlation_id?: string | null;
-                /** @description Id of the event, a UUID as text. */
-                event_id: string;
-                /** @description Its type, in the producer's words. */
-                event_type?: string | null;
-                /**
-                 * Format: int64
-                 * @description How many subscriptions it was routed to.
-                 */
-                matched?: number | null;
-                /** @description The agent that published it. */
-                sender?: string | null;
-                /**
-                 * Format: int64
-                 * @description Size of its payload in bytes.
-                 */
-                size?: number | null;
-                /** @description The span `EventBus.publish`. */
-                span_id: components["schemas"]["SpanId"];
-                /** @description `ok`, or `error` where the bus did not take it. */
-                status: string;
-                /** @description The conversation it belongs to. */
-                thread_id?: string | null;
-                /** @description When the bus took it, RFC 3339, UTC. */
-                time: string;
-                /** @description The same in ns since the Unix epoch, as text because a browser would round it. */
-                time_ns: string;
-                /** @description Its topic. */
-                topic: string;
-                /** @description The trace it belongs to. */
-                trace_id: components["schemas"]["TraceId"];
-                /** @description The workflow it belongs to. */
-                workflow_id?: string | null;
-            }[];
+            items: components["schemas"]["PublishedEvent"][];
             /** @description Where the next page begins; null where there is none. */
             next_cursor: string | null;
             /** @description There may be more: the page is full, or too much had to be looked at. */
@@ -1508,15 +1630,7 @@ export interface components {
         /** @description A part of a list, or all of it. */
         Page_Service: {
             /** @description In the order of the list. */
-            items: {
-                /** @description Its name. */
-                name: string;
-                /**
-                 * Format: int64
-                 * @description Different names and kinds of its spans.
-                 */
-                operations: number;
-            }[];
+            items: components["schemas"]["Service"][];
             /** @description Where the next page begins; null where there is none. */
             next_cursor: string | null;
             /** @description There may be more: the page is full, or too much had to be looked at. */
@@ -1525,41 +1639,7 @@ export interface components {
         /** @description A part of a list, or all of it. */
         Page_TraceSummary: {
             /** @description In the order of the list. */
-            items: {
-                /** @description Agents that its spans are about. */
-                agents: string[];
-                /** @description ns, as text. */
-                duration_ns: string;
-                /**
-                 * Format: int64
-                 * @description Spans that failed.
-                 */
-                errors: number;
-                /**
-                 * Format: int64
-                 * @description Spans whose parent is not there.
-                 */
-                orphans: number;
-                /** @description The name of its first span without a parent. */
-                root_name: string;
-                /** @description The service of that span. */
-                root_service: string;
-                /** @description Services of its spans. */
-                services: string[];
-                /**
-                 * Format: int64
-                 * @description How many.
-                 */
-                spans: number;
-                /** @description ns since the Unix epoch, as text because a browser would round it. */
-                start_ns: string;
-                /** @description RFC 3339, UTC. */
-                start_time: string;
-                /** @description Its id. */
-                trace_id: components["schemas"]["TraceId"];
-                /** @description Of its earliest span that has one. */
-                workflow_id?: string | null;
-            }[];
+            items: components["schemas"]["TraceSummary"][];
             /** @description Where the next page begins; null where there is none. */
             next_cursor: string | null;
             /** @description There may be more: the page is full, or too much had to be looked at. */
@@ -1568,44 +1648,7 @@ export interface components {
         /** @description A part of a list, or all of it. */
         Page_Workflow: {
             /** @description In the order of the list. */
-            items: {
-                /** @description Agents that worked for it. */
-                agents: string[];
-                /**
-                 * Format: double
-                 * @description Share of those that failed, from 0 to 1; null where none ran.
-                 */
-                error_rate?: number | null;
-                /**
-                 * Format: int64
-                 * @description Those of them that failed.
-                 */
-                errors: number;
-                /**
-                 * Format: int64
-                 * @description Handlers that began.
-                 */
-                executions: number;
-                /** @description When the newest handler or model call began, RFC 3339, UTC. */
-                last_at: string;
-                /**
-                 * Format: double
-                 * @description Half of the handlers took less, in ms.
-                 */
-                p50_ms?: number | null;
-                /**
-                 * Format: double
-                 * @description 95 of 100 took less, in ms.
-                 */
-                p95_ms?: number | null;
-                /**
-                 * Format: int64
-                 * @description Traces with a handler or a model call of it.
-                 */
-                traces: number;
-                /** @description Its id. */
-                workflow_id: string;
-            }[];
+            items: components["schemas"]["Workflow"][];
             /** @description Where the next page begins; null where there is none. */
             next_cursor: string | null;
             /** @description There may be more: the page is full, or too much had to be looked at. */
@@ -1632,16 +1675,16 @@ export interface components {
              * Format: double
              * @description 95 of 100 took less, in ms; null where nobody has measured one.
              */
-            p95_ms?: number | null;
+            p95_ms: number | null;
         };
         /** @description A payload as a part of an answer: one of these, or none. */
         Payload: {
             /** @description It is JSON. */
             payload?: unknown;
             /** @description It is neither. */
-            payload_hex?: string | null;
+            payload_hex?: string;
             /** @description It is text, and no JSON. */
-            payload_text?: string | null;
+            payload_text?: string;
         };
         /** @description Below which value this part of all values lies, by nearest rank. */
         Percentiles: {
@@ -1667,35 +1710,35 @@ export interface components {
              * Format: int64
              * @description Tokens of the answer.
              */
-            completion_tokens?: number | null;
+            completion_tokens: number | null;
             /**
              * Format: double
              * @description In USD.
              */
-            cost_usd?: number | null;
+            cost_usd: number | null;
             /** @description The model that answered, or that was asked for. */
-            model?: string | null;
+            model: string | null;
             /** @description Milliseconds of each phase of a handler. */
-            phases?: {
+            phases: {
                 [key: string]: number;
             } | null;
             /**
              * Format: int64
              * @description Tokens of the prompt.
              */
-            prompt_tokens?: number | null;
+            prompt_tokens: number | null;
             /** @description Provider of the model. */
-            provider?: string | null;
+            provider: string | null;
             /**
              * Format: int64
              * @description Of both.
              */
-            total_tokens?: number | null;
+            total_tokens: number | null;
             /**
              * Format: double
              * @description Time to the first token, in ms.
              */
-            ttft_ms?: number | null;
+            ttft_ms: number | null;
         };
         /**
          * @description Whether an agent is there.
@@ -1711,43 +1754,48 @@ export interface components {
             /** @description What is wrong with the request. */
             errors?: components["schemas"]["Fault"][];
             /** @description Path of the request. */
-            instance?: string | null;
+            instance?: string;
             /**
              * Format: int32
              * @description The status of the response.
              */
             status: number;
             /** @description The name of the status. */
-            title?: string | null;
+            title: string | null;
             /** @description Always `about:blank`: the status and `code` say what it is. */
             type: string;
         };
+        /**
+         * @description What has become of a publish.
+         * @enum {string}
+         */
+        PublishStatus: "ok" | "error";
         /** @description One published event. What the span does not say is `None`. */
         PublishedEvent: {
             /** @description Joins a reply to its request. */
-            correlation_id?: string | null;
+            correlation_id: string | null;
             /** @description Id of the event, a UUID as text. */
             event_id: string;
             /** @description Its type, in the producer's words. */
-            event_type?: string | null;
+            event_type: string | null;
             /**
              * Format: int64
              * @description How many subscriptions it was routed to.
              */
-            matched?: number | null;
+            matched: number | null;
             /** @description The agent that published it. */
-            sender?: string | null;
+            sender: string | null;
             /**
              * Format: int64
              * @description Size of its payload in bytes.
              */
-            size?: number | null;
+            size: number | null;
             /** @description The span `EventBus.publish`. */
             span_id: components["schemas"]["SpanId"];
-            /** @description `ok`, or `error` where the bus did not take it. */
-            status: string;
+            /** @description Whether the bus took it. */
+            status: components["schemas"]["PublishStatus"];
             /** @description The conversation it belongs to. */
-            thread_id?: string | null;
+            thread_id: string | null;
             /** @description When the bus took it, RFC 3339, UTC. */
             time: string;
             /** @description The same in ns since the Unix epoch, as text because a browser would round it. */
@@ -1757,8 +1805,13 @@ export interface components {
             /** @description The trace it belongs to. */
             trace_id: components["schemas"]["TraceId"];
             /** @description The workflow it belongs to. */
-            workflow_id?: string | null;
+            workflow_id: string | null;
         };
+        /**
+         * @description The class of a subscription.
+         * @enum {string}
+         */
+        Qos: "realtime" | "batched" | "background";
         /** @description What became of a redrive. */
         Redriven: {
             /** @description Those that could not be: their letters stay open. */
@@ -1807,23 +1860,33 @@ export interface components {
              */
             unsettled: number;
         };
+        /** @description The begin of a stream that does not go on where its reader was. */
+        Reset: {
+            /** @description Why. */
+            reason: components["schemas"]["ResetReason"];
+        };
+        /**
+         * @description Why a stream does not go on where its reader was.
+         * @enum {string}
+         */
+        ResetReason: "unknown_id" | "server_restarted" | "expired";
         /** @description Limits of the store; null: none. */
         Retention: {
             /**
              * Format: int64
              * @description Seconds that a span is kept.
              */
-            max_age_s?: number | null;
+            max_age_s: number | null;
             /**
              * Format: int64
              * @description Of the database.
              */
-            max_bytes?: number | null;
+            max_bytes: number | null;
             /**
              * Format: int64
              * @description Spans.
              */
-            max_spans?: number | null;
+            max_spans: number | null;
         };
         /** @description A span that says whom it is about. */
         Sample: {
@@ -1891,6 +1954,33 @@ export interface components {
              */
             operations: number;
         };
+        /** @description What became of the server's own spans. */
+        SpanBooks: {
+            /** @description Those that were lost, by reason. */
+            dropped: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Those that are on their way.
+             */
+            queued: number;
+            /**
+             * Format: int64
+             * @description Spans that ended.
+             */
+            recorded: number;
+            /**
+             * Format: int64
+             * @description Those that nobody wanted to keep.
+             */
+            sampled_out: number;
+            /**
+             * Format: int64
+             * @description Those that the store has taken.
+             */
+            stored: number;
+        };
         /** @description An event of a span. */
         SpanEvent: {
             /** @description As of the span. */
@@ -1902,6 +1992,11 @@ export interface components {
         };
         /** @description 16 digits, in lower case where Loom writes it */
         SpanId: string;
+        /**
+         * @description The kind of a span, as OpenTelemetry has it.
+         * @enum {string}
+         */
+        SpanKind: "internal" | "server" | "client" | "producer" | "consumer" | "unspecified";
         /** @description A link of a span. */
         SpanLink: {
             /** @description As of the span. */
@@ -1911,6 +2006,11 @@ export interface components {
             /** @description Trace of the other span. */
             trace_id: components["schemas"]["TraceId"];
         };
+        /**
+         * @description The status of a span, as OpenTelemetry has it.
+         * @enum {string}
+         */
+        SpanStatus: "unset" | "ok" | "error";
         /** @description Executions by their state. */
         States: {
             /** @description How many are in each state that was asked for. */
@@ -1918,14 +2018,19 @@ export interface components {
                 [key: string]: number;
             };
         };
-        /** @description The counters, and what they are counted against. */
-        Stats: components["schemas"]["CounterValues"] & Record<string, unknown> & {
+        /** @description What the server has counted, and the store. */
+        Stats: components["schemas"]["CounterValues"] & components["schemas"]["Books"] & {
             /**
              * Format: int64
              * @description Bytes of the store on disk.
              */
             store_bytes: number;
         };
+        /**
+         * @description Where the events of a stream are.
+         * @enum {string}
+         */
+        Storage: "disk" | "memory";
         /** @description What the trace store holds. */
         Store: {
             /**
@@ -1934,7 +2039,7 @@ export interface components {
              */
             bytes: number;
             /** @description When the oldest span came that is kept, RFC 3339 in UTC; null of an empty store. */
-            oldest_at?: string | null;
+            oldest_at: string | null;
             /** @description How much it may become. */
             retention: components["schemas"]["Retention"];
         };
@@ -1952,8 +2057,8 @@ export interface components {
             end: number;
             /** @description Its name. */
             name: string;
-            /** @description `disk`, or `memory`: then its events end with this server. */
-            storage: string;
+            /** @description Where its events are. */
+            storage: components["schemas"]["Storage"];
             /** @description Patterns of the topics that it keeps. */
             topics: string[];
         };
@@ -1966,8 +2071,8 @@ export interface components {
             id: number;
             /** @description A topic, or a pattern. */
             pattern: string;
-            /** @description What a full mailbox does. */
-            qos: string;
+            /** @description What a full mailbox does, and who is served first. */
+            qos: components["schemas"]["Qos"];
         };
         /** @description How long the path was in each part, in ns. The sum is the trace's duration. */
         Summary: {
@@ -2027,7 +2132,7 @@ export interface components {
              * Format: double
              * @description How long its event waited in a mailbox; `None` where its delivery was not recorded.
              */
-            queue_wait_ms?: number | null;
+            queue_wait_ms: number | null;
             /**
              * Format: double
              * @description While at least one tool was.
@@ -2037,7 +2142,12 @@ export interface components {
              * Format: double
              * @description From begin to end; `None` where the span only stands in for one that was lost.
              */
-            total_ms?: number | null;
+            total_ms: number | null;
+        };
+        /** @description What became of the events of a topic. */
+        TopicAccount: components["schemas"]["Account"] & {
+            /** @description Its name; a pattern where several topics share an account. */
+            topic: string;
         };
         /** @description How busy a topic was. */
         TopicRate: {
@@ -2074,8 +2184,7 @@ export interface components {
         };
         /** @description An agent, and how busy it was. */
         TopologyAgent: components["schemas"]["AgentRate"] & {
-            /** @description `connected` or `gone`; null where nobody knows. */
-            state?: string | null;
+            state: components["schemas"]["Presence"] | null;
         };
         /** @description A whole trace without the bodies of its spans. */
         TraceColumns: {
@@ -2150,7 +2259,7 @@ export interface components {
             /** @description Its id. */
             trace_id: components["schemas"]["TraceId"];
             /** @description Of its earliest span that has one. */
-            workflow_id?: string | null;
+            workflow_id: string | null;
         };
         /** @description Names that begin with some letters. */
         Values: {
@@ -2165,13 +2274,13 @@ export interface components {
         /** @description One execution with all that is known of it. */
         WholeExecution: components["schemas"]["Execution"] & {
             /** @description Attributes of the handler's span; null until it has ended. */
-            metadata?: Record<string, unknown> | null;
-            timing?: components["schemas"]["Timing"] | null;
+            metadata: Record<string, unknown> | null;
+            timing: components["schemas"]["Timing"] | null;
         };
         /** @description One span, with what it says and what is known of it. */
         WholeSpan: {
             /** @description Whom it is about. */
-            agent_id?: string | null;
+            agent_id: string | null;
             /** @description Integers beyond 2⁵³, NaN and the infinities are text, bytes are base64. */
             attributes: Record<string, unknown>;
             /** @description ns, as text. */
@@ -2179,20 +2288,20 @@ export interface components {
             /** @description As `start_ns`. */
             end_ns: string;
             /** @description The event that it is about. */
-            event_id?: string | null;
+            event_id: string | null;
             /** @description What happened meanwhile. */
             events: components["schemas"]["SpanEvent"][];
-            execution_id?: components["schemas"]["SpanId"] | null;
-            /** @description `internal`, `server`, `client`, `producer`, `consumer` or `unspecified`. */
-            kind: string;
+            execution_id: components["schemas"]["SpanId"] | null;
+            /** @description Its part in what is remote. */
+            kind: components["schemas"]["SpanKind"];
             /** @description Spans that link to it. */
             linked_from: components["schemas"]["LinkedSpan"][];
             /** @description Other spans that it has to do with. */
             links: components["schemas"]["SpanLink"][];
             /** @description Its name. */
             name: string;
-            parent_span_id?: components["schemas"]["SpanId"] | null;
-            performance?: components["schemas"]["Performance"] | null;
+            parent_span_id: components["schemas"]["SpanId"] | null;
+            performance: components["schemas"]["Performance"] | null;
             /** @description Attributes of its resource. */
             resource: Record<string, unknown>;
             /** @description What has instrumented it. */
@@ -2200,40 +2309,27 @@ export interface components {
             /** @description `service.name` of its resource. */
             service: string;
             /** @description As `agent_id`. */
-            session_id?: string | null;
+            session_id: string | null;
             /** @description Its id. */
             span_id: components["schemas"]["SpanId"];
             /** @description ns since the Unix epoch, as text because a browser would round it. */
             start_ns: string;
             /** @description RFC 3339, UTC. */
             start_time: string;
-            /** @description `unset`, `ok` or `error`. */
-            status: string;
+            /** @description Whether it failed. */
+            status: components["schemas"]["SpanStatus"];
             /** @description Says more of an error. */
-            status_message?: string | null;
+            status_message: string | null;
             /** @description As `agent_id`. */
-            tenant_id?: string | null;
+            tenant_id: string | null;
             /** @description The conversation that it is about. */
-            thread_id?: string | null;
+            thread_id: string | null;
             /** @description Its trace. */
             trace_id: components["schemas"]["TraceId"];
             /** @description As `agent_id`. */
-            user_id?: string | null;
+            user_id: string | null;
             /** @description As `agent_id`. */
-            workflow_id?: string | null;
-        };
-        /** @description Whose metrics they are. */
-        WhoseMetrics: {
-            /** @description Id of the agent. */
-            agent_id: string;
-        } | {
-            /** @description Id of the workflow. */
-            workflow_id: string;
-        } | {
-            /** @description Those with the most executions. */
-            by_agent: components["schemas"]["OfAgent"][];
-            /** @description The same of workflows. */
-            by_workflow: components["schemas"]["OfWorkflow"][];
+            workflow_id: string | null;
         };
         /** @description Spans of one name, from one instrumentation, that lack an agent or a workflow. */
         Without: {
@@ -2262,7 +2358,7 @@ export interface components {
              * Format: double
              * @description Share of those that failed, from 0 to 1; null where none ran.
              */
-            error_rate?: number | null;
+            error_rate: number | null;
             /**
              * Format: int64
              * @description Those of them that failed.
@@ -2279,17 +2375,22 @@ export interface components {
              * Format: double
              * @description Half of the handlers took less, in ms.
              */
-            p50_ms?: number | null;
+            p50_ms: number | null;
             /**
              * Format: double
              * @description 95 of 100 took less, in ms.
              */
-            p95_ms?: number | null;
+            p95_ms: number | null;
             /**
              * Format: int64
              * @description Traces with a handler or a model call of it.
              */
             traces: number;
+            /** @description Its id. */
+            workflow_id: string;
+        };
+        /** @description What was measured of a workflow. */
+        WorkflowMetrics: components["schemas"]["Measured"] & {
             /** @description Its id. */
             workflow_id: string;
         };
@@ -2537,7 +2638,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Measured"];
+                    "application/json": components["schemas"]["AgentMetrics"];
                 };
             };
             /** @description The request cannot be read: `errors` says what of it. */
@@ -2735,6 +2836,114 @@ export interface operations {
             };
         };
     };
+    redriveDeadLetters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The group whose letters they are; `-`: all groups. */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhichLetters"];
+            };
+        };
+        responses: {
+            /** @description What became of it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redriven"];
+                };
+            };
+            /** @description The request cannot be read: `errors` says what of it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The server wants its token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A page of another server asks. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, yet or any more. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The route has other methods. */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The API is not called by this name. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store failed; the server's log says why. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The server is stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The query took too long: narrow it. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     getDeadLetter: {
         parameters: {
             query?: never;
@@ -2844,7 +3053,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The group; `-`: all groups. */
+                /** @description The group whose letters they are, not the id of a letter; `-`: all groups. */
                 id: string;
             };
             cookie?: never;
@@ -2862,114 +3071,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Dropped"];
-                };
-            };
-            /** @description The request cannot be read: `errors` says what of it. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemDetails"];
-                };
-            };
-            /** @description The server wants its token. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemDetails"];
-                };
-            };
-            /** @description A page of another server asks. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemDetails"];
-                };
-            };
-            /** @description There is no such thing, yet or any more. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemDetails"];
-                };
-            };
-            /** @description The route has other methods. */
-            405: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemDetails"];
-                };
-            };
-            /** @description The API is not called by this name. */
-            421: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemDetails"];
-                };
-            };
-            /** @description The store failed; the server's log says why. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemDetails"];
-                };
-            };
-            /** @description The server is stopping. */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemDetails"];
-                };
-            };
-            /** @description The query took too long: narrow it. */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemDetails"];
-                };
-            };
-        };
-    };
-    redriveDeadLetters: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The group; `-`: all groups. */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["WhichLetters"];
-            };
-        };
-        responses: {
-            /** @description What became of it. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Redriven"];
                 };
             };
             /** @description The request cannot be read: `errors` says what of it. */
@@ -3282,8 +3383,8 @@ export interface operations {
     listExecutions: {
         parameters: {
             query?: {
-                /** @description PENDING, RUNNING, COMPLETED, FAILED, TIMEOUT or DEAD; any number of them. */
-                state?: string[];
+                /** @description Any number of states, in either case. */
+                state?: components["schemas"]["ExecutionState"][];
                 /** @description The agent that handles. */
                 agent?: string;
                 /** @description The workflow that it belongs to. */
@@ -3400,8 +3501,8 @@ export interface operations {
     countExecutions: {
         parameters: {
             query?: {
-                /** @description PENDING, RUNNING, COMPLETED, FAILED, TIMEOUT or DEAD; any number of them. */
-                state?: string[];
+                /** @description Any number of states, in either case. */
+                state?: components["schemas"]["ExecutionState"][];
                 /** @description The agent that handles. */
                 agent?: string;
                 /** @description The workflow that it belongs to. */
@@ -3740,7 +3841,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Measured"];
+                    "application/json": components["schemas"]["AllMetrics"];
                 };
             };
             /** @description The request cannot be read: `errors` says what of it. */
@@ -3853,7 +3954,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Measured"];
+                    "application/json": components["schemas"]["AgentMetrics"];
                 };
             };
             /** @description The request cannot be read: `errors` says what of it. */
@@ -3966,7 +4067,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Measured"];
+                    "application/json": components["schemas"]["WorkflowMetrics"];
                 };
             };
             /** @description The request cannot be read: `errors` says what of it. */
@@ -4292,6 +4393,87 @@ export interface operations {
                     "application/json": components["schemas"]["Stats"];
                 };
             };
+            /** @description The request cannot be read: `errors` says what of it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The server wants its token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A page of another server asks. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, yet or any more. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The route has other methods. */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The API is not called by this name. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store failed; the server's log says why. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The server is stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The query took too long: narrow it. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
         };
     };
     stream: {
@@ -4308,13 +4490,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Frames, without an end. */
+            /** @description Frames, without an end: the schema is that of each of them. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": components["schemas"]["LiveFrame"];
                 };
             };
             /** @description The request cannot be read: `errors` says what of it. */
@@ -5856,7 +6038,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Measured"];
+                    "application/json": components["schemas"]["WorkflowMetrics"];
                 };
             };
             /** @description The request cannot be read: `errors` says what of it. */

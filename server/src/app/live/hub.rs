@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::data::{Hello, Reset, ResetReason};
 use super::frame::{Channel, Frame};
 
 /// Frames, and bytes of them, that are kept for readers which come again.
@@ -51,7 +52,7 @@ enum Begin {
     /// Right after the frame that it had.
     Resumed,
     /// With the next frame, and it has missed some: why.
-    Reset(&'static str),
+    Reset(ResetReason),
 }
 
 /// A reader's end. Dropping it is leaving.
@@ -153,17 +154,17 @@ impl Hub {
         Some(reader)
     }
 
-    fn resume(&self, state: &State, last_id: &str) -> Result<u64, &'static str> {
-        let (boot, seq) = last_id.rsplit_once('-').ok_or("unknown_id")?;
-        let seq: u64 = seq.parse().map_err(|_| "unknown_id")?;
+    fn resume(&self, state: &State, last_id: &str) -> Result<u64, ResetReason> {
+        let (boot, seq) = last_id.rsplit_once('-').ok_or(ResetReason::UnknownId)?;
+        let seq: u64 = seq.parse().map_err(|_| ResetReason::UnknownId)?;
         if boot != self.boot {
-            return Err("server_restarted");
+            return Err(ResetReason::ServerRestarted);
         }
         if seq > state.newest {
-            return Err("unknown_id");
+            return Err(ResetReason::UnknownId);
         }
         if seq < state.floor {
-            return Err("expired");
+            return Err(ResetReason::Expired);
         }
         Ok(seq)
     }
@@ -210,11 +211,14 @@ impl Reader {
     /// What it is told first: the event, and what that says.
     pub(super) fn opening(&self) -> (&'static str, Value) {
         match self.begin {
-            Begin::Now | Begin::Resumed => (
-                "hello",
-                json!({ "boot": self.hub.boot, "seq": self.seq.to_string() }),
-            ),
-            Begin::Reset(reason) => ("reset", json!({ "reason": reason })),
+            Begin::Now | Begin::Resumed => {
+                let hello = Hello {
+                    boot: self.hub.boot.clone(),
+                    seq: self.seq.to_string(),
+                };
+                ("hello", json!(hello))
+            }
+            Begin::Reset(reason) => ("reset", json!(Reset { reason })),
         }
     }
 
@@ -276,19 +280,19 @@ mod tests {
             Begin::Now | Begin::Resumed => None,
         };
         for (id, why) in [
-            ("", "unknown_id"),
-            ("x", "unknown_id"),
-            ("x-y", "unknown_id"),
-            ("other-1", "server_restarted"),
-            (hub.id(2).as_str(), "unknown_id"),
-            (hub.id(u64::MAX).as_str(), "unknown_id"),
+            ("", ResetReason::UnknownId),
+            ("x", ResetReason::UnknownId),
+            ("x-y", ResetReason::UnknownId),
+            ("other-1", ResetReason::ServerRestarted),
+            (hub.id(2).as_str(), ResetReason::UnknownId),
+            (hub.id(u64::MAX).as_str(), ResetReason::UnknownId),
         ] {
             assert_eq!(begin(id).await, Some(why), "{id:?}");
         }
         assert_eq!(begin(&hub.id(1)).await, None);
         assert!(hub.pause());
         hub.go_live();
-        assert_eq!(begin(&hub.id(1)).await, Some("expired"));
+        assert_eq!(begin(&hub.id(1)).await, Some(ResetReason::Expired));
         let _reader = hub.read(None).await;
         assert!(!hub.pause(), "somebody reads");
     }

@@ -9,14 +9,14 @@ use std::time::Duration;
 use loom_core::execution::State;
 use loom_proto::semconv::{attribute, span};
 use loom_trace::model::{Span, SpanId, TraceId, Value};
-use loom_trace::query::{Tail, TailPlace};
+use loom_trace::query::{ExecutionState, Tail, TailPlace};
 use loom_trace::time_text::rfc3339;
 use loom_trace::{PublishedEvent, QueryError};
 use serde::Serialize;
-use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::data::{AgentsFrame, Connected, Ended, EventsFrame, ExecutionsFrame, Grown, Open};
 use super::frame::Channel;
 use super::hub::Hub;
 use crate::app::{Parts, books};
@@ -57,45 +57,6 @@ struct Look<'a> {
     /// Events of the last look, and the spans above them that were not there.
     without_sender: Vec<(PublishedEvent, (TraceId, SpanId))>,
     told_stats: Instant,
-}
-
-/// An agent that is connected, as far as its coming and going is concerned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Connected {
-    agent_id: String,
-    instance_id: String,
-}
-
-/// Executions that have not ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-struct Open {
-    #[serde(rename = "PENDING")]
-    pending: u64,
-    #[serde(rename = "RUNNING")]
-    running: u64,
-}
-
-/// An execution that has ended.
-#[derive(Debug, PartialEq, Serialize)]
-struct Ended<'a> {
-    execution_id: SpanId,
-    trace_id: TraceId,
-    span_id: SpanId,
-    agent_name: Option<&'a str>,
-    operation: Option<&'a str>,
-    state: &'a str,
-    start_time: String,
-    end_time: String,
-    duration_ms: f64,
-    error_message: Option<&'a str>,
-}
-
-/// Spans of a trace that have just been stored.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct Grown {
-    spans: u64,
-    /// Whether a root is among them.
-    has_root: bool,
 }
 
 impl<'a> Look<'a> {
@@ -140,8 +101,7 @@ impl<'a> Look<'a> {
         self.agents();
         if self.told_stats.elapsed() >= STATS {
             self.told_stats = Instant::now();
-            let stats = books::stats(self.parts);
-            self.send(Channel::Stats, &stats);
+            self.send(Channel::Stats, &books::books(self.parts));
         }
         Ok(())
     }
@@ -174,19 +134,19 @@ impl<'a> Look<'a> {
         let skipped = items.len().saturating_sub(ITEMS);
         items.truncate(ITEMS);
         if !items.is_empty() || tail.skipped > 0 {
-            let data = json!({
-                "items": items,
-                "skipped_events": skipped,
-                "skipped_spans": tail.skipped,
-            });
+            let data = EventsFrame {
+                items,
+                skipped_events: skipped,
+                skipped_spans: tail.skipped,
+            };
             self.send(Channel::Events, &data);
         }
     }
 
     fn traces(&self, spans: &[Span]) {
-        let mut grown: BTreeMap<String, Grown> = BTreeMap::new();
+        let mut grown: BTreeMap<TraceId, Grown> = BTreeMap::new();
         for span in spans {
-            let one = grown.entry(span.trace_id.to_string()).or_default();
+            let one = grown.entry(span.trace_id).or_default();
             one.spans += 1;
             one.has_root |= span.parent_span_id.is_none();
         }
@@ -209,10 +169,12 @@ impl<'a> Look<'a> {
         }
         if !ended.is_empty() || self.open != Some(open) {
             self.open = Some(open);
-            self.send(
-                Channel::Executions,
-                &json!({ "open": open, "ended": ended, "skipped": skipped }),
-            );
+            let data = ExecutionsFrame {
+                open,
+                ended,
+                skipped,
+            };
+            self.send(Channel::Executions, &data);
         }
     }
 
@@ -227,8 +189,8 @@ impl<'a> Look<'a> {
             .collect();
         connected.sort_by(|one, other| one.agent_id.cmp(&other.agent_id));
         if self.connected.as_ref() != Some(&connected) {
-            self.send(Channel::Agents, &json!({ "connected": connected }));
-            self.connected = Some(connected);
+            self.connected = Some(connected.clone());
+            self.send(Channel::Agents, &AgentsFrame { connected });
         }
     }
 
@@ -253,11 +215,6 @@ fn ended(span: &Span) -> Option<Ended<'_>> {
         Value::String(text) => Some(text.as_str()),
         _ => None,
     };
-    let state = match (span.is_error(), text(attribute::EXECUTION_STATE)) {
-        (false, _) => State::Completed.name(),
-        (true, Some(state)) => state,
-        (true, None) => State::Failed.name(),
-    };
     let error = span.status.message.as_str();
     Some(Ended {
         execution_id: span.parent_span_id.unwrap_or(span.span_id),
@@ -265,7 +222,7 @@ fn ended(span: &Span) -> Option<Ended<'_>> {
         span_id: span.span_id,
         agent_name: span.identity.agent.as_deref(),
         operation: text(attribute::TOPIC).or_else(|| text(attribute::CAPABILITY)),
-        state,
+        state: ExecutionState::of(span),
         start_time: rfc3339(span.start_ns),
         end_time: rfc3339(span.end_ns),
         duration_ms: span.duration_ns() as f64 / 1e6,

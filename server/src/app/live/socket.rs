@@ -12,7 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Params;
-use super::frame::Channels;
+use super::data::{Gap, NotUnderstood};
+use super::frame::{Channel, Channels};
 use super::hub::{Hub, Read, Reader};
 use crate::app::origin;
 
@@ -29,7 +30,7 @@ struct Wish {
 
 /// The same over a WebSocket
 ///
-/// Frames `{"id","event","data"}`; the client says `{"subscribe":["events"]}` and `{"unsubscribe":[…]}`. Nothing but `hello`
+/// Its messages are `LiveFrame`; the client says `{"subscribe":["events"]}` and `{"unsubscribe":[…]}`. Nothing but `hello`
 /// comes before it has, unless `topics=` says it.
 #[utoipa::path(
     get,
@@ -72,17 +73,13 @@ async fn serve(mut socket: WebSocket, mut reader: Reader, mut channels: Channels
                 Some(Ok(Message::Text(text))) => match wished(channels, &text) {
                     Ok(wanted) => {
                         channels = wanted;
-                        let names: Vec<_> = channels.iter().map(super::frame::Channel::name).collect();
-                        send(&mut socket, None, "subscribed", &json!(names).to_string()).await
+                        let wanted: Vec<Channel> = channels.iter().collect();
+                        send(&mut socket, None, "subscribed", &json!(wanted).to_string()).await
                     }
-                    Err(detail) => {
-                        let error = json!({ "code": "bad_request", "detail": detail });
-                        send(&mut socket, None, "error", &error.to_string()).await
-                    }
+                    Err(detail) => not_understood(&mut socket, detail).await,
                 },
                 Some(Ok(Message::Binary(_))) => {
-                    let error = json!({ "code": "bad_request", "detail": "say it as text" });
-                    send(&mut socket, None, "error", &error.to_string()).await
+                    not_understood(&mut socket, "say it as text".to_owned()).await
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => Some(()),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => None,
@@ -94,8 +91,7 @@ async fn serve(mut socket: WebSocket, mut reader: Reader, mut channels: Channels
                 }
                 Some(Read::Frame(_)) => Some(()),
                 Some(Read::Gap(dropped)) => {
-                    let gap = json!({ "dropped": dropped });
-                    send(&mut socket, None, "gap", &gap.to_string()).await
+                    send(&mut socket, None, "gap", &json!(Gap { dropped }).to_string()).await
                 }
                 None => {
                     // Said for politeness; who has gone already does not hear it.
@@ -108,6 +104,14 @@ async fn serve(mut socket: WebSocket, mut reader: Reader, mut channels: Channels
             return;
         }
     }
+}
+
+async fn not_understood(socket: &mut WebSocket, detail: String) -> Option<()> {
+    let error = NotUnderstood {
+        code: "bad_request",
+        detail,
+    };
+    send(socket, None, "error", &json!(error).to_string()).await
 }
 
 /// The data is JSON already. `None` when the client has gone.

@@ -13,6 +13,7 @@ use loom_trace::api::{LoomProblem, Problem, Query};
 use serde_json::json;
 
 use super::Params;
+use super::data::{Gap, LiveFrame};
 use super::frame::{Channel, Channels};
 use super::hub::{Hub, Read, Reader};
 
@@ -32,7 +33,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
     operation_id = "stream",
     tag = "server",
     params(Params),
-    responses((status = 200, description = "Frames, without an end.", body = String, content_type = "text/event-stream"), LoomProblem),
+    responses((status = 200, description = "Frames, without an end: the schema is that of each of them.", body = LiveFrame, content_type = "text/event-stream"), LoomProblem),
 )]
 pub(super) async fn stream(
     State(hub): State<Arc<Hub>>,
@@ -92,7 +93,7 @@ impl Stage {
                     Read::Gap(dropped) => {
                         let event = Event::default()
                             .event("gap")
-                            .data(json!({ "dropped": dropped }).to_string());
+                            .data(json!(Gap { dropped }).to_string());
                         return Some((event, Self::Reading(reader, channels)));
                     }
                 }

@@ -7,7 +7,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use crate::model::{Attributes, Span, SpanId, StatusCode, TraceId, Value};
+use crate::model::{Attributes, Span, SpanId, SpanKind, StatusCode, TraceId, Value};
 use crate::query::{self, Performance};
 use crate::time_text::rfc3339;
 
@@ -25,8 +25,8 @@ pub(in super::super) struct WholeSpan<'a> {
     parent_span_id: Option<SpanId>,
     /// Its name.
     name: &'a str,
-    /// `internal`, `server`, `client`, `producer`, `consumer` or `unspecified`.
-    kind: &'static str,
+    /// Its part in what is remote.
+    kind: KindOf,
     /// `service.name` of its resource.
     service: &'a str,
     /// RFC 3339, UTC.
@@ -37,8 +37,8 @@ pub(in super::super) struct WholeSpan<'a> {
     end_ns: String,
     /// ns, as text.
     duration_ns: String,
-    /// `unset`, `ok` or `error`.
-    status: &'static str,
+    /// Whether it failed.
+    status: StatusOf,
     /// Says more of an error.
     status_message: Option<&'a str>,
     /// Integers beyond 2⁵³, NaN and the infinities are text, bytes are base64.
@@ -73,6 +73,52 @@ pub(in super::super) struct WholeSpan<'a> {
     execution_id: Option<SpanId>,
     /// What a model call or a handler has measured.
     performance: Option<&'a Performance>,
+}
+
+/// The kind of a span, as OpenTelemetry has it.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = SpanKind)]
+enum KindOf {
+    Internal,
+    Server,
+    Client,
+    Producer,
+    Consumer,
+    Unspecified,
+}
+
+impl From<SpanKind> for KindOf {
+    fn from(kind: SpanKind) -> Self {
+        match kind {
+            SpanKind::Internal => Self::Internal,
+            SpanKind::Server => Self::Server,
+            SpanKind::Client => Self::Client,
+            SpanKind::Producer => Self::Producer,
+            SpanKind::Consumer => Self::Consumer,
+            SpanKind::Unspecified => Self::Unspecified,
+        }
+    }
+}
+
+/// The status of a span, as OpenTelemetry has it.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = SpanStatus)]
+enum StatusOf {
+    Unset,
+    Ok,
+    Error,
+}
+
+impl From<StatusCode> for StatusOf {
+    fn from(code: StatusCode) -> Self {
+        match code {
+            StatusCode::Unset => Self::Unset,
+            StatusCode::Ok => Self::Ok,
+            StatusCode::Error => Self::Error,
+        }
+    }
 }
 
 /// An instrumentation scope.
@@ -150,17 +196,13 @@ impl<'a> WholeSpan<'a> {
             span_id: span.span_id,
             parent_span_id: span.parent_span_id,
             name: &span.name,
-            kind: span.kind.name().unwrap_or("unspecified"),
+            kind: span.kind.into(),
             service: span.service(),
             start_time: rfc3339(span.start_ns),
             start_ns: span.start_ns.to_string(),
             end_ns: span.end_ns.to_string(),
             duration_ns: span.duration_ns().to_string(),
-            status: match span.status.code {
-                StatusCode::Unset => "unset",
-                StatusCode::Ok => "ok",
-                StatusCode::Error => "error",
-            },
+            status: span.status.code.into(),
             status_message: (!message.is_empty()).then_some(message),
             attributes: Plain::Map(&span.attributes),
             resource: Plain::Map(&span.resource.attributes),

@@ -40,8 +40,18 @@ pub(in super::super) struct Topology {
 struct TopologyAgent {
     #[serde(flatten)]
     rate: AgentRate,
-    /// `connected` or `gone`; null where nobody knows.
-    state: Option<&'static str>,
+    /// Whether it is there; null where nobody knows.
+    state: Option<Presence>,
+}
+
+/// Whether an agent is there.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Presence {
+    /// It is connected.
+    Connected,
+    /// It is not.
+    Gone,
 }
 
 /// Agents, topics and what goes between them
@@ -91,9 +101,9 @@ pub(in super::super) async fn topology(
     let agents = rates.into_values().map(|rate| TopologyAgent {
         state: connected.as_ref().map(|connected| {
             if connected.contains(&rate.agent_id) {
-                "connected"
+                Presence::Connected
             } else {
-                "gone"
+                Presence::Gone
             }
         }),
         rate,
