@@ -37,16 +37,32 @@ fn the_committed_build_is_of_the_committed_sources() {
         hash.update(format!("{path}\0{}\0", content.len()));
         hash.update(content);
     }
-    let mut found = String::new();
-    for byte in hash.finalize() {
-        write!(found, "{byte:02x}").expect("room");
-    }
     let built = fs::read_to_string(dashboard.join("dist.sha256")).expect("readable");
     assert_eq!(
         built.trim(),
-        found,
+        hex(hash),
         "dashboard/dist is not what dashboard/src would build: run `make ui` and commit both"
     );
+}
+
+/// `dashboard/scripts/openapi/stamp.mjs` writes it.
+#[test]
+fn the_committed_types_are_of_the_committed_description() {
+    let description = fs::read(root().join("docs/openapi.json")).expect("readable");
+    let stamp = root().join("dashboard/src/api/generated/openapi.sha256");
+    assert_eq!(
+        fs::read_to_string(stamp).expect("readable").trim(),
+        hex(Sha256::new().chain_update(description)),
+        "dashboard/src/api/generated is not of docs/openapi.json: run `npm run generate` in dashboard, then `make ui`, and commit it"
+    );
+}
+
+fn hex(hash: Sha256) -> String {
+    let mut text = String::new();
+    for byte in hash.finalize() {
+        write!(text, "{byte:02x}").expect("room");
+    }
+    text
 }
 
 fn add_files(top: &Path, folder: &str, found: &mut Vec<String>) {

@@ -73,7 +73,7 @@ pub use jaeger::rpc;
 pub use kept::Kept;
 pub use metrics::exposition::{Family, Kind, Labels};
 pub use page::Page;
-pub use parameters::During;
+pub use parameters::{During, PageOf};
 pub use period::Period;
 pub use v1::topology::Presence;
 

@@ -10,7 +10,7 @@ use axum::extract::State;
 use loom_core::OpenExecution;
 use loom_core::execution;
 use loom_telemetry::ids::now_unix_nano;
-use loom_trace::api::{During, LoomProblem, Page, Path, Period, Problem, Query};
+use loom_trace::api::{During, LoomProblem, Page, PageOf, Path, Period, Problem, Query};
 use loom_trace::model::SpanId;
 use loom_trace::query::{ExecutionSearch, ExecutionState, Place};
 use serde::Serialize;
@@ -56,12 +56,7 @@ struct Conditions {
     path = "/api/v1/executions",
     operation_id = "listExecutions",
     tag = "executions",
-    params(
-        Conditions,
-        During,
-        ("limit" = Option<u32>, Query, minimum = 1, description = "Executions of this page at most; 50, unless told otherwise."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
-    ),
+    params(Conditions, During, PageOf),
     responses((status = 200, description = "The executions.", body = Page<ExecutionItem>), LoomProblem),
 )]
 async fn list(

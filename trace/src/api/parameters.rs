@@ -31,7 +31,8 @@ pub(super) struct Step {
 /// Which part of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct PageOf {
+#[derive(Debug)]
+pub struct PageOf {
     /// Items of this page at most.
     #[param(minimum = 1)]
     limit: Option<u32>,

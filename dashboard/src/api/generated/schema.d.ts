@@ -3395,9 +3395,9 @@ export interface operations {
                 from?: string;
                 /** @description As `from`. */
                 to?: string;
-                /** @description Executions of this page at most; 50, unless told otherwise. */
+                /** @description Items of this page at most. */
                 limit?: number;
-                /** @description `next_cursor` of the page before. */
+                /** @description `next_cursor` of the page before, under the same conditions. */
                 cursor?: string;
             };
             header?: never;
