@@ -96,6 +96,34 @@ async fn its_services_stand_beside_the_receiver_and_want_the_token() {
 }
 
 #[test]
+fn who_shows_no_token_is_told_in_the_shape_of_the_family() {
+    let server = TestServer::with(Options {
+        environment: variables([("LOOM_TOKEN", TOKEN)]),
+        ..Options::default()
+    });
+    let told = |path: &str| {
+        let (head, body) = get(&server, path, "");
+        assert!(head.contains(" 401 "), "{path}: {head}");
+        assert!(head.contains("www-authenticate: Bearer"), "{path}: {head}");
+        serde_json::from_str::<Value>(&body).expect("JSON")
+    };
+    for path in ["/api/services", "/api/traces/1", "/jaeger/api/services"] {
+        let told = told(path);
+        assert_eq!(told["data"], Value::Null, "{path}");
+        assert_eq!(told["errors"][0]["code"], 401, "{path}");
+        assert!(told["errors"][0]["msg"].is_string(), "{path}: {told}");
+    }
+    for path in ["/api/v3/services", "/jaeger/api/v3/traces/1"] {
+        let told = told(path);
+        assert_eq!(told["error"]["httpCode"], 401, "{path}");
+        assert!(told["error"]["message"].is_string(), "{path}: {told}");
+    }
+    for path in ["/api/v1/info", "/metrics"] {
+        assert_eq!(told(path)["code"], "unauthorized", "{path}");
+    }
+}
+
+#[test]
 fn an_official_ui_is_served_on_the_store() {
     // A stand-in: only the markers of its page matter here.
     let bundle = tempfile::tempdir().expect("a folder");

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use loom_trace::api::{LoomProblem, Problem};
+use loom_trace::api::Problem;
 use tonic::Status;
 
 use super::session;
@@ -27,7 +27,7 @@ pub(super) async fn http(
         return next.run(request).await;
     }
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-    let problem = LoomProblem::from(Problem::unauthorized(HINT));
+    let problem = Problem::unauthorized(HINT).respond_at(request.uri().path());
     (challenge, problem).into_response()
 }
 

@@ -4,8 +4,8 @@ use axum::extract::Request;
 use axum::http::uri::Uri;
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use loom_trace::api::{LoomProblem, Problem};
+use axum::response::Response;
+use loom_trace::api::Problem;
 
 /// Refuses a request that the page of another server has made. Programs that are no browsers say nothing, and pass.
 pub(super) fn check(headers: &HeaderMap) -> Result<(), Problem> {
@@ -33,7 +33,7 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     if !request.method().is_safe()
         && let Err(problem) = check(request.headers())
     {
-        return LoomProblem::from(problem).into_response();
+        return problem.respond_at(request.uri().path());
     }
     next.run(request).await
 }

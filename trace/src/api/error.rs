@@ -52,6 +52,9 @@ pub(super) enum Family {
 
 impl Family {
     pub(super) fn of(path: &str) -> Self {
+        // Where Jaeger's UI is served it asks below its own address.
+        let jaeger = path.strip_prefix("/jaeger");
+        let path = jaeger.filter(|rest| rest.starts_with('/')).unwrap_or(path);
         let below = |prefix: &str| {
             path.strip_prefix(prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -142,6 +145,15 @@ impl Problem {
 
     pub(super) fn misdirected(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", detail)
+    }
+
+    /// The answer of a guard that stands before all routes, in the shape in which those at this path say errors. Whoever has no shape of
+    /// its own is told in Loom's.
+    pub fn respond_at(self, path: &str) -> Response {
+        match Family::of(path) {
+            Family::Plain => self.respond(Family::Loom),
+            family => self.respond(family),
+        }
     }
 
     pub(super) fn respond(self, family: Family) -> Response {
