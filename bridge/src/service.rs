@@ -166,6 +166,16 @@ impl Bridge {
         }
     }
 
+    /// How many events were refused before the bus took them, by each code, those that have not occurred among them.
+    pub fn rejected(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.shared.counters.read_rejected()
+    }
+
+    /// What was dropped of trace contexts, by each reason, those that have not occurred among them.
+    pub fn invalid_context(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.shared.counters.read_invalid_context()
+    }
+
     /// A new agent: all that it wants comes into being in one step, before Welcome is sent.
     fn welcome(&self, hello: Hello, frames: Streaming<Frame>) -> Result<Outbound, v1::Error> {
         let shared = &self.shared;

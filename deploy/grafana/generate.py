@@ -69,6 +69,9 @@ RUN = rate(f"{EXECUTIONS}_count", "agent")
 FAILED = rate(f"{EXECUTIONS}_count", "agent", 'status="error"')
 # Who has never failed has no sample of it.
 SHARE_FAILED = f"({FAILED} or 0 * {RUN}) / {RUN}"
+REJECTED = "loom_store_spans_rejected_total"
+SENT = f"({rate('loom_store_spans_accepted_total')} + {rate(REJECTED)})"
+SHARE_REJECTED = f"{rate(REJECTED, 'reason')} / ignoring (reason) group_left () {SENT}"
 
 BOARDS = [
     Board(
@@ -280,6 +283,12 @@ BOARDS = [
                         "{{reason}}": rate("loom_store_spans_dropped_total", "reason"),
                         "other span, same id": rate("loom_store_spans_conflicting_total"),
                     },
+                ),
+                Chart(
+                    "Share without valid ids",
+                    "percentunit",
+                    {"{{reason}}": SHARE_REJECTED},
+                    "Of all spans that were sent; they are refused.",
                 ),
                 Chart("Failed writes", "ops", {"writes": rate("loom_store_write_errors_total")}),
                 Chart("Model calls without a price", "ops", {"calls": rate("loom_store_model_calls_unpriced_total")}),

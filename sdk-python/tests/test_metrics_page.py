@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 import urllib.request
@@ -162,6 +163,20 @@ async def test_the_older_format_has_the_same_without_them(server: LoomServer) ->
     counts = samples(families, f"{semconv.metric.EXECUTION_DURATION}_count")
     assert {sample.labels["agent"] for sample in counts} == {"planner", HOSTILE, "(other)"}
     assert "# EOF" not in text
+
+
+def test_reasons_are_counted_from_0(server: LoomServer) -> None:
+    """A series that begins with its first loss has no rise that rate() would see."""
+    _, text = page(server, "text/plain")
+    families = {family.name: family for family in prometheus.text_string_to_metric_families(text)}
+    # It has a group in its labels too, and there is none.
+    by_reason = {name for name, family in families.items() if re.search(r"by (reason|code)\b", family.documentation)}
+    by_reason.remove(semconv.metric.GROUP_UNREADABLE.removesuffix("_total"))
+    assert len(by_reason) == 7, by_reason
+    for name in by_reason:
+        counted = samples(families, f"{name}_total")
+        assert len({tuple(sample.labels.values()) for sample in counted}) >= 2, name
+        assert {sample.value for sample in counted} == {0}, name
 
 
 @NEEDS_PROMTOOL

@@ -46,7 +46,8 @@ pub(super) fn books(parts: &Parts) -> Books {
 
 impl From<&LedgerSnapshot> for Account {
     fn from(account: &LedgerSnapshot) -> Self {
-        let dropped = reasons(account).map(|(reason, count)| (reason.to_owned(), count));
+        let dropped = reasons(account).filter(|(_, count)| *count > 0);
+        let dropped = dropped.map(|(reason, count)| (reason.to_owned(), count));
         Self {
             events: account.events,
             published: account.published,
@@ -60,12 +61,11 @@ impl From<&LedgerSnapshot> for Account {
     }
 }
 
-/// The reasons that occurred, with their counts.
-fn reasons(account: &LedgerSnapshot) -> impl Iterator<Item = (&'static str, u64)> {
+/// All reasons for which deliveries are lost, with their counts.
+pub(super) fn reasons(account: &LedgerSnapshot) -> impl Iterator<Item = (&'static str, u64)> {
     DropReason::ALL
         .into_iter()
         .zip(account.dropped)
-        .filter(|(_, count)| *count > 0)
         .map(|(reason, count)| (reason.as_str(), count))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use loom_core::{EventBus, GroupBooks, Stream};
+use loom_core::{EventBus, GroupBooks, LedgerSnapshot, Stream};
 use loom_proto::semconv::metric;
 use loom_proto::v1;
 use loom_telemetry::pipeline::PipelineStats;
@@ -34,14 +34,19 @@ pub(super) fn span_stats(stats: &PipelineStats) -> v1::SpanStats {
 
 /// What the bus and the span pipeline have counted.
 pub(super) fn families(parts: &Parts) -> Vec<Family> {
-    let bus = parts.bridge.bus_stats();
-    let mut families = of_bus(&bus);
-    families.extend(books::by_topic(&parts.bus.report()));
+    let report = parts.bus.report();
+    let mut families = of_bus(&report.total);
+    families.push(labelled(
+        metric::BUS_REJECTED,
+        "code",
+        parts.bridge.rejected(),
+    ));
+    families.extend(books::by_topic(&report));
     families.extend(of_streams(&parts.bus));
     families.push(labelled(
         metric::TRACE_INVALID_CONTEXT,
         "reason",
-        &bus.invalid_context,
+        parts.bridge.invalid_context(),
     ));
     families.extend(of_spans(&parts.pipeline.stats()));
     families.push(Family::single(
@@ -62,42 +67,41 @@ fn of_spans(spans: &PipelineStats) -> [Family; 5] {
         |sink: &str, reason: DropReason| Labels::of([("sink", sink), ("reason", reason.as_str())]);
     let refused = spans
         .refused
-        .iter()
+        .all()
         .map(|(reason, n)| (of_reason("", reason), n));
     let dropped = spans.sinks.iter().flat_map(|sink| {
-        let dropped = sink.dropped.iter();
+        let dropped = sink.dropped.all();
         dropped.map(|(reason, n)| (of_reason(sink.name, reason), n))
     });
     let recorded = spans.recorded + spans.refused.total() + spans.sampled_out;
     [
         Family::single(metric::SPANS_RECORDED, Kind::Counter, recorded),
         by_sink(metric::SPANS_EXPORTED, Kind::Counter, |sink| sink.exported),
-        Family::new(
-            metric::SPANS_DROPPED,
-            Kind::Counter,
-            refused.chain(dropped).filter(|(_, n)| *n > 0),
-        ),
+        Family::new(metric::SPANS_DROPPED, Kind::Counter, refused.chain(dropped)),
         Family::single(metric::SPANS_SAMPLED_OUT, Kind::Counter, spans.sampled_out),
         by_sink(metric::SPANS_QUEUED, Kind::Gauge, |sink| sink.queued),
     ]
 }
 
-/// The books of the bus in total, and what it did not take.
-fn of_bus(bus: &v1::BusStats) -> Vec<Family> {
+/// The books of the bus in total.
+fn of_bus(bus: &LedgerSnapshot) -> Vec<Family> {
     let counters = [
-        (metric::BUS_PUBLISHED, bus.published),
-        (metric::BUS_ROUTED, bus.routed),
-        (metric::BUS_UNROUTED, bus.unrouted),
-        (metric::BUS_OFFERED, bus.offered),
+        (metric::BUS_PUBLISHED, bus.events),
+        (metric::BUS_ROUTED, bus.routed()),
+        (metric::BUS_UNROUTED, bus.filtered),
+        (metric::BUS_OFFERED, bus.offered()),
         (metric::BUS_DELIVERED, bus.delivered),
         (metric::BUS_DEAD_LETTERED, bus.dead_lettered),
         (metric::BUS_EXPIRED, bus.expired),
     ];
     let counters = counters.map(|(name, value)| Family::single(name, Kind::Counter, value));
     let mut families = Vec::from(counters);
-    families.push(labelled(metric::BUS_DROPPED, "reason", &bus.dropped));
-    families.push(Family::single(metric::BUS_QUEUED, Kind::Gauge, bus.queued));
-    families.push(labelled(metric::BUS_REJECTED, "code", &bus.rejected));
+    families.push(labelled(metric::BUS_DROPPED, "reason", books::reasons(bus)));
+    families.push(Family::single(
+        metric::BUS_QUEUED,
+        Kind::Gauge,
+        bus.in_flight,
+    ));
     families
 }
 
@@ -162,7 +166,12 @@ fn of_streams(bus: &EventBus) -> Vec<Family> {
     families
 }
 
-fn labelled(name: &'static str, label: &str, counts: &BTreeMap<String, u64>) -> Family {
-    let sample = |(value, n): (&String, &u64)| (Labels::of([(label, value.as_str())]), *n);
-    Family::new(name, Kind::Counter, counts.iter().map(sample))
+/// Counters by reason, from 0 on: the first time is a rise then, which rate() sees, and not a series that has just begun.
+fn labelled(
+    name: &'static str,
+    label: &str,
+    counts: impl Iterator<Item = (&'static str, u64)>,
+) -> Family {
+    let sample = |(value, n)| (Labels::of([(label, value)]), n);
+    Family::new(name, Kind::Counter, counts.map(sample))
 }

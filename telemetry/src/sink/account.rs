@@ -171,10 +171,12 @@ impl DropCounts {
 
     /// The reasons that occurred, with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> {
-        DropReason::ALL
-            .into_iter()
-            .zip(self.0)
-            .filter(|(_, count)| *count > 0)
+        self.all().filter(|(_, count)| *count > 0)
+    }
+
+    /// Every reason with its count, those that have not occurred among them.
+    pub fn all(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        DropReason::ALL.into_iter().zip(self.0)
     }
 
     pub(crate) fn add(&mut self, reason: DropReason, spans: u64) {
