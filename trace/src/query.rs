@@ -2,6 +2,7 @@
 
 pub mod activity;
 mod age;
+mod bodies;
 pub mod compare;
 pub mod dependencies;
 pub mod events;

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, body};
 use serde::Serialize;
 use serde_json::json;
+use tonic::{Code, Status};
 use utoipa::openapi::{Content, Ref, RefOr, Response as ResponseSchema, ResponseBuilder, Schema};
 use utoipa::{IntoResponses, PartialSchema as _, ToSchema};
 
@@ -291,6 +292,18 @@ impl From<QueryError> for Problem {
                 )
             }
         }
+    }
+}
+
+/// As Jaeger's services over gRPC say it.
+impl From<Problem> for Status {
+    fn from(problem: Problem) -> Self {
+        let code = match problem.status {
+            StatusCode::GATEWAY_TIMEOUT => Code::DeadlineExceeded,
+            StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+            _ => Code::Internal,
+        };
+        Self::new(code, problem.detail)
     }
 }
 

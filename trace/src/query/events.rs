@@ -1,8 +1,5 @@
 //! Events as the spans tell of them: which were published, and what became of one.
 
-use std::fmt;
-use std::str::FromStr;
-
 use loom_proto::semconv::{attribute, span as name};
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, params_from_iter};
@@ -10,12 +7,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Query;
-use super::search::InvalidPlace;
+use super::bodies::Bodies;
+use super::executions::Place;
 use super::state::ExecutionState;
 use crate::error::{QueryError, StoreError};
 use crate::model::{Span, SpanId, Value};
 use crate::published::PublishedEvent;
-use crate::store::row::{SELECT, SpanReader, signed};
+use crate::store::row::signed;
 
 /// Publishes that one page looks at.
 const MAX_LOOKED_AT: usize = 20_000;
@@ -38,16 +36,9 @@ pub struct EventSearch {
     /// Published not after this, ns since the Unix epoch.
     pub to_ns: Option<u64>,
     /// Only what comes after this place.
-    pub after: Option<EventPlace>,
+    pub after: Option<Place>,
     /// Events to return.
     pub limit: usize,
-}
-
-/// Where a page of events ends: they are sorted by it, the newest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventPlace {
-    start_ns: i64,
-    id: i64,
 }
 
 /// A page of events.
@@ -56,7 +47,7 @@ pub struct Events {
     /// One for each publish, the newest first.
     pub items: Vec<PublishedEvent>,
     /// Where the next page begins.
-    pub next: Option<EventPlace>,
+    pub next: Option<Place>,
 }
 
 /// An event and what became of it.
@@ -128,7 +119,7 @@ fn list(conn: &Connection, search: &EventSearch, budget: usize) -> Result<Events
     };
     and(&format!("{start} >= ?"), number(search.from_ns));
     and(&format!("{start} <= ?"), search.to_ns.and_then(number));
-    if let Some(EventPlace { start_ns, id }) = search.after {
+    if let Some(Place { start_ns, id }) = search.after {
         and(&format!("{start} <= ?"), Some(start_ns.into()));
         and("(start_ns, id) < (?, ?)", Some(start_ns.into()));
         values.push(id.into());
@@ -136,7 +127,7 @@ fn list(conn: &Connection, search: &EventSearch, budget: usize) -> Result<Events
     sql.push_str(" ORDER BY start_ns DESC, id DESC");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
-    let mut reader = Bodies::new(conn);
+    let mut bodies = Bodies::new(conn);
     let mut events = Events::default();
     let mut last = search.after;
     let mut looked_at = 0;
@@ -146,7 +137,7 @@ fn list(conn: &Connection, search: &EventSearch, budget: usize) -> Result<Events
             break;
         }
         looked_at += 1;
-        let place = EventPlace {
+        let place = Place {
             start_ns: row.get(0)?,
             id: row.get(1)?,
         };
@@ -154,7 +145,7 @@ fn list(conn: &Connection, search: &EventSearch, budget: usize) -> Result<Events
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.is_none() || wanted.as_deref() == found
         };
-        let event = reader.event(place.id)?.filter(|event| {
+        let event = bodies.event(place.id)?.filter(|event| {
             is(&search.topic, Some(&event.topic))
                 && is(&search.event_id, Some(&event.event_id))
                 && is(&search.sender, event.sender.as_deref())
@@ -167,31 +158,7 @@ fn list(conn: &Connection, search: &EventSearch, budget: usize) -> Result<Events
 /// The small columns; bodies are read one by one, where they are meant.
 const SELECT_WITH_ID: &str = "SELECT start_ns, id FROM span_rows";
 
-/// Reads whole spans by their number.
-struct Bodies<'a> {
-    conn: &'a Connection,
-    reader: SpanReader<'a>,
-}
-
-impl<'a> Bodies<'a> {
-    fn new(conn: &'a Connection) -> Self {
-        Self {
-            conn,
-            reader: SpanReader::new(conn),
-        }
-    }
-
-    fn span(&mut self, id: i64) -> Result<Option<Span>, StoreError> {
-        let mut statement = self
-            .conn
-            .prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
-        let mut rows = statement.query([id])?;
-        match rows.next()? {
-            Some(row) => Ok(Some(self.reader.span(row)?)),
-            None => Ok(None),
-        }
-    }
-
+impl Bodies<'_> {
     /// The event that a publish tells of, with what the span above it says.
     fn event(&mut self, id: i64) -> Result<Option<PublishedEvent>, StoreError> {
         let Some(publish) = self.span(id)? else {
@@ -289,24 +256,6 @@ fn delivery(forward: &Span, handler: Option<&Span>) -> Delivery {
         wait_ms: number(attribute::QUEUE_WAIT_US).map(|us| us as f64 / 1e3),
         duration_ms: told.map(|handler| handler.duration_ns() as f64 / 1e6),
         error_message: message.filter(|message| !message.is_empty()),
-    }
-}
-
-impl fmt::Display for EventPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.start_ns, self.id)
-    }
-}
-
-impl FromStr for EventPlace {
-    type Err = InvalidPlace;
-
-    fn from_str(text: &str) -> Result<Self, InvalidPlace> {
-        let (start_ns, id) = text.split_once('-').ok_or(InvalidPlace)?;
-        Ok(Self {
-            start_ns: start_ns.parse().map_err(|_| InvalidPlace)?,
-            id: id.parse().map_err(|_| InvalidPlace)?,
-        })
     }
 }
 

@@ -8,6 +8,7 @@ use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::Query;
+use super::search::InvalidPlace;
 use super::state::ExecutionState;
 use crate::error::{QueryError, StoreError};
 use crate::model::{Attributes, SpanId, TraceId, Value};
@@ -32,17 +33,12 @@ pub struct ExecutionSearch {
     pub limit: usize,
 }
 
-/// Where a page of executions ends: they are sorted by it, the newest first.
+/// Where a page of executions, or of events, ends: they are sorted by it, the newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    start_ns: i64,
-    id: i64,
+    pub(super) start_ns: i64,
+    pub(super) id: i64,
 }
-
-/// A text that is no [`Place`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is no cursor of an earlier answer")]
-pub struct InvalidPlace;
 
 /// A handler that has run.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,10 +9,11 @@ use rusqlite::{Connection, ToSql, params_from_iter};
 use super::{Found, Search};
 use crate::error::StoreError;
 use crate::model::TraceId;
+use crate::query::bodies::Bodies;
 use crate::query::lists::shortest;
 use crate::query::predicate::{Predicate, Sql};
 use crate::store::blocks::{List, Newest};
-use crate::store::row::{SELECT, SpanReader, signed};
+use crate::store::row::signed;
 
 /// Rows that are read together, at first: a page is full soon as a rule.
 const FIRST_STEP: usize = 32;
@@ -142,7 +143,7 @@ impl<'a> Walk<'a> {
                 if seen.contains(&trace) {
                     continue;
                 }
-                if !self.condition.is_exact && !bodies.matches(id, self.matching)? {
+                if !self.condition.is_exact && !matches(&mut bodies, id, self.matching)? {
                     continue;
                 }
                 seen.insert(trace);
@@ -183,7 +184,7 @@ impl<'a> Walk<'a> {
         let mut rows = statement.query(params_from_iter(values))?;
         let mut bodies = Bodies::new(self.conn);
         while let Some(row) = rows.next()? {
-            if self.condition.is_exact || bodies.matches(row.get(0)?, self.matching)? {
+            if self.condition.is_exact || matches(&mut bodies, row.get(0)?, self.matching)? {
                 return Ok(true);
             }
         }
@@ -191,31 +192,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Spans that are read as a whole.
-struct Bodies<'a> {
-    conn: &'a Connection,
-    reader: SpanReader<'a>,
-    read: usize,
-}
-
-impl<'a> Bodies<'a> {
-    fn new(conn: &'a Connection) -> Self {
-        Self {
-            conn,
-            reader: SpanReader::new(conn),
-            read: 0,
-        }
-    }
-
-    fn matches(&mut self, id: i64, predicate: &Predicate) -> Result<bool, StoreError> {
-        self.read += 1;
-        let mut statement = self
-            .conn
-            .prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
-        let mut rows = statement.query([id])?;
-        match rows.next()? {
-            Some(row) => Ok(predicate.matches(&self.reader.span(row)?)),
-            None => Ok(false),
-        }
-    }
+/// Whether a span, read as a whole, is meant.
+fn matches(bodies: &mut Bodies<'_>, id: i64, predicate: &Predicate) -> Result<bool, StoreError> {
+    let span = bodies.span(id)?;
+    Ok(span.is_some_and(|span| predicate.matches(&span)))
 }

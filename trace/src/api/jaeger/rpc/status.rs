@@ -2,16 +2,9 @@
 
 use tonic::Status;
 
+use crate::api::error::Problem;
 use crate::error::QueryError;
 
 pub(super) fn status(error: QueryError) -> Status {
-    match error {
-        QueryError::Timeout(_) => Status::deadline_exceeded(error.to_string()),
-        QueryError::Cancelled => Status::unavailable(error.to_string()),
-        QueryError::Store(error) => {
-            // Paths and SQL are for the log, not for whoever asks.
-            tracing::error!(%error, "query failed");
-            Status::internal("the trace store failed, see the server's log")
-        }
-    }
+    Problem::from(error).into()
 }
