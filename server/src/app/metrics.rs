@@ -166,7 +166,7 @@ fn of_streams(bus: &EventBus) -> Vec<Family> {
     families
 }
 
-/// Counters by reason, from 0 on: the first time is a rise then, which rate() sees, and not a series that has just begun.
+/// Counters by reason, from 0 on: the first time is a rise then, which `rate()` sees, and not a series that has just begun.
 fn labelled(
     name: &'static str,
     label: &str,
