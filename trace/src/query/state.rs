@@ -45,16 +45,4 @@ impl ExecutionState {
             _ => Self::Failed,
         }
     }
-
-    /// In upper case.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "PENDING",
-            Self::Running => "RUNNING",
-            Self::Completed => "COMPLETED",
-            Self::Failed => "FAILED",
-            Self::Timeout => "TIMEOUT",
-            Self::Dead => "DEAD",
-        }
-    }
 }
