@@ -17,20 +17,28 @@ use crate::model::{
     Identity, Resource, Scope, Span, SpanId, SpanKind, Status, StatusCode, TraceId, Value,
 };
 
-/// Parameters of one row.
-const WIDTH: usize = 31;
+/// Columns of a row after its id, and how many they are.
+const COLUMNS: &str = "
+    trace, span_id, parent_span_id, received_ms, service_id, resource_id, scope_id, kind, start_ns, took_ns, status, flags,
+    role, name, agent, workflow, session, user, tenant, thread, event, shape, own, status_message, trace_state,
+    dropped_attributes, dropped_events, dropped_links, events, links";
+const WIDTH: usize = 30;
 
-/// Inserts `rows` rows at once; parameters as [`Row::bind`] sets them.
-pub(super) fn insert(rows: usize) -> String {
-    let mut sql = "INSERT OR IGNORE INTO span_rows (
-        id, trace, span_id, parent_span_id, received_ms, service_id, resource_id, scope_id, kind, start_ns, took_ns, status,
-        flags, role, name, agent, workflow, session, user, tenant, thread, event, shape, own, status_message, trace_state,
-        dropped_attributes, dropped_events, dropped_links, events, links
-    ) VALUES "
-        .to_owned();
+/// Inserts a row unless its place is taken. Parameters: those that [`Stored::bind`] sets, then the id.
+pub(super) fn insert_one() -> String {
+    let parameters = vec!["?"; WIDTH + 1].join(",");
+    format!("INSERT OR IGNORE INTO span_rows ({COLUMNS}, id) VALUES ({parameters})")
+}
+
+/// Inserts `rows` rows at once, whose ids follow the largest that is there; parameters as [`Stored::bind`] sets them.
+///
+/// SQLite keeps what a statement changes, to undo it should it fail half way: of each page that several rows touch a copy, a
+/// tenth of the cost of storing them. It does not where failing ends the transaction, and where it gives the ids itself,
+/// because they cannot be of a wrong type then.
+pub(super) fn insert_many(rows: usize) -> String {
     let row = format!("({})", vec!["?"; WIDTH].join(","));
-    sql.push_str(&vec![row; rows].join(","));
-    sql
+    let rows = vec![row; rows].join(",");
+    format!("INSERT OR ROLLBACK INTO span_rows ({COLUMNS}) VALUES {rows}")
 }
 
 /// Inserts the figures of a span; parameters as [`insert_measures`] sets them.
@@ -189,12 +197,12 @@ impl Stored {
         }
     }
 
-    /// Sets the parameters of row `number`, from 0, of [`insert`].
+    /// Sets the parameters of row `number`, from 0, and tells how many are set now.
     pub(super) fn bind(
         &self,
         statement: &mut CachedStatement<'_>,
         number: usize,
-    ) -> rusqlite::Result<()> {
+    ) -> rusqlite::Result<usize> {
         let mut at = number * WIDTH;
         // The index counts up beside the list of columns above.
         macro_rules! next {
@@ -203,7 +211,6 @@ impl Stored {
                 statement.raw_bind_parameter(at, $value)
             }};
         }
-        next!(self.id)?;
         next!(self.refs.trace)?;
         next!(&self.span_id.as_bytes()[..])?;
         next!(self.parent_span_id.as_ref().map(|id| &id.as_bytes()[..]))?;
@@ -231,7 +238,7 @@ impl Stored {
         }
         next!(self.events.as_deref())?;
         next!(self.links.as_deref())?;
-        Ok(())
+        Ok(at)
     }
 }
 

@@ -278,6 +278,35 @@ fn a_long_trace_goes_in_steps_and_what_nobody_uses_goes_with_it() {
 }
 
 #[test]
+fn ids_go_on_where_they_were_though_the_newest_span_has_gone() {
+    let (dir, mut writer) = writer();
+    let traced = |trace, ids: std::ops::RangeInclusive<u64>| -> Vec<_> {
+        let of = |id| Span {
+            trace_id: trace_id(trace),
+            start_ns: id,
+            end_ns: id,
+            ..span(id, 0, "s", 0, 0)
+        };
+        ids.map(of).collect()
+    };
+    insert(&mut writer, &traced(1, 1..=100), 1_000, 1);
+    let retention = Retention {
+        max_age_s: 1,
+        max_spans: 0,
+        max_bytes: 0,
+    };
+    assert_eq!(expire(&mut writer, &retention, 9_000), (100, 1));
+    insert(&mut writer, &traced(2, 101..=200), 9_000, 2);
+    insert(&mut writer, &traced(3, 201..=300), 9_000, 3);
+    // Every span began when its id says.
+    let right = "SELECT count(*) FROM span_rows WHERE id = start_ns AND id > 100";
+    assert_eq!(count(&dir, right), 200);
+    let conn = open_reader(&dir.path().join(FILE)).expect("opens");
+    let missing = blocks::missing(&conn).expect("compared");
+    assert_eq!(missing, blocks::Missing::default());
+}
+
+#[test]
 fn more_resources_than_are_remembered() {
     let (dir, mut writer) = writer();
     let spans: Vec<_> = (1..=5_000)

@@ -1,6 +1,7 @@
 //! The one writer: spans and the spool's position in one transaction.
 
 use std::fmt::Write as _;
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -189,12 +190,14 @@ const ROWS: usize = 32;
 pub struct Batch<'w> {
     conn: &'w Connection,
     /// Held for the whole transaction: finding it anew for each span is a tenth of the span's cost.
-    insert: CachedStatement<'w>,
-    insert_rows: CachedStatement<'w>,
+    insert_one: CachedStatement<'w>,
+    insert_many: CachedStatement<'w>,
     memory: &'w mut Memory,
     prices: &'w Prices,
     written: Written,
-    /// The next span gets it.
+    /// Of the spans that are there.
+    largest_id: i64,
+    /// The next span gets it. No id is given twice, so it may be further on than the one after the largest.
     next_id: i64,
     /// Traces from this number on are of this transaction: what is stored of them is in `ids`.
     first_new: i64,
@@ -209,8 +212,11 @@ impl<'w> Batch<'w> {
         let first_new = "SELECT coalesce(max(id), 0) + 1 FROM traces";
         Ok(Self {
             conn,
-            insert: conn.prepare_cached(&row::insert(1))?,
-            insert_rows: conn.prepare_cached(&row::insert(ROWS))?,
+            insert_one: conn.prepare_cached(&row::insert_one())?,
+            insert_many: conn.prepare_cached(&row::insert_many(ROWS))?,
+            largest_id: conn
+                .prepare_cached("SELECT coalesce(max(id), 0) FROM span_rows")?
+                .query_row([], |row| row.get(0))?,
             next_id: blocks::last_id(conn)? + 1,
             first_new: conn
                 .prepare_cached(first_new)?
@@ -299,27 +305,47 @@ impl<'w> Batch<'w> {
 }
 
 impl Batch<'_> {
-    /// Inserts the spans that wait.
+    /// Inserts the spans that wait, whose ids follow each other.
     fn flush(&mut self) -> Result<(), StoreError> {
-        if self.waiting.len() == ROWS {
-            for (number, row) in self.waiting.iter().enumerate() {
-                row.bind(&mut self.insert_rows, number)?;
-            }
-            self.insert_rows.raw_execute()?;
-        } else {
-            for row in &self.waiting {
-                row.bind(&mut self.insert, 0)?;
-                self.insert.raw_execute()?;
-            }
+        let [first, .., last] = &*self.waiting else {
+            return self.flush_each();
+        };
+        if self.waiting.len() < ROWS || first.id != self.largest_id + 1 {
+            return self.flush_each();
         }
+        for (number, row) in self.waiting.iter().enumerate() {
+            row.bind(&mut self.insert_many, number)?;
+        }
+        self.insert_many.raw_execute()?;
+        self.largest_id = last.id;
+        debug_assert_eq!(self.conn.last_insert_rowid(), self.largest_id);
         self.waiting.clear();
         Ok(())
     }
 
+    fn flush_each(&mut self) -> Result<(), StoreError> {
+        let mut waiting = mem::take(&mut self.waiting);
+        for row in waiting.drain(..) {
+            self.execute_one(&row)?;
+        }
+        self.waiting = waiting;
+        Ok(())
+    }
+
+    /// Inserts a row; false when its place is taken.
+    fn execute_one(&mut self, row: &Stored) -> Result<bool, StoreError> {
+        let bound = row.bind(&mut self.insert_one, 0)?;
+        self.insert_one.raw_bind_parameter(bound + 1, row.id)?;
+        let is_inserted = self.insert_one.raw_execute()? > 0;
+        if is_inserted {
+            self.largest_id = row.id;
+        }
+        Ok(is_inserted)
+    }
+
     /// Inserts a span whose place may be taken; false when it stays with the one that is there.
     fn insert_one(&mut self, span: &Span, row: &Stored) -> Result<bool, StoreError> {
-        row.bind(&mut self.insert, 0)?;
-        if self.insert.raw_execute()? > 0 {
+        if self.execute_one(row)? {
             self.written.stored += 1;
             return Ok(true);
         }
@@ -331,8 +357,7 @@ impl Batch<'_> {
             self.written.conflicts += u64::from(!self.is_the_same(span, row.refs)?);
             return Ok(false);
         }
-        self.insert.raw_execute()?;
-        Ok(true)
+        self.execute_one(row)
     }
 
     /// Makes room for a span whose place is taken by another; false when that is no stand-in.
