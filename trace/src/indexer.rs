@@ -2,6 +2,7 @@
 
 mod pace;
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,9 +11,9 @@ use tokio::sync::watch;
 
 use crate::counters::Counters;
 use crate::error::{DecodeError, SpoolError, StoreError};
-use crate::model::Span;
-use crate::otlp::decode_each;
-use crate::packing::{UnpackError, unpack};
+use crate::otlp::{decode_each, identify_each};
+use crate::packing::unpack;
+use crate::spool::record::Header;
 use crate::spool::{Damage, Item, Position, Reader, Spool};
 use crate::store::retention::STEP_DELETES;
 use crate::store::writer::Batch;
@@ -22,9 +23,8 @@ use pace::Pace;
 /// A transaction ends after this many bytes of OTLP: large enough to pay for the commit, small enough that the time to stop
 /// stays small.
 const BATCH_BYTES: usize = 8 << 20;
-/// Of these so many are decoded at a time, which is some megabytes of spans: they are stored before the processor's cache has
-/// forgotten them.
-const DECODED_BYTES: usize = 1 << 20;
+/// Of these so many are read at a time: what any of their spans says of a trace is known before the first is stored.
+const READ_BYTES: usize = 1 << 20;
 /// With more than this waiting there is no point in waiting for more.
 const LINGER_BYTES: u64 = 1 << 20;
 /// Retention is looked at this often when no spans come.
@@ -185,9 +185,12 @@ impl Indexer {
         let (written, taken) = self.writer.transaction::<_, IndexError>(|batch| {
             let mut taken = Taken::default();
             while !taken.all && taken.bytes < BATCH_BYTES {
-                for (span, received_ms) in take(reader, batch, &mut taken, &mut pace)? {
-                    batch.insert(&span, received_ms)?;
-                    pace.step();
+                let requests = take(reader, &mut taken)?;
+                for request in &requests {
+                    announce(request, batch, &mut pace)?;
+                }
+                for request in &requests {
+                    taken.damages.extend(store(request, batch, &mut pace)?);
                 }
             }
             Ok((reader.position(), taken))
@@ -250,16 +253,32 @@ impl Indexer {
     }
 }
 
-/// Takes some more spans for one transaction from the spool. All of these are decoded before the first is stored, so that it is
-/// known by then what they say of their traces.
-fn take(
-    reader: &mut Reader,
-    batch: &mut Batch<'_>,
-    taken: &mut Taken,
-    pace: &mut Pace<'_>,
-) -> Result<Vec<(Span, u64)>, IndexError> {
-    let mut spans = Vec::new();
-    let end = taken.bytes + DECODED_BYTES;
+/// An accepted request.
+struct Request {
+    otlp: Vec<u8>,
+    header: Header,
+    /// Where the next one begins.
+    end: Position,
+}
+
+impl Request {
+    /// The door has checked its bytes, so that they cannot be read is a fault of ours. Better lose one request and say so than
+    /// stop here for ever.
+    fn damage(header: &Header, end: Position, error: &impl Error) -> Damage {
+        tracing::error!(%error, "an accepted request cannot be decoded");
+        Damage {
+            at: end,
+            bytes: header.len.into(),
+            spans: Some(header.spans),
+            reason: "an accepted request cannot be decoded",
+        }
+    }
+}
+
+/// Takes some more requests for one transaction from the spool.
+fn take(reader: &mut Reader, taken: &mut Taken) -> Result<Vec<Request>, SpoolError> {
+    let mut requests = Vec::new();
+    let end = taken.bytes + READ_BYTES;
     while taken.bytes < end {
         let Some(item) = reader.next()? else {
             taken.all = true;
@@ -268,43 +287,60 @@ fn take(
         match item {
             Item::Record(header) => {
                 taken.spans += u64::from(header.spans);
-                let request = unpack(reader.payload()).map_err(RecordError::from);
-                taken.bytes += request.as_ref().map_or(0, Vec::len);
-                let result = request.and_then(|request| {
-                    decode_each(&request, |span| {
-                        batch.announce(&span)?;
-                        spans.push((span, header.received_ms));
-                        pace.step();
-                        Ok(())
-                    })
-                });
-                match result {
-                    Ok(_) => {}
-                    Err(RecordError::Store(error)) => return Err(error.into()),
-                    // The door has checked these bytes, so this is a fault of ours. Better lose one request and say so
-                    // than stop here for ever.
-                    Err(error) => {
-                        tracing::error!(%error, "an accepted request cannot be decoded");
-                        taken.damages.push(Damage {
-                            at: reader.position(),
-                            bytes: header.len.into(),
-                            spans: Some(header.spans),
-                            reason: "an accepted request cannot be decoded",
-                        });
+                let end = reader.position();
+                match unpack(reader.payload()) {
+                    Ok(otlp) => {
+                        taken.bytes += otlp.len();
+                        requests.push(Request { otlp, header, end });
                     }
+                    Err(error) => taken.damages.push(Request::damage(&header, end, &error)),
                 }
             }
             Item::Damaged(damage) => taken.damages.push(damage),
         }
     }
-    Ok(spans)
+    Ok(requests)
+}
+
+/// Tells what the request's spans say of their traces. They are not decoded for that: so many at once would not fit the
+/// processor's cache, and to store one costs less while it is there.
+fn announce(
+    request: &Request,
+    batch: &mut Batch<'_>,
+    pace: &mut Pace<'_>,
+) -> Result<(), StoreError> {
+    identify_each(&request.otlp, |trace, identity| {
+        batch.announce(trace, identity)?;
+        pace.step();
+        Ok(())
+    })
+}
+
+/// Stores a request's spans, each as soon as it is decoded; tells what of it could not be.
+fn store(
+    request: &Request,
+    batch: &mut Batch<'_>,
+    pace: &mut Pace<'_>,
+) -> Result<Option<Damage>, StoreError> {
+    let received_ms = request.header.received_ms;
+    let stored = decode_each(&request.otlp, |span| {
+        batch.insert(&span, received_ms)?;
+        pace.step();
+        Ok(())
+    });
+    match stored {
+        Ok(_) => Ok(None),
+        Err(RequestError::Store(error)) => Err(error),
+        Err(RequestError::Decode(error)) => {
+            let Request { header, end, .. } = request;
+            Ok(Some(Request::damage(header, *end, &error)))
+        }
+    }
 }
 
 /// Tells an error of the request's bytes from one of the database.
 #[derive(Debug, thiserror::Error)]
-enum RecordError {
-    #[error(transparent)]
-    Unpack(#[from] UnpackError),
+enum RequestError {
     #[error(transparent)]
     Decode(#[from] DecodeError),
     #[error(transparent)]

@@ -10,7 +10,7 @@ pub mod scan;
 pub mod to_json;
 mod wire;
 
-pub use decode::{Decoded, decode, decode_each};
+pub use decode::{Decoded, decode, decode_each, identify_each};
 pub use scan::{Rejected, Scanned, scan};
 pub use wire::WireError;
 

@@ -1,6 +1,8 @@
 //! The door, the decoder and prost say the same of every request: whether it is one, and the decoder and prost also what is
 //! in it.
 
+use std::convert::Infallible;
+
 use loom_proto::wire::put_varint;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as OtlpValue;
@@ -10,7 +12,8 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use super::arbitrary::{self, Faults};
-use super::{decode, scan, yardstick};
+use super::{decode, identify_each, scan, yardstick};
+use crate::model::{Identity, TraceId};
 use crate::testing::{attribute, otlp_span, request, string};
 
 fn agree(bytes: &[u8]) {
@@ -27,6 +30,20 @@ fn agree(bytes: &[u8]) {
     // As text, because NaN is not equal to itself and zero is to its negative.
     let expected = yardstick::spans(message);
     assert_eq!(format!("{:?}", decoded.spans), format!("{expected:?}"));
+    let expected = expected
+        .into_iter()
+        .map(|span| (span.trace_id, span.identity));
+    assert_eq!(identities(bytes), expected.collect::<Vec<_>>());
+}
+
+fn identities(bytes: &[u8]) -> Vec<(TraceId, Identity)> {
+    let mut found = Vec::new();
+    identify_each::<Infallible>(bytes, |trace, identity| {
+        found.push((trace, identity.clone()));
+        Ok(())
+    })
+    .expect("the sink takes all");
+    found
 }
 
 /// Protobuf that is right in its outer parts, so that random bytes get into the inner ones.

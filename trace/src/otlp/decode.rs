@@ -11,6 +11,7 @@ mod value;
 
 use std::sync::Arc;
 
+use self::identity::Said;
 use self::message::Message;
 use self::span::Draft;
 use super::alias;
@@ -18,7 +19,7 @@ use super::number::{request, resource_spans, scope_spans};
 use super::scan::Rejected;
 use super::wire::WireError;
 use crate::error::DecodeError;
-use crate::model::{Identity, Resource, Scope, Span};
+use crate::model::{Identity, Resource, Scope, Span, TraceId};
 
 /// What a request held.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -45,10 +46,29 @@ pub fn decode_each<E: From<DecodeError>>(
     mut sink: impl FnMut(Span) -> Result<(), E>,
 ) -> Result<Rejected, E> {
     let mut walk = Walk::of(request);
-    while let Some(span) = walk.next().map_err(DecodeError::from)? {
-        sink(span)?;
+    while let Some(message) = walk.next().map_err(DecodeError::from)? {
+        if let Some(span) = walk.span(message).map_err(DecodeError::from)? {
+            sink(span)?;
+        }
     }
     Ok(walk.rejected)
+}
+
+/// Hands the trace of each good span to `sink`, and whom the span is about, and decodes nothing else: a fifth of the work.
+/// Stops at the sink's first error, and where the bytes cannot be read, for which [`decode_each`] has the reason.
+pub fn identify_each<E>(
+    request: &[u8],
+    mut sink: impl FnMut(TraceId, &Identity) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut walk = Walk::of(request);
+    while let Ok(Some(message)) = walk.next() {
+        match walk.identity(message) {
+            Ok(Some((trace, identity))) => sink(trace, &identity)?,
+            Ok(None) => {}
+            Err(_) => break,
+        }
+    }
+    Ok(())
 }
 
 /// Where the walk over a request is: in each of the three outer levels, and whose spans are there.
@@ -76,13 +96,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The next good span.
-    fn next(&mut self) -> Result<Option<Span>, WireError> {
+    /// The next span, which stands there undecoded.
+    fn next(&mut self) -> Result<Option<Message<'a>>, WireError> {
         loop {
-            while let Some(message) = self.scope_spans.next_inner(scope_spans::SPANS)? {
-                if let Some(span) = self.span(message)? {
-                    return Ok(Some(span));
-                }
+            if let Some(message) = self.scope_spans.next_inner(scope_spans::SPANS)? {
+                return Ok(Some(message));
             }
             if let Some(message) = self
                 .resource_spans
@@ -100,6 +118,7 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Decodes a span; `None` for a bad one.
     fn span(&mut self, message: Message<'a>) -> Result<Option<Span>, WireError> {
         let mut span = Draft::read(message)?;
         if !(self.rejected).judge(span.trace_id, span.span_id, span.parent_span_id) {
@@ -108,6 +127,16 @@ impl<'a> Walk<'a> {
         alias::rename(&mut span.attributes);
         let identity = identity::or(identity::identity(&span.attributes), &self.process);
         Ok(span.finish(identity, &self.resource, &self.scope))
+    }
+
+    /// The trace of a span, and whom it is about; `None` for a bad one.
+    fn identity(&mut self, message: Message<'a>) -> Result<Option<(TraceId, Identity)>, WireError> {
+        let said = Said::read(message)?;
+        if !(self.rejected).judge(said.trace_id, said.span_id, said.parent_span_id) {
+            return Ok(None);
+        }
+        let identity = identity::or(said.identity, &self.process);
+        Ok(TraceId::from_bytes(said.trace_id).map(|trace| (trace, identity)))
     }
 }
 

@@ -18,7 +18,7 @@ use super::shapes::Shapes;
 use crate::error::StoreError;
 use crate::measure::{Measures, measure, number};
 use crate::model::value::to_json;
-use crate::model::{Identity, Resource, Scope, Span, SpanId};
+use crate::model::{Identity, Resource, Scope, Span, SpanId, TraceId};
 use crate::prices::Prices;
 use crate::spool::Position;
 
@@ -229,17 +229,14 @@ impl<'w> Batch<'w> {
         })
     }
 
-    /// Tells what a span of this transaction says of its trace, before it is stored: spans that are stored before it need
-    /// not be completed then.
-    pub fn announce(&mut self, span: &Span) -> Result<(), StoreError> {
-        if says_nothing(&span.identity) {
+    /// Tells what a span of this trace says that this transaction will store: spans that are stored before it need not be
+    /// completed then.
+    pub fn announce(&mut self, trace: TraceId, said: &Identity) -> Result<(), StoreError> {
+        if says_nothing(said) {
             return Ok(());
         }
-        let trace = self
-            .memory
-            .traces
-            .of(self.conn, span.trace_id, &span.identity)?;
-        if trace.common.hear(&span.identity) {
+        let trace = self.memory.traces.of(self.conn, trace, said)?;
+        if trace.common.hear(said) {
             trace.common.store(self.conn, trace.number)?;
         }
         Ok(())

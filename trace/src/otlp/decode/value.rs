@@ -22,7 +22,20 @@ pub(super) fn attribute<'a>(
     Ok(())
 }
 
-fn pair(mut message: Message<'_>) -> Result<(String, Value), WireError> {
+/// The key of a `KeyValue`, unchecked.
+#[inline]
+pub(super) fn key<'a>(mut message: Message<'a>) -> Result<&'a [u8], WireError> {
+    let mut key: &[u8] = &[];
+    while let Some(field) = message.next()? {
+        if let (key_value::KEY, Bytes(bytes)) = field {
+            key = bytes;
+        }
+    }
+    Ok(key)
+}
+
+/// Reads a `KeyValue`.
+pub(super) fn pair(mut message: Message<'_>) -> Result<(String, Value), WireError> {
     let mut key = "";
     let mut value = Value::Empty;
     while let Some(field) = message.next()? {
