@@ -141,7 +141,7 @@ pub enum QueryError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The runtime is shutting down.
+    /// It came to no end, by a fault of ours, or since the program ends.
     #[error("query was cancelled")]
     Cancelled,
 }

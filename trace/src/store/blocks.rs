@@ -14,6 +14,7 @@
 //! span has gone.
 
 mod bytes;
+mod chains;
 mod lists;
 mod newest;
 mod posting;

@@ -1,19 +1,20 @@
-//! The pool of reading connections.
+//! The pool of readers.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::error::{QueryError, StoreError};
 
 /// SQLite looks at the deadline after this many of its instructions, well below a millisecond.
 const INSTRUCTIONS_PER_LOOK: i32 = 10_000;
 
-/// Lends connections to blocking closures. Cheap to clone.
+/// Runs closures on threads of its own, each with a connection. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ReaderPool {
     shared: Arc<Shared>,
@@ -23,12 +24,40 @@ pub struct ReaderPool {
 struct Shared {
     path: PathBuf,
     permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Connection>>,
+    /// Threads that wait for work. Who came last is taken first: one question after the other is answered by one thread,
+    /// which finds the pages and the memory of the one before.
+    idle: Mutex<Vec<Reader>>,
     timeout: Duration,
 }
 
+/// A thread that reads, by the way in which it is given work. It ends when this is dropped.
+#[derive(Debug)]
+struct Reader(mpsc::Sender<Job>);
+
+/// Is given the thread's connection, if it has one.
+type Job = Box<dyn FnOnce(&mut Option<Connection>) + Send>;
+
+impl Reader {
+    fn start(path: &Path) -> Result<Self, StoreError> {
+        let (jobs, next) = mpsc::channel::<Job>();
+        let read = move || {
+            let mut conn = None;
+            for job in next {
+                job(&mut conn);
+            }
+        };
+        let thread = thread::Builder::new().name("loom-reader".to_owned());
+        thread.spawn(read).map_err(|source| StoreError::Io {
+            action: "start a thread that reads",
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self(jobs))
+    }
+}
+
 impl ReaderPool {
-    /// A pool of at most `size` connections; each query may take `timeout`, the wait for a connection included.
+    /// A pool of at most `size` threads; each query may take `timeout`, the wait for a thread included.
     pub fn new(path: &Path, size: usize, timeout: Duration) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -40,7 +69,8 @@ impl ReaderPool {
         }
     }
 
-    /// Runs `work` on a blocking thread in one read transaction: it sees the database at one moment.
+    /// Runs `work` on a reading thread in one read transaction: it sees the database at one moment. It runs to its end even when
+    /// nobody waits for the answer any more.
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -52,29 +82,53 @@ impl ReaderPool {
             .await
             .map_err(|_| QueryError::Timeout(timeout))?
             .map_err(|_| QueryError::Cancelled)?;
-        let shared = Arc::clone(&self.shared);
-        let result = tokio::task::spawn_blocking(move || {
-            // Held to the end of the work, even when nobody waits for the answer any more.
-            let _permit = permit;
-            shared.run(deadline, work)
-        });
-        match result.await.map_err(|_| QueryError::Cancelled)? {
-            Err(StoreError::Sqlite(error)) if interrupted(&error) => {
+        match self.start(permit, deadline, work)?.await {
+            Ok(Err(StoreError::Sqlite(error))) if interrupted(&error) => {
                 Err(QueryError::Timeout(timeout))
             }
-            result => Ok(result?),
+            Ok(result) => Ok(result?),
+            // The work has panicked, and its thread is gone.
+            Err(_) => Err(QueryError::Cancelled),
         }
+    }
+
+    /// Hands the work to a thread.
+    fn start<T: Send + 'static>(
+        &self,
+        permit: OwnedSemaphorePermit,
+        deadline: Instant,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
+        let idle = self.shared.idle.lock().pop();
+        let reader = match idle {
+            Some(reader) => reader,
+            None => Reader::start(&self.shared.path)?,
+        };
+        let (answer, answered) = oneshot::channel();
+        let jobs = reader.0.clone();
+        let shared = Arc::clone(&self.shared);
+        let job: Job = Box::new(move |conn| {
+            let result = shared.run(conn, deadline, work);
+            // In this order, so that whoever asks next is given this thread.
+            shared.idle.lock().push(reader);
+            drop(permit);
+            // Nobody may wait for it any more.
+            _ = answer.send(result);
+        });
+        // Were the thread gone, the answer's sender would go with the job.
+        _ = jobs.send(job);
+        Ok(answered)
     }
 }
 
 impl Shared {
     fn run<T>(
         &self,
+        held: &mut Option<Connection>,
         deadline: Instant,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let idle = self.idle.lock().pop();
-        let mut conn = match idle {
+        let mut conn = match held.take() {
             Some(conn) => conn,
             None => super::open_reader(&self.path)?,
         };
@@ -85,9 +139,9 @@ impl Shared {
         let transaction = conn.transaction()?;
         let result = work(&transaction);
         drop(transaction);
-        // A connection that has failed is not lent again.
+        // A connection that has failed is not used again.
         if result.is_ok() {
-            self.idle.lock().push(conn);
+            *held = Some(conn);
         }
         result
     }

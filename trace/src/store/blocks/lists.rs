@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use rusqlite::{Connection, Statement};
 
+use super::chains::Chains;
 use super::newest::Listed;
 use super::{Entry, Key, List, Posting, Sample, load, of};
 use crate::error::StoreError;
@@ -19,7 +20,7 @@ fn insert(table: &str) -> String {
 /// Entries of lists, kept until the transaction ends.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Lists {
-    postings: Vec<(Key, Posting)>,
+    postings: Chains,
     samples: Vec<(Key, Sample)>,
     /// First and last start of the new spans of each block, and the largest id.
     blocks: BTreeMap<i64, Bounds>,
@@ -51,7 +52,7 @@ impl Lists {
     /// Adds a span to a list.
     pub(in crate::store) fn add(&mut self, list: List, value: i64, id: i64, start_ns: i64) {
         let key = (of(id), list, value);
-        self.postings.push((key, Posting { start_ns, id }));
+        self.postings.add(key, Posting { start_ns, id });
     }
 
     /// Adds a span to the lists of those whom it is about, in the order of [`List::WHO`].
@@ -88,12 +89,13 @@ impl Lists {
     /// Writes everything, and makes one row of each list of the blocks that are full now.
     pub(in crate::store) fn write(&mut self, conn: &Connection) -> Result<(), StoreError> {
         let body = &mut self.body;
-        self.postings.sort_unstable();
-        write(conn, &mut self.postings, body)?;
+        let mut add = conn.prepare_cached(&insert(Posting::TABLE))?;
+        self.postings
+            .drain(|list, postings| put(&mut add, list, postings, body))?;
         // Stable: of several of one span the last counts.
         self.samples
             .sort_by_key(|(key, sample)| (*key, sample.place()));
-        write(conn, &mut self.samples, body)?;
+        write_samples(conn, &mut self.samples, body)?;
         let mut bound = conn.prepare_cached(
             "INSERT INTO blocks (id, from_ns, to_ns, last) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (id) DO UPDATE SET from_ns = min(from_ns, excluded.from_ns),
@@ -120,38 +122,43 @@ impl Lists {
 
 impl Lists {
     /// How many of these entries are missing, of spans and of figures, in what has been written.
-    pub(super) fn missing(self, conn: &Connection) -> Result<(u64, u64), StoreError> {
-        Ok((missing(conn, self.postings)?, missing(conn, self.samples)?))
+    pub(super) fn missing(mut self, conn: &Connection) -> Result<(u64, u64), StoreError> {
+        let (mut spans, mut samples) = (0, 0);
+        self.postings.drain(|list, postings| {
+            spans += missing(conn, list, postings)?;
+            Ok::<_, StoreError>(())
+        })?;
+        let mut wanted: BTreeMap<Key, Vec<Sample>> = BTreeMap::new();
+        for (list, sample) in self.samples {
+            wanted.entry(list).or_default().push(sample);
+        }
+        for (list, wanted) in wanted {
+            samples += missing(conn, list, &wanted)?;
+        }
+        Ok((spans, samples))
     }
 }
 
-fn missing<E: Listed>(conn: &Connection, entries: Vec<(Key, E)>) -> Result<u64, StoreError> {
-    let mut wanted: BTreeMap<Key, Vec<(i64, i64)>> = BTreeMap::new();
-    for (key, entry) in entries {
-        wanted.entry(key).or_default().push(entry.place());
-    }
-    let mut missing = 0;
-    for (key, wanted) in wanted {
-        let listed = E::load(conn, key)?;
-        let listed: HashSet<_> = listed.iter().map(Entry::place).collect();
-        let is_missing = |place: &&(i64, i64)| !listed.contains(*place);
-        missing += wanted.iter().filter(is_missing).count() as u64;
-    }
-    Ok(missing)
+/// How many of these a list has not.
+fn missing<E: Listed>(conn: &Connection, list: Key, wanted: &[E]) -> Result<u64, StoreError> {
+    let listed = E::load(conn, list)?;
+    let listed: HashSet<_> = listed.iter().map(Entry::place).collect();
+    let is_missing = |entry: &&E| !listed.contains(&entry.place());
+    Ok(wanted.iter().filter(is_missing).count() as u64)
 }
 
-/// Writes entries that are sorted, those of one list as one row.
-fn write<E: Entry>(
+/// Writes figures that are sorted, those of one list as one row.
+fn write_samples(
     conn: &Connection,
-    entries: &mut Vec<(Key, E)>,
+    samples: &mut Vec<(Key, Sample)>,
     body: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
-    let mut insert = conn.prepare_cached(&insert(E::TABLE))?;
-    let mut entries = entries.drain(..).peekable();
+    let mut insert = conn.prepare_cached(&insert(Sample::TABLE))?;
+    let mut samples = samples.drain(..).peekable();
     let mut list = Vec::new();
-    while let Some((key, entry)) = entries.next() {
-        list.push(entry);
-        if entries.peek().is_some_and(|(next, _)| *next == key) {
+    while let Some((key, sample)) = samples.next() {
+        list.push(sample);
+        if samples.peek().is_some_and(|(next, _)| *next == key) {
             continue;
         }
         put(&mut insert, key, &list, body)?;
