@@ -61,9 +61,9 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     conn.pragma_update(None, "page_size", 8192)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "NORMAL")?;
-    // Checkpoints every 32 MiB rather than every 4: pages that are written again and again go to the file once.
-    conn.pragma_update(None, "wal_autocheckpoint", 4096)?;
-    conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    // Checkpoints every 64 MiB rather than every 4: pages that are written again and again go to the file once.
+    conn.pragma_update(None, "wal_autocheckpoint", 8192)?;
+    conn.pragma_update(None, "journal_size_limit", 128 << 20)?;
     // Negative: KiB. Holds the inner pages and the hot ends of all indexes.
     conn.pragma_update(None, "cache_size", -16 * 1024)?;
     migrate(&mut conn, path)?;
