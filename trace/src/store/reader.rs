@@ -32,14 +32,15 @@ struct Shared {
 
 /// A thread that reads, by the way in which it is given work. It ends when this is dropped.
 #[derive(Debug)]
-struct Reader(mpsc::Sender<Job>);
+struct Reader(mpsc::SyncSender<Job>);
 
 /// Is given the thread's connection, if it has one.
 type Job = Box<dyn FnOnce(&mut Option<Connection>) + Send>;
 
 impl Reader {
     fn start(path: &Path) -> Result<Self, StoreError> {
-        let (jobs, next) = mpsc::channel::<Job>();
+        // It is given a job when it has none: one has room while it goes back to its queue.
+        let (jobs, next) = mpsc::sync_channel::<Job>(1);
         let read = move || {
             let mut conn = None;
             for job in next {

@@ -24,7 +24,7 @@ pub(super) fn attribute<'a>(
 
 /// The key of a `KeyValue`, unchecked.
 #[inline]
-pub(super) fn key<'a>(mut message: Message<'a>) -> Result<&'a [u8], WireError> {
+pub(super) fn key(mut message: Message<'_>) -> Result<&[u8], WireError> {
     let mut key: &[u8] = &[];
     while let Some(field) = message.next()? {
         if let (key_value::KEY, Bytes(bytes)) = field {
