@@ -54,7 +54,7 @@ pub fn decode_each<E: From<DecodeError>>(
     Ok(walk.rejected)
 }
 
-/// Hands the trace of each good span to `sink`, and whom the span is about, and decodes nothing else: a fifth of the work.
+/// Hands the trace of each good span to `sink`, and whom the span is about, and decodes nothing else.
 /// Stops at the sink's first error, and where the bytes cannot be read, for which [`decode_each`] has the reason.
 pub fn identify_each<E>(
     request: &[u8],

@@ -151,3 +151,61 @@ impl Shared {
 fn interrupted(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::thread::ThreadId;
+
+    use super::*;
+    use crate::store::{FILE, open};
+
+    fn pool(size: usize) -> (tempfile::TempDir, ReaderPool) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join(FILE);
+        open(&path).expect("created");
+        (dir, ReaderPool::new(&path, size, Duration::from_secs(30)))
+    }
+
+    async fn thread_of_a_question(pool: &ReaderPool) -> ThreadId {
+        let asked = pool.read(|_| Ok(thread::current().id()));
+        asked.await.expect("answered")
+    }
+
+    #[tokio::test]
+    async fn one_question_after_the_other_is_answered_by_one_thread() {
+        let (_dir, pool) = pool(4);
+        let mut threads = HashSet::new();
+        for _ in 0..50 {
+            threads.insert(thread_of_a_question(&pool).await);
+        }
+        assert_eq!(threads.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn as_many_questions_are_answered_at_once_as_there_may_be_threads() {
+        let (_dir, pool) = pool(2);
+        // Each goes on when the other one is there.
+        let (first, there) = mpsc::sync_channel(1);
+        let (second, back) = mpsc::sync_channel(1);
+        let one = pool.read(move |_| {
+            first.send(()).expect("the other waits");
+            Ok(back.recv().is_ok())
+        });
+        let other = pool.read(move |_| {
+            second.send(()).expect("the other waits");
+            Ok(there.recv().is_ok())
+        });
+        let (one, other) = tokio::join!(one, other);
+        assert!(one.expect("answered") && other.expect("answered"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_the_end_of_one_question_alone() {
+        let (_dir, pool) = pool(1);
+        let before = thread_of_a_question(&pool).await;
+        let panics = pool.read(|_| -> Result<(), StoreError> { panic!("on purpose") });
+        assert!(matches!(panics.await, Err(QueryError::Cancelled)));
+        assert_ne!(thread_of_a_question(&pool).await, before);
+    }
+}

@@ -6,13 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use foldhash::HashSet;
-use loom_proto::semconv::attribute;
 use rusqlite::{CachedStatement, Connection};
 
 use super::blocks::{self, List, Lists, Sample};
 use super::common::says_nothing;
 use super::interned::{Interned, Traces};
-use super::row::{self, References, Stored};
+use super::row::{self, References, SpanReader, Stored};
 use super::shape::Known;
 use super::shapes::Shapes;
 use crate::error::StoreError;
@@ -202,6 +201,8 @@ pub struct Batch<'w> {
     /// Traces from this number on are of this transaction: what is stored of them is in `ids`.
     first_new: i64,
     ids: HashSet<(i64, SpanId)>,
+    /// Reads spans whose place is taken.
+    reader: SpanReader<'w>,
     /// Spans to be inserted together, of which none is there yet.
     waiting: Vec<Stored>,
 }
@@ -225,6 +226,7 @@ impl<'w> Batch<'w> {
             prices: &writer.prices,
             written: Written::default(),
             ids: HashSet::default(),
+            reader: SpanReader::new(conn),
             waiting: Vec::with_capacity(ROWS),
         })
     }
@@ -350,33 +352,28 @@ impl Batch<'_> {
         if span.is_stand_in() {
             return Ok(false);
         }
-        if !self.remove_stand_in(span, row.refs.trace)? {
-            self.written.conflicts += u64::from(!self.is_the_same(span, row.refs)?);
-            return Ok(false);
+        let place = (row.refs.trace, &span.span_id.as_bytes()[..]);
+        let there = self.stored(place)?;
+        if there.is_stand_in() {
+            let mut delete = self
+                .conn
+                .prepare_cached("DELETE FROM span_rows WHERE trace = ?1 AND span_id = ?2")?;
+            delete.execute(place)?;
+            return self.execute_one(row);
         }
-        self.execute_one(row)
+        // Sent before, or another one with the same id.
+        let is_the_same = there.name == span.name && there.start_ns == span.start_ns;
+        self.written.conflicts += u64::from(!is_the_same);
+        Ok(false)
     }
 
-    /// Makes room for a span whose place is taken by another; false when that is no stand-in.
-    fn remove_stand_in(&mut self, span: &Span, trace: i64) -> Result<bool, StoreError> {
-        let mut statement = self.conn.prepare_cached(
-            "DELETE FROM span_rows WHERE id = (
-                 SELECT id FROM spans WHERE trace = ?1 AND span_id = ?2
-                 AND json_extract(attributes, '$.\"' || ?3 || '\"') IS TRUE
-             )",
-        )?;
-        let id = &span.span_id.as_bytes()[..];
-        Ok(statement.execute((trace, id, attribute::STAND_IN))? > 0)
-    }
-
-    /// Whether the span that is there was sent before, and not another one with the same id.
-    fn is_the_same(&self, span: &Span, refs: References) -> Result<bool, StoreError> {
-        let mut statement = self.conn.prepare_cached(
-            "SELECT 1 FROM span_rows WHERE trace = ?1 AND span_id = ?2 AND name = ?3 AND start_ns = ?4",
-        )?;
-        let id = &span.span_id.as_bytes()[..];
-        let start = row::signed(span.start_ns);
-        Ok(statement.exists((refs.trace, id, refs.name, start))?)
+    /// The span of that trace and id.
+    fn stored(&mut self, place: (i64, &[u8])) -> Result<Span, StoreError> {
+        let sql = format!("{} WHERE trace = ?1 AND span_id = ?2", row::SELECT);
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query(place)?;
+        let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        self.reader.span(row)
     }
 }
 
