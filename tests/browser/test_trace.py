@@ -11,6 +11,8 @@ from typing import Any
 import otlp
 import pytest
 from browser import Visitor
+from loom.testing import LoomServer
+from waiting import get, until
 from world import HOSTILE_TRACE, LOOP_TRACE, TURNS, World
 
 FOCUS_ON_TREE = "() => document.activeElement?.getAttribute('role') === 'treegrid'"
@@ -186,6 +188,26 @@ def test_hostile_text_stays_text(visit: Visitor, world: World) -> None:
     assert page.locator("a[href^='javascript']").count() == 0
     still = world.get("traces/" + HOSTILE_TRACE)
     assert still["spans"] == 2
+
+
+def test_other_tools_are_a_click_away_where_the_settings_name_them(visit: Visitor, world: World) -> None:
+    explore = "http://127.0.0.1:3000/explore?left={trace_id}&from={start_ms}&to={end_ms}"
+    settings = f'[links]\njaeger_ui_url = "http://127.0.0.1:16686"\ngrafana_url = "{explore}"\n'
+    begin_ms = time.time_ns() // 1_000_000
+    trace = secrets.token_hex(16)
+    with LoomServer(settings=settings) as server:
+        otlp.send(server.otlp_http, [otlp.span(trace, 1, None, "run", begin_ms * 1_000_000, duration_ns=7_000_000)])
+        until(lambda: get(server.http, "traces", q=trace)["items"], "the span is stored")
+        page = visit(f"http://{server.http}").open(f"/traces/{trace}")
+        page.wait_for_selector(".wf-row")
+        jaeger = page.get_by_role("link", name="Jaeger").get_attribute("href")
+        assert jaeger == f"http://127.0.0.1:16686/trace/{trace}?uiFind="
+        grafana = page.get_by_role("link", name="Grafana").get_attribute("href")
+        assert grafana == f"http://127.0.0.1:3000/explore?left={trace}&from={begin_ms}&to={begin_ms + 7}"
+    # A server that knows of none offers none.
+    page = visit(world.origin).open(f"/traces/{market(world)}")
+    page.wait_for_selector(".wf-row")
+    assert page.get_by_role("link", name="Jaeger").count() == 0
 
 
 def test_fifty_thousand_spans_few_rows_and_the_last_one_a_key_away(
