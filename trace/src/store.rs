@@ -12,6 +12,7 @@ pub(crate) mod names;
 pub mod reader;
 pub mod retention;
 pub mod row;
+mod rows;
 mod shape;
 mod shapes;
 pub mod upkeep;

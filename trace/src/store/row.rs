@@ -18,28 +18,11 @@ use crate::model::{
 };
 
 /// Columns of a row after its id, and how many they are.
-const COLUMNS: &str = "
+pub(super) const COLUMNS: &str = "
     trace, span_id, parent_span_id, received_ms, service_id, resource_id, scope_id, kind, start_ns, took_ns, status, flags,
     role, name, agent, workflow, session, user, tenant, thread, event, shape, own, status_message, trace_state,
     dropped_attributes, dropped_events, dropped_links, events, links";
-const WIDTH: usize = 30;
-
-/// Inserts a row unless its place is taken. Parameters: those that [`Stored::bind`] sets, then the id.
-pub(super) fn insert_one() -> String {
-    let parameters = vec!["?"; WIDTH + 1].join(",");
-    format!("INSERT OR IGNORE INTO span_rows ({COLUMNS}, id) VALUES ({parameters})")
-}
-
-/// Inserts `rows` rows at once, whose ids follow the largest that is there; parameters as [`Stored::bind`] sets them.
-///
-/// SQLite keeps what a statement changes, to undo it should it fail half way: of each page that several rows touch a copy, a
-/// tenth of the cost of storing them. It does not where failing ends the transaction, and where it gives the ids itself,
-/// because they cannot be of a wrong type then.
-pub(super) fn insert_many(rows: usize) -> String {
-    let row = format!("({})", vec!["?"; WIDTH].join(","));
-    let rows = vec![row; rows].join(",");
-    format!("INSERT OR ROLLBACK INTO span_rows ({COLUMNS}) VALUES {rows}")
-}
+pub(super) const WIDTH: usize = 30;
 
 /// Inserts the figures of a span; parameters as [`insert_measures`] sets them.
 const INSERT_MEASURES: &str = "INSERT INTO measures (
@@ -195,6 +178,11 @@ impl Stored {
             events: (!span.events.is_empty()).then(|| to_json(&span.events)),
             links: (!span.links.is_empty()).then(|| to_json(&span.links)),
         }
+    }
+
+    /// Its trace and its id, which no other row has.
+    pub(super) fn place(&self) -> (i64, &[u8]) {
+        (self.refs.trace, self.span_id.as_bytes())
     }
 
     /// Sets the parameters of row `number`, from 0, and tells how many are set now.

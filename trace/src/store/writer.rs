@@ -1,17 +1,17 @@
 //! The one writer: spans and the spool's position in one transaction.
 
 use std::fmt::Write as _;
-use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 
 use foldhash::HashSet;
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::Connection;
 
 use super::blocks::{self, List, Lists, Sample};
 use super::common::says_nothing;
 use super::interned::{Interned, Traces};
-use super::row::{self, References, SpanReader, Stored};
+use super::row::{self, References, Stored};
+use super::rows::Rows;
 use super::shape::Known;
 use super::shapes::Shapes;
 use crate::error::StoreError;
@@ -119,7 +119,7 @@ impl Writer {
             .map_err(StoreError::from)?;
         let result = Batch::new(self).map_err(E::from).and_then(|mut batch| {
             let (position, value) = work(&mut batch)?;
-            batch.flush()?;
+            batch.rows.flush()?;
             Ok((position, value, batch.written))
         });
         let result = result.and_then(|(position, value, written)| {
@@ -177,10 +177,6 @@ impl Writer {
     }
 }
 
-/// Spans that one statement inserts: it opens the table and its indexes once for all of them, which costs a single span as much
-/// as to be inserted.
-const ROWS: usize = 32;
-
 /// A running transaction.
 #[expect(
     missing_debug_implementations,
@@ -188,23 +184,15 @@ const ROWS: usize = 32;
 )]
 pub struct Batch<'w> {
     conn: &'w Connection,
-    /// Held for the whole transaction: finding it anew for each span is a tenth of the span's cost.
-    insert_one: CachedStatement<'w>,
-    insert_many: CachedStatement<'w>,
+    rows: Rows<'w>,
     memory: &'w mut Memory,
     prices: &'w Prices,
     written: Written,
-    /// Of the spans that are there.
-    largest_id: i64,
-    /// The next span gets it. No id is given twice, so it may be further on than the one after the largest.
+    /// The next span gets it.
     next_id: i64,
     /// Traces from this number on are of this transaction: what is stored of them is in `ids`.
     first_new: i64,
     ids: HashSet<(i64, SpanId)>,
-    /// Reads spans whose place is taken.
-    reader: SpanReader<'w>,
-    /// Spans to be inserted together, of which none is there yet.
-    waiting: Vec<Stored>,
 }
 
 impl<'w> Batch<'w> {
@@ -213,11 +201,7 @@ impl<'w> Batch<'w> {
         let first_new = "SELECT coalesce(max(id), 0) + 1 FROM traces";
         Ok(Self {
             conn,
-            insert_one: conn.prepare_cached(&row::insert_one())?,
-            insert_many: conn.prepare_cached(&row::insert_many(ROWS))?,
-            largest_id: conn
-                .prepare_cached("SELECT coalesce(max(id), 0) FROM span_rows")?
-                .query_row([], |row| row.get(0))?,
+            rows: Rows::new(conn)?,
             next_id: blocks::last_id(conn)? + 1,
             first_new: conn
                 .prepare_cached(first_new)?
@@ -226,8 +210,6 @@ impl<'w> Batch<'w> {
             prices: &writer.prices,
             written: Written::default(),
             ids: HashSet::default(),
-            reader: SpanReader::new(conn),
-            waiting: Vec::with_capacity(ROWS),
         })
     }
 
@@ -277,15 +259,9 @@ impl<'w> Batch<'w> {
         // The first span of a trace is of this transaction, and so is every other: what is not among them is not there.
         let is_new = number >= self.first_new && self.ids.insert((number, span.span_id));
         if is_new {
-            self.waiting.push(stored);
-            if self.waiting.len() == ROWS {
-                self.flush()?;
-            }
-        } else {
-            self.flush()?;
-            if !self.insert_one(span, &stored)? {
-                return Ok(());
-            }
+            self.rows.add(stored)?;
+        } else if !self.insert_where_free(span, &stored)? {
+            return Ok(());
         }
         let id = self.next_id;
         self.next_id += 1;
@@ -304,47 +280,9 @@ impl<'w> Batch<'w> {
 }
 
 impl Batch<'_> {
-    /// Inserts the spans that wait, whose ids follow each other.
-    fn flush(&mut self) -> Result<(), StoreError> {
-        let [first, .., last] = &*self.waiting else {
-            return self.flush_each();
-        };
-        if self.waiting.len() < ROWS || first.id != self.largest_id + 1 {
-            return self.flush_each();
-        }
-        for (number, row) in self.waiting.iter().enumerate() {
-            row.bind(&mut self.insert_many, number)?;
-        }
-        self.insert_many.raw_execute()?;
-        self.largest_id = last.id;
-        debug_assert_eq!(self.conn.last_insert_rowid(), self.largest_id);
-        self.waiting.clear();
-        Ok(())
-    }
-
-    fn flush_each(&mut self) -> Result<(), StoreError> {
-        let mut waiting = mem::take(&mut self.waiting);
-        for row in waiting.drain(..) {
-            self.execute_one(&row)?;
-        }
-        self.waiting = waiting;
-        Ok(())
-    }
-
-    /// Inserts a row; false when its place is taken.
-    fn execute_one(&mut self, row: &Stored) -> Result<bool, StoreError> {
-        let bound = row.bind(&mut self.insert_one, 0)?;
-        self.insert_one.raw_bind_parameter(bound + 1, row.id)?;
-        let is_inserted = self.insert_one.raw_execute()? > 0;
-        if is_inserted {
-            self.largest_id = row.id;
-        }
-        Ok(is_inserted)
-    }
-
     /// Inserts a span whose place may be taken; false when it stays with the one that is there.
-    fn insert_one(&mut self, span: &Span, row: &Stored) -> Result<bool, StoreError> {
-        if self.execute_one(row)? {
+    fn insert_where_free(&mut self, span: &Span, row: &Stored) -> Result<bool, StoreError> {
+        if self.rows.insert(row)? {
             self.written.stored += 1;
             return Ok(true);
         }
@@ -352,28 +290,15 @@ impl Batch<'_> {
         if span.is_stand_in() {
             return Ok(false);
         }
-        let place = (row.refs.trace, &span.span_id.as_bytes()[..]);
-        let there = self.stored(place)?;
+        let there = self.rows.in_place_of(row)?;
         if there.is_stand_in() {
-            let mut delete = self
-                .conn
-                .prepare_cached("DELETE FROM span_rows WHERE trace = ?1 AND span_id = ?2")?;
-            delete.execute(place)?;
-            return self.execute_one(row);
+            self.rows.remove(row)?;
+            return self.rows.insert(row);
         }
         // Sent before, or another one with the same id.
         let is_the_same = there.name == span.name && there.start_ns == span.start_ns;
         self.written.conflicts += u64::from(!is_the_same);
         Ok(false)
-    }
-
-    /// The span of that trace and id.
-    fn stored(&mut self, place: (i64, &[u8])) -> Result<Span, StoreError> {
-        let sql = format!("{} WHERE trace = ?1 AND span_id = ?2", row::SELECT);
-        let mut statement = self.conn.prepare_cached(&sql)?;
-        let mut rows = statement.query(place)?;
-        let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        self.reader.span(row)
     }
 }
 
