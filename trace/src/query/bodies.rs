@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::StoreError;
 use crate::model::Span;
-use crate::store::row::{SELECT, SpanReader};
+use crate::store::row::SpanReader;
 
 /// Reads whole spans by their number.
 pub(super) struct Bodies<'a> {
@@ -25,13 +25,6 @@ impl<'a> Bodies<'a> {
 
     pub(super) fn span(&mut self, id: i64) -> Result<Option<Span>, StoreError> {
         self.read += 1;
-        let mut statement = self
-            .conn
-            .prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
-        let mut rows = statement.query([id])?;
-        match rows.next()? {
-            Some(row) => Ok(Some(self.reader.span(row)?)),
-            None => Ok(None),
-        }
+        self.reader.find("id = ?1", [id])
     }
 }

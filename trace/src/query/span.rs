@@ -12,7 +12,7 @@ use super::outline::number;
 use super::words::Words;
 use crate::error::{QueryError, StoreError};
 use crate::model::{Span, SpanId, TraceId};
-use crate::store::row::{SELECT, SpanReader, from_json, signed};
+use crate::store::row::{BY_PLACE, SELECT, SpanReader, from_json, signed};
 
 /// A span and what only the store knows of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,14 +84,8 @@ fn whole(conn: &Connection, trace: TraceId, id: SpanId) -> Result<Option<WholeSp
         return Ok(None);
     };
     let key = (number, &id.as_bytes()[..]);
-    let span = {
-        let sql = format!("{SELECT} WHERE trace = ?1 AND span_id = ?2");
-        let mut statement = conn.prepare_cached(&sql)?;
-        let mut rows = statement.query(key)?;
-        match rows.next()? {
-            Some(row) => SpanReader::new(conn).span(row)?,
-            None => return Ok(None),
-        }
+    let Some(span) = SpanReader::new(conn).find(BY_PLACE, key)? else {
+        return Ok(None);
     };
     let performance = conn
         .prepare_cached(

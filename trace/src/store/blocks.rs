@@ -127,6 +127,11 @@ pub(crate) trait Entry: Sized {
     /// Start, ns since the Unix epoch, and `spans.id`: the order of lists.
     fn place(&self) -> (i64, i64);
 
+    /// What a list of a block holds.
+    fn listed(conn: &Connection, list: Key) -> Result<Vec<Self>, StoreError> {
+        load(conn, list)
+    }
+
     /// Appends what else it says.
     fn put(&self, body: &mut Vec<u8>);
 

@@ -2,7 +2,6 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::newest::Listed;
 use super::*;
 use crate::measure::Kind;
 use crate::store;
@@ -34,7 +33,7 @@ fn sample(id: i64, start_ns: i64) -> Sample {
     }
 }
 
-fn rest<E: Listed>(mut newest: Newest<'_, E>) -> Vec<E> {
+fn rest<E: Entry>(mut newest: Newest<'_, E>) -> Vec<E> {
     let mut found = Vec::new();
     while let Some(entry) = newest.next().expect("read") {
         found.push(entry);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use loom_proto::semconv::{attribute, span as name};
-use rusqlite::{CachedStatement, Row, params};
+use rusqlite::{CachedStatement, Params, Row, params};
 
 use super::names::Names;
 use super::shape::{Known, Shape};
@@ -286,6 +286,9 @@ fn not_empty(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
+/// The span of a trace, by its number, and id.
+pub(crate) const BY_PLACE: &str = "trace = ?1 AND span_id = ?2";
+
 /// Turns rows of [`SELECT`] into spans and remembers what several of them refer to.
 #[derive(Debug)]
 pub struct SpanReader<'c> {
@@ -309,6 +312,18 @@ impl<'c> SpanReader<'c> {
             shapes: HashMap::new(),
             trace: None,
         }
+    }
+
+    /// The first span of which this condition holds; `None` where there is none.
+    pub(crate) fn find(
+        &mut self,
+        condition: &str,
+        values: impl Params,
+    ) -> Result<Option<Span>, StoreError> {
+        let sql = format!("{SELECT} WHERE {condition}");
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query(values)?;
+        rows.next()?.map(|row| self.span(row)).transpose()
     }
 
     /// The span of this row.

@@ -90,17 +90,14 @@ impl<'w> Rows<'w> {
 
     /// The span that is where this row would be.
     pub(super) fn in_place_of(&mut self, row: &Stored) -> Result<Span, StoreError> {
-        let sql = format!("{} WHERE trace = ?1 AND span_id = ?2", row::SELECT);
-        let mut statement = self.conn.prepare_cached(&sql)?;
-        let mut rows = statement.query(row.place())?;
-        let there = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        self.reader.span(there)
+        let there = self.reader.find(row::BY_PLACE, row.place())?;
+        Ok(there.ok_or(rusqlite::Error::QueryReturnedNoRows)?)
     }
 
     /// Removes the span that is where this row would be.
     pub(super) fn remove(&mut self, row: &Stored) -> Result<(), StoreError> {
         self.conn
-            .prepare_cached("DELETE FROM span_rows WHERE trace = ?1 AND span_id = ?2")?
+            .prepare_cached(&format!("DELETE FROM span_rows WHERE {}", row::BY_PLACE))?
             .execute(row.place())?;
         Ok(())
     }

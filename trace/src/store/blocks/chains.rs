@@ -1,37 +1,47 @@
-//! Spans by their lists, as one transaction gathers them.
+//! Entries by their lists, as one transaction gathers them.
 
 use std::mem;
 
 use rustc_hash::FxHashMap;
 
-use super::{Key, Posting};
+use super::{Entry, Key};
 
-/// One table for the spans of all lists, of which most have a few: each names the one that was added to its list before it. So
+/// One table for the entries of all lists, of which most have a few: each names the one that was added to its list before it. So
 /// to add one costs a look-up, and nothing is allocated for a list.
-#[derive(Debug, Default)]
-pub(super) struct Chains {
-    /// Spans, and the places of those before them, counted from 1; 0 for the first of a list.
-    postings: Vec<(Posting, usize)>,
-    /// The place of the last span of each list.
+#[derive(Debug)]
+pub(super) struct Chains<E> {
+    /// Entries, and the places of those before them, counted from 1; 0 for the first of a list.
+    entries: Vec<(E, usize)>,
+    /// The place of the last entry of each list.
     ends: FxHashMap<Key, usize>,
     /// Kept for its capacity.
     sorted: Vec<(Key, usize)>,
 }
 
-impl Chains {
-    /// Adds a span to a list.
-    pub(super) fn add(&mut self, key: Key, posting: Posting) {
-        let place = self.postings.len() + 1;
+impl<E> Default for Chains<E> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            ends: FxHashMap::default(),
+            sorted: Vec::new(),
+        }
+    }
+}
+
+impl<E: Entry + Clone> Chains<E> {
+    /// Adds an entry to a list.
+    pub(super) fn add(&mut self, key: Key, entry: E) {
+        let place = self.entries.len() + 1;
         let before = self.ends.insert(key, place).unwrap_or_default();
-        self.postings.push((posting, before));
+        self.entries.push((entry, before));
     }
 
-    /// Hands over each list with its spans as they are sorted there, in the order of their keys, and forgets them. Stops at the
-    /// first error.
-    pub(super) fn drain<E>(
+    /// Hands over each list with its entries as they are sorted there, in the order of their keys, and forgets them. Those of one
+    /// place stay in the order in which they were added. Stops at the first error.
+    pub(super) fn drain<X>(
         &mut self,
-        mut take: impl FnMut(Key, &[Posting]) -> Result<(), E>,
-    ) -> Result<(), E> {
+        mut take: impl FnMut(Key, &[E]) -> Result<(), X>,
+    ) -> Result<(), X> {
         let mut sorted = mem::take(&mut self.sorted);
         sorted.extend(self.ends.drain());
         sorted.sort_unstable_by_key(|(key, _)| *key);
@@ -40,26 +50,26 @@ impl Chains {
         for (key, mut place) in sorted.drain(..) {
             list.clear();
             while let Some(at) = place.checked_sub(1) {
-                let (posting, before) = self.postings[at];
-                list.push(posting);
-                place = before;
+                let (entry, before) = &self.entries[at];
+                list.push(entry.clone());
+                place = *before;
             }
             // They come in the order of time as a rule, from which the sort gains.
             list.reverse();
-            list.sort_unstable();
+            list.sort_by_key(Entry::place);
             result = take(key, &list);
             if result.is_err() {
                 break;
             }
         }
         self.sorted = sorted;
-        self.postings.clear();
+        self.entries.clear();
         result
     }
 
-    /// Forgets all spans.
+    /// Forgets all entries.
     pub(super) fn clear(&mut self) {
-        self.postings.clear();
+        self.entries.clear();
         self.ends.clear();
     }
 }
@@ -70,7 +80,7 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
-    use crate::store::blocks::List;
+    use crate::store::blocks::{List, Posting};
     use proptest::prelude::*;
 
     proptest! {

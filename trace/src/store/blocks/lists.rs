@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use rusqlite::{Connection, Statement};
 
 use super::chains::Chains;
-use super::newest::Listed;
 use super::{Entry, Key, List, Posting, Sample, load, of};
 use crate::error::StoreError;
 
@@ -20,8 +19,8 @@ fn insert(table: &str) -> String {
 /// Entries of lists, kept until the transaction ends.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Lists {
-    postings: Chains,
-    samples: Vec<(Key, Sample)>,
+    postings: Chains<Posting>,
+    samples: Chains<Sample>,
     /// First and last start of the new spans of each block, and the largest id.
     blocks: BTreeMap<i64, Bounds>,
     /// Kept for its capacity.
@@ -73,10 +72,10 @@ impl Lists {
         let block = of(sample.id);
         for (list, value) in values {
             if let Some(value) = value {
-                self.samples.push(((block, list, value), sample.clone()));
+                self.samples.add((block, list, value), sample.clone());
             }
         }
-        self.samples.push(((block, List::All, 0), sample));
+        self.samples.add((block, List::All, 0), sample);
     }
 
     /// Forgets what has not been written.
@@ -89,13 +88,8 @@ impl Lists {
     /// Writes everything, and makes one row of each list of the blocks that are full now.
     pub(in crate::store) fn write(&mut self, conn: &Connection) -> Result<(), StoreError> {
         let body = &mut self.body;
-        let mut add = conn.prepare_cached(&insert(Posting::TABLE))?;
-        self.postings
-            .drain(|list, postings| put(&mut add, list, postings, body))?;
-        // Stable: of several of one span the last counts.
-        self.samples
-            .sort_by_key(|(key, sample)| (*key, sample.place()));
-        write_samples(conn, &mut self.samples, body)?;
+        write(conn, &mut self.postings, body)?;
+        write(conn, &mut self.samples, body)?;
         let mut bound = conn.prepare_cached(
             "INSERT INTO blocks (id, from_ns, to_ns, last) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (id) DO UPDATE SET from_ns = min(from_ns, excluded.from_ns),
@@ -123,48 +117,32 @@ impl Lists {
 impl Lists {
     /// How many of these entries are missing, of spans and of figures, in what has been written.
     pub(super) fn missing(mut self, conn: &Connection) -> Result<(u64, u64), StoreError> {
-        let (mut spans, mut samples) = (0, 0);
-        self.postings.drain(|list, postings| {
-            spans += missing(conn, list, postings)?;
-            Ok::<_, StoreError>(())
-        })?;
-        let mut wanted: BTreeMap<Key, Vec<Sample>> = BTreeMap::new();
-        for (list, sample) in self.samples {
-            wanted.entry(list).or_default().push(sample);
-        }
-        for (list, wanted) in wanted {
-            samples += missing(conn, list, &wanted)?;
-        }
-        Ok((spans, samples))
+        let spans = missing(conn, &mut self.postings)?;
+        Ok((spans, missing(conn, &mut self.samples)?))
     }
 }
 
-/// How many of these a list has not.
-fn missing<E: Listed>(conn: &Connection, list: Key, wanted: &[E]) -> Result<u64, StoreError> {
-    let listed = E::load(conn, list)?;
-    let listed: HashSet<_> = listed.iter().map(Entry::place).collect();
-    let is_missing = |entry: &&E| !listed.contains(&entry.place());
-    Ok(wanted.iter().filter(is_missing).count() as u64)
+/// How many of these their lists have not.
+fn missing<E: Entry + Clone>(conn: &Connection, wanted: &mut Chains<E>) -> Result<u64, StoreError> {
+    let mut missing = 0;
+    wanted.drain(|list, wanted| {
+        let listed = E::listed(conn, list)?;
+        let listed: HashSet<_> = listed.iter().map(Entry::place).collect();
+        let is_missing = |entry: &&E| !listed.contains(&entry.place());
+        missing += wanted.iter().filter(is_missing).count() as u64;
+        Ok::<_, StoreError>(())
+    })?;
+    Ok(missing)
 }
 
-/// Writes figures that are sorted, those of one list as one row.
-fn write_samples(
+/// Writes the entries of each list as one row.
+fn write<E: Entry + Clone>(
     conn: &Connection,
-    samples: &mut Vec<(Key, Sample)>,
+    entries: &mut Chains<E>,
     body: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
-    let mut insert = conn.prepare_cached(&insert(Sample::TABLE))?;
-    let mut samples = samples.drain(..).peekable();
-    let mut list = Vec::new();
-    while let Some((key, sample)) = samples.next() {
-        list.push(sample);
-        if samples.peek().is_some_and(|(next, _)| *next == key) {
-            continue;
-        }
-        put(&mut insert, key, &list, body)?;
-        list.clear();
-    }
-    Ok(())
+    let mut insert = conn.prepare_cached(&insert(E::TABLE))?;
+    entries.drain(|list, entries| put(&mut insert, list, entries, body))
 }
 
 /// Puts the parts of each list of a block together.

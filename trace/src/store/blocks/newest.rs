@@ -1,13 +1,13 @@
 //! Reads a list from its newest end, block by block.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
 
-use super::{Entry, Key, List, Posting, Sample, load};
+use super::{Entry, List, Posting};
 use crate::error::StoreError;
 
 /// Entries that are held at a time. A walk that meets more goes on with the newest of them, and begins again where they end:
@@ -32,7 +32,7 @@ pub(crate) struct Newest<'c, E> {
     held: usize,
 }
 
-impl<'c, E: Listed> Newest<'c, E> {
+impl<'c, E: Entry> Newest<'c, E> {
     /// Reads the list of this kind and value.
     pub(crate) fn new(
         conn: &'c Connection,
@@ -103,7 +103,7 @@ impl<'c, E: Listed> Newest<'c, E> {
         let Some((block, _)) = self.closed.pop() else {
             return Ok(());
         };
-        let mut found = E::load(self.conn, (block, self.list.0, self.list.1))?;
+        let mut found = E::listed(self.conn, (block, self.list.0, self.list.1))?;
         found.retain(|entry| {
             let place = entry.place();
             self.starts.contains(&place.0) && place < self.before && Some(place) >= self.cut
@@ -122,7 +122,7 @@ impl<'c, E: Listed> Newest<'c, E> {
     }
 }
 
-impl<E: Listed> Newest<'_, E> {
+impl<E: Entry> Newest<'_, E> {
     /// Up to `most` of the next.
     pub(crate) fn take(&mut self, most: usize) -> Result<Vec<E>, StoreError> {
         let mut taken = Vec::new();
@@ -161,30 +161,4 @@ pub(crate) fn values(
     let bounds = (list, starts.start(), starts.end());
     let values = statement.query_map(bounds, |row| row.get(0))?;
     Ok(values.collect::<Result<_, _>>()?)
-}
-
-/// What can be read from a list.
-pub(crate) trait Listed: Entry {
-    /// What a list of a block holds.
-    fn load(conn: &Connection, list: Key) -> Result<Vec<Self>, StoreError>;
-}
-
-impl Listed for Posting {
-    fn load(conn: &Connection, list: Key) -> Result<Vec<Self>, StoreError> {
-        load(conn, list)
-    }
-}
-
-impl Listed for Sample {
-    /// Without those whose spans have gone, and the last of each span.
-    fn load(conn: &Connection, list: Key) -> Result<Vec<Self>, StoreError> {
-        let mut found = load(conn, list)?;
-        Self::settle(&mut found);
-        let gone: Vec<Posting> = load(conn, (list.0, List::Gone, 0))?;
-        if !gone.is_empty() {
-            let gone: HashSet<_> = gone.into_iter().map(|posting| posting.id).collect();
-            found.retain(|sample| !gone.contains(&sample.id));
-        }
-        Ok(found)
-    }
 }

@@ -1,9 +1,13 @@
 //! A handler or a model call in a list: all that metrics add up.
 
-use loom_proto::wire::put_varint;
+use std::collections::HashSet;
 
-use super::Entry;
+use loom_proto::wire::put_varint;
+use rusqlite::Connection;
+
 use super::bytes::{Reader, put_signed};
+use super::{Entry, Key, List, Posting, load};
+use crate::error::StoreError;
 use crate::measure::Kind;
 
 /// A handler or a model call. What nobody has measured is `None`.
@@ -73,6 +77,18 @@ impl Sample {
 
 impl Entry for Sample {
     const TABLE: &'static str = "samples";
+
+    /// Without those whose spans have gone, and the last of each span.
+    fn listed(conn: &Connection, list: Key) -> Result<Vec<Self>, StoreError> {
+        let mut found = load(conn, list)?;
+        Self::settle(&mut found);
+        let gone: Vec<Posting> = load(conn, (list.0, List::Gone, 0))?;
+        if !gone.is_empty() {
+            let gone: HashSet<_> = gone.into_iter().map(|posting| posting.id).collect();
+            found.retain(|sample| !gone.contains(&sample.id));
+        }
+        Ok(found)
+    }
 
     fn place(&self) -> (i64, i64) {
         (self.start_ns, self.id)
