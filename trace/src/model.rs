@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use loom_proto::semconv::attribute;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use id::{IdError, SpanId, TraceId};
 pub use value::{Attributes, Value};
@@ -81,8 +82,9 @@ impl Span {
     }
 }
 
-/// Role of a span in a remote interaction, with OTLP's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+/// Role of a span in a remote interaction, as OTLP has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum SpanKind {
     /// Not said, or a number that OTLP does not define.
@@ -148,8 +150,10 @@ pub struct Status {
     pub message: String,
 }
 
-/// Status code with OTLP's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Whether the work of a span failed, as OTLP has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = SpanStatus)]
 #[repr(u8)]
 pub enum StatusCode {
     /// Nothing was said.

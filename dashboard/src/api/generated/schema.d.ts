@@ -1993,10 +1993,10 @@ export interface components {
         /** @description 16 digits, in lower case where Loom writes it */
         SpanId: string;
         /**
-         * @description The kind of a span, as OpenTelemetry has it.
+         * @description Role of a span in a remote interaction, as OTLP has it.
          * @enum {string}
          */
-        SpanKind: "internal" | "server" | "client" | "producer" | "consumer" | "unspecified";
+        SpanKind: "unspecified" | "internal" | "server" | "client" | "producer" | "consumer";
         /** @description A link of a span. */
         SpanLink: {
             /** @description As of the span. */
@@ -2007,7 +2007,7 @@ export interface components {
             trace_id: components["schemas"]["TraceId"];
         };
         /**
-         * @description The status of a span, as OpenTelemetry has it.
+         * @description Whether the work of a span failed, as OTLP has it.
          * @enum {string}
          */
         SpanStatus: "unset" | "ok" | "error";

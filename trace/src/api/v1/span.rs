@@ -26,7 +26,7 @@ pub(in super::super) struct WholeSpan<'a> {
     /// Its name.
     name: &'a str,
     /// Its part in what is remote.
-    kind: KindOf,
+    kind: SpanKind,
     /// `service.name` of its resource.
     service: &'a str,
     /// RFC 3339, UTC.
@@ -38,7 +38,7 @@ pub(in super::super) struct WholeSpan<'a> {
     /// ns, as text.
     duration_ns: String,
     /// Whether it failed.
-    status: StatusOf,
+    status: StatusCode,
     /// Says more of an error.
     status_message: Option<&'a str>,
     /// Integers beyond 2⁵³, NaN and the infinities are text, bytes are base64.
@@ -73,52 +73,6 @@ pub(in super::super) struct WholeSpan<'a> {
     execution_id: Option<SpanId>,
     /// What a model call or a handler has measured.
     performance: Option<&'a Performance>,
-}
-
-/// The kind of a span, as OpenTelemetry has it.
-#[derive(Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = SpanKind)]
-enum KindOf {
-    Internal,
-    Server,
-    Client,
-    Producer,
-    Consumer,
-    Unspecified,
-}
-
-impl From<SpanKind> for KindOf {
-    fn from(kind: SpanKind) -> Self {
-        match kind {
-            SpanKind::Internal => Self::Internal,
-            SpanKind::Server => Self::Server,
-            SpanKind::Client => Self::Client,
-            SpanKind::Producer => Self::Producer,
-            SpanKind::Consumer => Self::Consumer,
-            SpanKind::Unspecified => Self::Unspecified,
-        }
-    }
-}
-
-/// The status of a span, as OpenTelemetry has it.
-#[derive(Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = SpanStatus)]
-enum StatusOf {
-    Unset,
-    Ok,
-    Error,
-}
-
-impl From<StatusCode> for StatusOf {
-    fn from(code: StatusCode) -> Self {
-        match code {
-            StatusCode::Unset => Self::Unset,
-            StatusCode::Ok => Self::Ok,
-            StatusCode::Error => Self::Error,
-        }
-    }
 }
 
 /// An instrumentation scope.
@@ -196,13 +150,13 @@ impl<'a> WholeSpan<'a> {
             span_id: span.span_id,
             parent_span_id: span.parent_span_id,
             name: &span.name,
-            kind: span.kind.into(),
+            kind: span.kind,
             service: span.service(),
             start_time: rfc3339(span.start_ns),
             start_ns: span.start_ns.to_string(),
             end_ns: span.end_ns.to_string(),
             duration_ns: span.duration_ns().to_string(),
-            status: span.status.code.into(),
+            status: span.status.code,
             status_message: (!message.is_empty()).then_some(message),
             attributes: Plain::Map(&span.attributes),
             resource: Plain::Map(&span.resource.attributes),
