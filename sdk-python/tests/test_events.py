@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import functools
 import threading
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import loom
 import pytest
-from conftest import Bus, Names, eventually
+from conftest import PATIENCE, Bus, Names, eventually
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loom import Context, Event
@@ -275,6 +276,41 @@ async def test_no_more_handlers_run_than_allowed_and_no_fewer(bus: Bus) -> None:
     gate.set()
     await eventually(lambda: done == 50)
     assert most == 5
+
+
+async def test_what_comes_while_a_worker_is_on_its_way_is_not_left_lying(bus: Bus) -> None:
+    topic, gate = bus.names.topic("slow"), asyncio.Event()
+    running = 0
+
+    async def handle(ctx: Context, topic: str, event: Event) -> None:
+        nonlocal running
+        running += 1
+        await gate.wait()
+
+    agent = await bus.started(topics=[topic], on_event=handle, max_in_flight=5)
+
+    async def emit(count: int) -> None:
+        async with bus.agent("sender") as sender:
+            for _ in range(count):
+                await sender.emit(topic)
+
+    def come(count: int) -> None:
+        """Let events come while the loop stands still, so that it takes none of them before all are there."""
+        sender = threading.Thread(target=asyncio.run, args=(emit(count),))
+        sender.start()
+        sender.join(PATIENCE)
+        deadline = time.monotonic() + PATIENCE
+        while agent.stats()["waiting"] < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+    come(2)
+    # In each round the loop looks at descriptors, then at timers: the others come when it has taken these two and no worker
+    # has run yet.
+    asyncio.get_running_loop().call_later(0, come, 10)
+    await eventually(lambda: running == 5)
+    gate.set()
+    await eventually(lambda: running == 12)
 
 
 async def test_backpressure_reaches_emit_and_nothing_is_lost(bus: Bus) -> None:

@@ -227,6 +227,9 @@ class Dispatcher:
             # Not awaited where the handler does not suspend: that spares a coroutine per event.
             suspended = handle(event)
             if suspended is not None:
+                # What came while the queue was not empty has stayed in the client's, and nobody will be woken for it.
+                if not queue and not self._baton and self._take():
+                    self._pass_baton()
                 await suspended
                 slice_end = monotonic() + _SLICE
             elif monotonic() > slice_end:
