@@ -305,8 +305,8 @@ async def test_what_comes_while_a_worker_is_on_its_way_is_not_left_lying(bus: Bu
             time.sleep(0.001)
 
     come(2)
-    # In each round the loop looks at descriptors, then at timers: the others come when it has taken these two and no worker
-    # has run yet.
+    # In each round the loop looks at descriptors, then at timers: the others come when it has taken these two and no
+    # worker has run yet.
     asyncio.get_running_loop().call_later(0, come, 10)
     await eventually(lambda: running == 5)
     gate.set()
