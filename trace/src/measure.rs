@@ -13,7 +13,7 @@ const CHUNKS: [&str; 2] = [
     "gen_ai.content.completion.chunk",
 ];
 /// What `OpenInference` says a span is.
-const OPENINFERENCE_KIND: &str = "openinference.span.kind";
+pub(crate) const OPENINFERENCE_KIND: &str = "openinference.span.kind";
 /// Operations of the GenAI conventions that are calls of a model.
 const MODEL_CALLS: [&str; 4] = ["chat", "text_completion", "embeddings", "generate_content"];
 
@@ -63,11 +63,20 @@ impl Measures {
 
 /// The figures of a span; `None` where it is neither a model call nor a handler.
 pub fn measure(span: &Span, prices: &Prices) -> Option<Measures> {
-    if span.name == name::ON_EVENT || span.name == name::ON_ACTION {
+    if is_handler(&span.name) {
         return Some(handler(span));
     }
     let ModelCall { operation } = model_call(&span.attributes)?;
     Some(call(span, operation, prices))
+}
+
+/// Whether a span with this name and these attributes is a call of a model.
+pub(crate) fn is_model_call(name: &str, attributes: &Attributes) -> bool {
+    !is_handler(name) && model_call(attributes).is_some()
+}
+
+fn is_handler(span: &str) -> bool {
+    span == name::ON_EVENT || span == name::ON_ACTION
 }
 
 fn handler(span: &Span) -> Measures {
@@ -99,17 +108,17 @@ fn handler(span: &Span) -> Measures {
 }
 
 /// A call of a model.
-struct ModelCall {
+struct ModelCall<'a> {
     /// Which operation, if it says.
-    operation: Option<String>,
+    operation: Option<&'a str>,
 }
 
 /// What call of a model a span is; `None` where it is something else.
-fn model_call(attributes: &Attributes) -> Option<ModelCall> {
+fn model_call(attributes: &Attributes) -> Option<ModelCall<'_>> {
     let mut says_usage = false;
     let mut kind = None;
-    let call_of = |operation: &str| ModelCall {
-        operation: Some(operation.to_owned()),
+    let call_of = |operation| ModelCall {
+        operation: Some(operation),
     };
     for (key, value) in attributes.iter() {
         match key {
@@ -136,7 +145,7 @@ fn model_call(attributes: &Attributes) -> Option<ModelCall> {
     }
 }
 
-fn call(span: &Span, operation: Option<String>, prices: &Prices) -> Measures {
+fn call(span: &Span, operation: Option<&str>, prices: &Prices) -> Measures {
     let said = &span.attributes;
     let tokens = |key| said.get(key).and_then(count);
     let prompt = tokens(attribute::GEN_AI_INPUT_TOKENS);
@@ -150,7 +159,7 @@ fn call(span: &Span, operation: Option<String>, prices: &Prices) -> Measures {
         attribute::GEN_AI_REQUEST_MODEL,
     ]
     .map(|key| text(said, key));
-    let gives_no_answer = operation.as_deref() == Some("embeddings");
+    let gives_no_answer = operation == Some("embeddings");
     let usage = prompt.zip(completion.or(gives_no_answer.then_some(0)));
     let cost_usd = usage
         .zip(provider.as_deref())
@@ -166,7 +175,7 @@ fn call(span: &Span, operation: Option<String>, prices: &Prices) -> Measures {
         });
     Measures {
         kind: Kind::ModelCall,
-        operation,
+        operation: operation.map(str::to_owned),
         duration_ns: Some(span.duration_ns()),
         provider,
         ttft_ms: ttft_ms(span),

@@ -73,13 +73,18 @@ impl Span {
 
     /// True when the runtime wrote it in the place of one that was lost with its process.
     pub fn is_stand_in(&self) -> bool {
-        self.attributes.get(attribute::STAND_IN) == Some(&Value::Bool(true))
+        is_stand_in(&self.attributes)
     }
 
     /// True when the status says that the work failed.
     pub fn is_error(&self) -> bool {
         self.status.code == StatusCode::Error
     }
+}
+
+/// Whether a span with these attributes is a stand-in: [`Span::is_stand_in`].
+pub fn is_stand_in(attributes: &Attributes) -> bool {
+    attributes.get(attribute::STAND_IN) == Some(&Value::Bool(true))
 }
 
 /// Role of a span in a remote interaction, as OTLP has it.

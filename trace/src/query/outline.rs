@@ -1,17 +1,38 @@
 //! Reads a trace without the bodies of its spans.
 
-use std::collections::{HashMap, HashSet};
-
+use foldhash::{HashMap, HashSet};
 use loom_proto::semconv::{attribute, span as name};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
+use rustc_hash::FxHashMap;
+use serde::de::IgnoredAny;
 
 use super::Query;
 use super::topology::topic;
 use crate::error::{QueryError, StoreError};
-use crate::measure::Kind;
-use crate::model::{Attributes, Span, SpanId, TraceId, Value};
+use crate::measure::{OPENINFERENCE_KIND, is_model_call};
+use crate::model::{Attributes, Link, SpanId, SpanKind, StatusCode, TraceId, Value, is_stand_in};
 use crate::outline::{GenAi, Outline, OutlineLink, OutlineSpan, Step};
-use crate::store::row::{SELECT, SpanReader, signed};
+use crate::store::row::{
+    SAID, SAID_SPAN_ID, SAID_WIDTH, SaidReader, from_json, json_text, parent_span_id, signed,
+    span_id, unsigned,
+};
+
+/// Attributes of which an outline tells.
+const KEYS: [&str; 10] = [
+    attribute::TOPIC,
+    attribute::MESSAGING_DESTINATION,
+    attribute::STAND_IN,
+    attribute::QUEUE_WAIT_US,
+    attribute::GEN_AI_OPERATION_NAME,
+    attribute::GEN_AI_REQUEST_MODEL,
+    attribute::GEN_AI_INPUT_TOKENS,
+    attribute::GEN_AI_OUTPUT_TOKENS,
+    attribute::GEN_AI_TOTAL_TOKENS,
+    OPENINFERENCE_KIND,
+];
+
+/// The columns that [`Builder::add`] reads.
+const COLUMNS: &str = "name, agent, resource_id, scope_id, parent_span_id, kind, start_ns, start_ns + took_ns, status, events, links";
 
 impl Query {
     /// The trace of that id without the bodies of its spans, at most `max_spans` of them by start; `None` if no span of it
@@ -43,13 +64,13 @@ fn read(conn: &Connection, id: TraceId, max_spans: usize) -> Result<Option<Outli
             )?
             .query_row([number, max], |row| row.get(0))?;
     }
-    let mut outline = Builder::new(id, truncated, model_calls(conn, number)?);
-    let mut statement =
-        conn.prepare_cached(&format!("{SELECT} WHERE trace = ?1 AND start_ns <= ?2"))?;
+    let mut outline = Builder::new(conn, id, truncated);
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {SAID}, {COLUMNS} FROM span_rows WHERE trace = ?1 AND start_ns <= ?2"
+    ))?;
     let mut rows = statement.query([number, latest])?;
-    let mut reader = SpanReader::new(conn);
     while let Some(row) = rows.next()? {
-        outline.add(reader.span(row)?);
+        outline.add(row)?;
     }
     let outline = outline.finish(max_spans);
     Ok((!outline.spans.is_empty()).then_some(outline))
@@ -64,26 +85,12 @@ pub(super) fn number(conn: &Connection, id: TraceId) -> Result<Option<i64>, Stor
     Ok(number)
 }
 
-/// Its calls of models.
-fn model_calls(conn: &Connection, trace: i64) -> Result<HashSet<SpanId>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT span_id FROM span_rows JOIN measures ON measures.id = span_rows.id
-         WHERE span_rows.trace = ?1 AND measures.kind = ?2",
-    )?;
-    let ids = statement.query_map((trace, Kind::ModelCall as u8), |row| {
-        row.get::<_, [u8; 8]>(0)
-    })?;
-    let mut calls = HashSet::new();
-    for id in ids {
-        calls.extend(SpanId::from_bytes(&id?));
-    }
-    Ok(calls)
-}
-
 /// Texts in the order in which they came, once each.
 #[derive(Default)]
 struct Table {
     places: HashMap<String, u32>,
+    /// By the numbers that the store has for them, some of which have the same text.
+    numbers: FxHashMap<i64, u32>,
 }
 
 impl Table {
@@ -96,6 +103,20 @@ impl Table {
         place
     }
 
+    /// The place of the text with that number.
+    fn numbered(
+        &mut self,
+        number: i64,
+        text: impl FnOnce(i64) -> Result<String, StoreError>,
+    ) -> Result<u32, StoreError> {
+        if let Some(place) = self.numbers.get(&number) {
+            return Ok(*place);
+        }
+        let place = self.place(&text(number)?);
+        self.numbers.insert(number, place);
+        Ok(place)
+    }
+
     fn finish(self) -> Vec<String> {
         let mut texts: Vec<_> = self.places.into_iter().collect();
         texts.sort_unstable_by_key(|&(_, place)| place);
@@ -104,24 +125,24 @@ impl Table {
 }
 
 /// Puts spans together that come in any order.
-struct Builder {
+struct Builder<'c> {
     id: TraceId,
     truncated: bool,
-    model_calls: HashSet<SpanId>,
+    said: SaidReader<'c>,
     names: Table,
     services: Table,
     agents: Table,
     scopes: Table,
     topics: Table,
-    spans: Vec<(OutlineSpan, Vec<crate::model::Link>)>,
+    spans: Vec<(OutlineSpan, Vec<Link>)>,
 }
 
-impl Builder {
-    fn new(id: TraceId, truncated: bool, model_calls: HashSet<SpanId>) -> Self {
+impl<'c> Builder<'c> {
+    fn new(conn: &'c Connection, id: TraceId, truncated: bool) -> Self {
         Self {
             id,
             truncated,
-            model_calls,
+            said: SaidReader::new(conn, &KEYS),
             names: Table::default(),
             services: Table::default(),
             agents: Table::default(),
@@ -131,41 +152,61 @@ impl Builder {
         }
     }
 
-    fn add(&mut self, span: Span) {
-        let said = &span.attributes;
-        let step = step(&span.name);
+    fn add(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
+        let said = self.said.said(row)?;
+        let referred = &mut self.said.referred;
+        let at = |column: usize| SAID_WIDTH + column;
+        let name = row.get(at(0))?;
+        let place = self
+            .names
+            .numbered(name, |name| referred.names.text(name))?;
+        let name = referred.names.find(name)?.unwrap_or_default();
+        let step = step(name);
+        let gen_ai = if is_model_call(name, &said) {
+            GenAi::ModelCall
+        } else if is_tool(&said) {
+            GenAi::Tool
+        } else {
+            GenAi::No
+        };
         let wait_us = match said.get(attribute::QUEUE_WAIT_US) {
             Some(Value::Int(wait)) if step == Step::Forward => u64::try_from(*wait).ok(),
             _ => None,
         };
-        let agent = span.identity.agent.as_deref();
-        let light = OutlineSpan {
-            span_id: span.span_id,
-            parent_span_id: span.parent_span_id,
-            name: self.names.place(&span.name),
-            service: self.services.place(span.service()),
-            agent: agent.map(|agent| self.agents.place(agent)),
-            scope: self.scopes.place(&span.scope.name),
-            topic: topic(said).map(|topic| self.topics.place(topic)),
-            kind: span.kind,
+        let agent: Option<i64> = row.get(at(1))?;
+        let agent = agent.map(|agent| {
+            self.agents
+                .numbered(agent, |agent| referred.names.text(agent))
+        });
+        let service = |resource| Ok(referred.resource(resource)?.service().to_owned());
+        let service = self.services.numbered(row.get(at(2))?, service)?;
+        let scope = |scope| Ok(referred.scope(scope)?.name.clone());
+        let scope = self.scopes.numbered(row.get(at(3))?, scope)?;
+        let start_ns = unsigned(row.get(at(6))?);
+        let events: Vec<IgnoredAny> = from_json("events", json_text(row, at(9))?)?;
+        let links: Vec<Link> = from_json("links", json_text(row, at(10))?)?;
+        let span = OutlineSpan {
+            span_id: span_id(row, SAID_SPAN_ID)?,
+            parent_span_id: parent_span_id(row, at(4))?,
+            name: place,
+            service,
+            agent: agent.transpose()?,
+            scope,
+            topic: topic(&said).map(|topic| self.topics.place(topic)),
+            kind: SpanKind::from_number(row.get(at(5))?),
             step,
-            start_ns: span.start_ns,
-            end_ns: span.end_ns.max(span.start_ns),
-            status: span.status.code,
-            events: span.events.len() as u32,
-            links: span.links.len() as u32,
-            is_stand_in: span.is_stand_in(),
+            start_ns,
+            end_ns: unsigned(row.get(at(7))?).max(start_ns),
+            status: StatusCode::from_number(row.get(at(8))?),
+            events: events.len() as u32,
+            links: links.len() as u32,
+            is_stand_in: is_stand_in(&said),
             is_orphan: false,
-            gen_ai: if self.model_calls.contains(&span.span_id) {
-                GenAi::ModelCall
-            } else if is_tool(said) {
-                GenAi::Tool
-            } else {
-                GenAi::No
-            },
+            gen_ai,
             wait_ns: wait_us.map(|us| us.saturating_mul(1_000)),
         };
-        self.spans.push((light, span.links));
+        self.spans.push((span, links));
+        Ok(())
     }
 
     fn finish(mut self, max_spans: usize) -> Outline {
@@ -215,3 +256,7 @@ fn is_tool(said: &Attributes) -> bool {
     let operation = said.get(attribute::GEN_AI_OPERATION_NAME);
     matches!(operation, Some(Value::String(operation)) if operation == name::EXECUTE_TOOL)
 }
+
+#[cfg(test)]
+#[path = "outline_tests.rs"]
+mod tests;

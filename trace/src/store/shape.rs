@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::StoreError;
 use crate::model::value::to_json;
 use crate::model::{Attributes, Identity, SpanId, TraceId, Value};
 
@@ -99,7 +100,8 @@ impl Known<'_> {
         }
     }
 
-    fn value(&self, column: Column) -> Value {
+    /// What a column says.
+    pub(super) fn value(&self, column: Column) -> Value {
         match column {
             Column::Trace => Value::String(self.trace_id.to_string()),
             Column::Span => Value::String(self.span_id.to_string()),
@@ -119,18 +121,36 @@ fn is_hex(bytes: &[u8], text: &str) -> bool {
 }
 
 impl Shape {
-    /// The attributes of a row that lists these values.
-    pub(super) fn attributes(&self, values: &[Value], known: &Known<'_>) -> Attributes {
-        let value = |place: &Place| match place {
-            Place::Listed(at) => values.get(*at).cloned().unwrap_or(Value::Empty),
-            Place::Constant(value) => value.clone(),
-            Place::Column(column) => known.value(*column),
-        };
-        let pairs = self
-            .0
-            .iter()
-            .map(|(key, place)| (key.clone(), value(place)));
-        Attributes(pairs.collect())
+    /// The attributes of a row that lists these values; `column` tells what its columns say.
+    pub(super) fn attributes(
+        &self,
+        values: &[Value],
+        mut column: impl FnMut(Column) -> Result<Value, StoreError>,
+    ) -> Result<Attributes, StoreError> {
+        let pairs = self.0.iter().map(|(key, place)| {
+            let value = match place {
+                Place::Listed(at) => values.get(*at).cloned().unwrap_or(Value::Empty),
+                Place::Constant(value) => value.clone(),
+                Place::Column(named) => column(*named)?,
+            };
+            Ok((key.clone(), value))
+        });
+        pairs.collect::<Result<_, _>>().map(Attributes)
+    }
+
+    /// Without all other keys.
+    pub(super) fn only(mut self, keys: &[&str]) -> Self {
+        self.0.retain(|(key, _)| keys.contains(&key.as_str()));
+        self
+    }
+
+    /// The attributes of every row, if they are the same.
+    pub(super) fn constants(&self) -> Option<Attributes> {
+        let pairs = self.0.iter().map(|(key, place)| match place {
+            Place::Constant(value) => Some((key.clone(), value.clone())),
+            Place::Listed(_) | Place::Column(_) => None,
+        });
+        Some(Attributes(pairs.collect::<Option<_>>()?))
     }
 
     /// As it is stored.

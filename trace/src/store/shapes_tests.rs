@@ -33,7 +33,9 @@ impl Stored {
             Shape::from_json(&self.0[usize::try_from(shape).expect("an index")]).expect("own JSON");
         let own: Vec<Value> =
             own.map_or_else(Vec::new, |own| serde_json::from_str(own).expect("own JSON"));
-        shape.attributes(&own, known)
+        shape
+            .attributes(&own, |column| Ok(known.value(column)))
+            .expect("readable")
     }
 }
 
