@@ -1,10 +1,12 @@
 // Every page with its URL. Pages are loaded when they are first opened; what stands in a page's query is plain text.
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import type { QueryClient } from "@tanstack/react-query";
+import { createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import { traceQuery } from "./api/queries";
 import { parseSearch, type Search, stringifySearch } from "./lib/query-state";
 import { Shell } from "./shell/shell";
 import { Lost, Broken } from "./shell/lost";
 
-const root = createRootRoute({
+const root = createRootRouteWithContext<{ queries: QueryClient }>()({
   component: Shell,
   notFoundComponent: Lost,
   validateSearch: (search): Search => search as Search,
@@ -14,7 +16,14 @@ const at = <P extends string>(path: P) => ({ getParentRoute: () => root, path })
 const routes = [
   createRoute({ ...at("/"), component: lazyRouteComponent(() => import("./pages/live"), "LivePage") }),
   createRoute({ ...at("/traces"), component: lazyRouteComponent(() => import("./pages/traces"), "TracesPage") }),
-  createRoute({ ...at("/traces/$traceId"), component: lazyRouteComponent(() => import("./pages/trace"), "TraceRoute") }),
+  createRoute({
+    ...at("/traces/$traceId"),
+    component: lazyRouteComponent(() => import("./pages/trace"), "TraceRoute"),
+    // A trace may be large: it is on its way while the page's code is. Who only points at a link gets the code alone.
+    loader: ({ params: { traceId }, context, preload }) => {
+      if (!preload && !traceId.includes("...")) void context.queries.prefetchQuery(traceQuery(traceId.toLowerCase(), Date.now()));
+    },
+  }),
   createRoute({ ...at("/agents"), component: lazyRouteComponent(() => import("./pages/agents"), "AgentsPage") }),
   createRoute({ ...at("/agents/$agentId"), component: lazyRouteComponent(() => import("./pages/agent"), "AgentPage") }),
   createRoute({ ...at("/workflows"), component: lazyRouteComponent(() => import("./pages/workflows"), "WorkflowsPage") }),
@@ -64,9 +73,10 @@ export function fromJaeger(search: Search): Search {
   };
 }
 
-export function makeRouter() {
+export function makeRouter(queries: QueryClient) {
   return createRouter({
     routeTree: root.addChildren(routes),
+    context: { queries },
     basepath: new URL(document.baseURI).pathname,
     parseSearch,
     stringifySearch,
