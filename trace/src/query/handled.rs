@@ -50,7 +50,7 @@ impl Query {
     pub async fn handled_since(&self, start_ns: u64) -> Result<Option<HandledPlace>, QueryError> {
         self.read(move |conn| {
             let first: Option<i64> = conn
-                .prepare_cached("SELECT min(id) FROM measures WHERE start_ns >= ?1")?
+                .prepare_cached(FIRST_SINCE)?
                 .query_row([signed(start_ns)], |row| row.get(0))
                 .optional()?
                 .flatten();
@@ -71,6 +71,9 @@ impl Query {
             .await
     }
 }
+
+/// The first handler that began at ?1 or later. Without the plus SQLite would look through all of them by their ids.
+const FIRST_SINCE: &str = "SELECT min(+id) FROM measures WHERE start_ns >= ?1";
 
 /// Handlers after ?1, ?3 at most, with the spans above them. `measures` comes first: it has them in the order of their ids.
 const SELECT: &str =
@@ -184,21 +187,30 @@ mod tests {
         assert_eq!((young.handlers.len(), young.next), (0, HandledPlace(0)));
     }
 
+    fn plan(conn: &Connection, sql: &str, values: impl rusqlite::Params) -> Vec<String> {
+        let mut plan = conn
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .expect("valid");
+        let rows = plan.query_map(values, |row| row.get("detail"));
+        rows.and_then(Iterator::collect).expect("a plan")
+    }
+
     #[test]
     fn every_step_is_found_by_an_index() {
         let (_dir, conn) = stored(&handled(1, "a"));
-        let plan: Vec<String> = conn
-            .prepare(&format!("EXPLAIN QUERY PLAN {SELECT}"))
-            .and_then(|mut plan| {
-                let rows = plan.query_map((0, 2, 10), |row| row.get("detail"))?;
-                rows.collect()
-            })
-            .expect("a plan");
+        let plan = plan(&conn, SELECT, (0, 2, 10));
         assert_eq!(plan.len(), 5, "{plan:?}");
         assert!(
             plan.iter().all(|step| step.starts_with("SEARCH ")),
             "{plan:?}"
         );
+    }
+
+    #[test]
+    fn the_first_since_a_time_is_found_by_the_time() {
+        let (_dir, conn) = stored(&handled(1, "a"));
+        let by_time = "SEARCH measures USING COVERING INDEX measures_by_start (start_ns>?)";
+        assert_eq!(plan(&conn, FIRST_SINCE, [5]), [by_time]);
     }
 
     #[test]
