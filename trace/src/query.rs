@@ -32,6 +32,7 @@ use crate::error::{QueryError, StoreError};
 use crate::model::{SpanId, SpanKind, Trace, TraceId};
 use crate::store::reader::ReaderPool;
 use crate::store::row::{SELECT, SpanReader};
+use crate::store::trace_ids::NUMBER;
 
 pub use activity::{Activities, Activity, By};
 pub use dependencies::Dependency;
@@ -147,9 +148,7 @@ fn load_trace(
     id: TraceId,
     max_spans: usize,
 ) -> Result<Option<Trace>, StoreError> {
-    let sql = format!(
-        "{SELECT} WHERE trace = (SELECT id FROM traces WHERE trace_id = ?1) ORDER BY start_ns, id LIMIT ?2"
-    );
+    let sql = format!("{SELECT} WHERE trace = {NUMBER} ORDER BY start_ns, id LIMIT ?2");
     let mut statement = conn.prepare_cached(&sql)?;
     let limit = i64::try_from(max_spans).unwrap_or(i64::MAX - 1) + 1;
     let mut rows = statement.query((&id.as_bytes()[..], limit))?;

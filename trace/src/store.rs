@@ -15,6 +15,7 @@ pub mod row;
 mod rows;
 mod shape;
 mod shapes;
+pub(crate) mod trace_ids;
 pub mod upkeep;
 pub mod writer;
 
@@ -33,7 +34,7 @@ use crate::error::StoreError;
 pub const FILE: &str = "traces.db";
 
 /// Schema steps in their order; the number of a step is its place, beginning with 1.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("store/migrations/0001_spans.sql"),
     include_str!("store/migrations/0002_executions.sql"),
     include_str!("store/migrations/0003_common.sql"),
@@ -43,6 +44,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("store/migrations/0007_packed.sql"),
     include_str!("store/migrations/0008_metrics.sql"),
     include_str!("store/migrations/0009_blocks.sql"),
+    include_str!("store/migrations/0010_trace_ids.sql"),
 ];
 
 /// The step after which the program makes the lists of what is stored already.

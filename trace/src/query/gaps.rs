@@ -14,6 +14,7 @@ use crate::model::{SpanId, TraceId};
 use crate::store::blocks::{self, List, Newest, Posting};
 use crate::store::names::Names;
 use crate::store::row::signed;
+use crate::store::trace_ids::NUMBER;
 
 /// Spans of an agent, the latest ones, that say what it is about.
 const LATEST: usize = 1000;
@@ -447,7 +448,7 @@ pub(super) fn is_delivered(
     group: &str,
 ) -> Result<bool, StoreError> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT 1 FROM spans WHERE trace = (SELECT id FROM traces WHERE trace_id = ?1) AND parent_span_id = ?2
+        "SELECT 1 FROM spans WHERE trace = {NUMBER} AND parent_span_id = ?2
          AND name = ?3 AND (attributes ->> '$.\"{0}\"' = ?4
                             OR attributes ->> '$.\"{0}\"' IS NULL AND attributes ->> '$.\"{1}\"')",
         attribute::MESSAGING_GROUP,

@@ -2,7 +2,7 @@
 
 use foldhash::{HashMap, HashSet};
 use loom_proto::semconv::{attribute, span as name};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 use rustc_hash::FxHashMap;
 use serde::de::IgnoredAny;
 
@@ -16,6 +16,7 @@ use crate::store::row::{
     SAID, SAID_SPAN_ID, SAID_WIDTH, SaidReader, from_json, json_text, parent_span_id, signed,
     span_id, unsigned,
 };
+use crate::store::trace_ids;
 
 /// Attributes of which an outline tells.
 const KEYS: [&str; 10] = [
@@ -47,7 +48,7 @@ impl Query {
 }
 
 fn read(conn: &Connection, id: TraceId, max_spans: usize) -> Result<Option<Outline>, StoreError> {
-    let Some(number) = number(conn, id)? else {
+    let Some(number) = trace_ids::number(conn, id)? else {
         return Ok(None);
     };
     let count: i64 = conn
@@ -74,15 +75,6 @@ fn read(conn: &Connection, id: TraceId, max_spans: usize) -> Result<Option<Outli
     }
     let outline = outline.finish(max_spans);
     Ok((!outline.spans.is_empty()).then_some(outline))
-}
-
-/// Number of a trace.
-pub(super) fn number(conn: &Connection, id: TraceId) -> Result<Option<i64>, StoreError> {
-    let number = conn
-        .prepare_cached("SELECT id FROM traces WHERE trace_id = ?1")?
-        .query_row([&id.as_bytes()[..]], |row| row.get(0))
-        .optional()?;
-    Ok(number)
 }
 
 /// Texts in the order in which they came, once each.

@@ -8,11 +8,11 @@ use utoipa::ToSchema;
 
 use super::Query;
 use super::links::{self, LinkedFrom};
-use super::outline::number;
 use super::words::Words;
 use crate::error::{QueryError, StoreError};
 use crate::model::{Span, SpanId, TraceId};
 use crate::store::row::{BY_PLACE, SELECT, SpanReader, from_json, signed};
+use crate::store::trace_ids;
 
 /// A span and what only the store knows of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +80,7 @@ impl Query {
 }
 
 fn whole(conn: &Connection, trace: TraceId, id: SpanId) -> Result<Option<WholeSpan>, StoreError> {
-    let Some(number) = number(conn, trace)? else {
+    let Some(number) = trace_ids::number(conn, trace)? else {
         return Ok(None);
     };
     let key = (number, &id.as_bytes()[..]);
@@ -127,7 +127,7 @@ fn find(
     max_spans: usize,
     limit: usize,
 ) -> Result<Option<Matches>, StoreError> {
-    let Some(number) = number(conn, trace)? else {
+    let Some(number) = trace_ids::number(conn, trace)? else {
         return Ok(None);
     };
     let mut statement = conn.prepare_cached(&format!("{SELECT} WHERE trace = ?1 LIMIT ?2"))?;

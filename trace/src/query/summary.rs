@@ -6,9 +6,9 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::Query;
-use super::outline::number;
 use crate::error::{QueryError, StoreError};
 use crate::model::{SpanId, StatusCode, TraceId};
+use crate::store::trace_ids;
 
 /// One line about a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -61,7 +61,7 @@ impl Query {
 }
 
 fn summary(conn: &Connection, id: TraceId) -> Result<Option<Summary>, StoreError> {
-    let Some(number) = number(conn, id)? else {
+    let Some(number) = trace_ids::number(conn, id)? else {
         return Ok(None);
     };
     let mut statement = conn.prepare_cached(

@@ -12,6 +12,7 @@ use crate::error::{QueryError, StoreError};
 use crate::measure::Kind;
 use crate::model::{SpanId, SpanKind, TraceId};
 use crate::store::row::from_json;
+use crate::store::trace_ids::NUMBER;
 
 /// Where the time of a handler went, in milliseconds. The parts overlap: a call of a model is an HTTP request too.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
@@ -62,7 +63,7 @@ fn timing(
              (SELECT above.attributes ->> '$.\"{}\"' FROM spans AS above
               WHERE above.trace = spans.trace AND above.span_id = spans.parent_span_id)
          FROM spans JOIN measures ON measures.id = spans.id AND measures.kind = {}
-         WHERE spans.trace = (SELECT id FROM traces WHERE trace_id = ?1) AND spans.span_id = ?2",
+         WHERE spans.trace = {NUMBER} AND spans.span_id = ?2",
         attribute::QUEUE_WAIT_US,
         Kind::Handler as u8,
     ))?;

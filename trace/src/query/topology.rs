@@ -16,6 +16,7 @@ use super::rank::percentile_ms;
 use crate::error::{QueryError, StoreError};
 use crate::model::{Attributes, Span, Value};
 use crate::store::row::{SELECT, SpanReader, signed};
+use crate::store::trace_ids::NUMBER;
 use crate::time_text::rfc3339;
 
 /// Publishes, and handlers, that are looked at.
@@ -193,10 +194,10 @@ fn newest(
 
 /// Who sent an event says the span above its publish, `bridge.publish`.
 fn name_senders(conn: &Connection, publishes: &mut [Span]) -> Result<(), StoreError> {
-    let mut statement = conn.prepare_cached(
+    let mut statement = conn.prepare_cached(&format!(
         "SELECT names.text FROM span_rows AS above JOIN names ON names.id = above.agent
-         WHERE above.trace = (SELECT id FROM traces WHERE trace_id = ?1) AND above.span_id = ?2",
-    )?;
+         WHERE above.trace = {NUMBER} AND above.span_id = ?2"
+    ))?;
     for publish in publishes {
         if let (None, Some(above)) = (&publish.identity.agent, publish.parent_span_id) {
             let key = (&publish.trace_id.as_bytes()[..], &above.as_bytes()[..]);

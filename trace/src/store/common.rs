@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::trace_ids;
 use crate::error::StoreError;
 use crate::model::{Identity, TraceId};
 
@@ -102,46 +103,45 @@ impl Common {
         learned.is_new
     }
 
-    /// A trace whose first span says this: its number, and what it has in common.
+    /// A trace that is not known and whose first span says this: its number, and what it has in common.
     pub(super) fn create(
         conn: &Connection,
         id: TraceId,
         said: &Identity,
-    ) -> Result<Option<(i64, Self)>, StoreError> {
-        let inserted = conn
-            .prepare_cached(
-                "INSERT OR IGNORE INTO traces (trace_id, workflow_id, session_id, user_id, tenant_id)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute((
-                &id.as_bytes()[..],
-                &said.workflow,
-                &said.session,
-                &said.user,
-                &said.tenant,
-            ))?;
+    ) -> Result<(i64, Self), StoreError> {
+        conn.prepare_cached(
+            "INSERT INTO traces (trace_id, workflow_id, session_id, user_id, tenant_id)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute((
+            &id.as_bytes()[..],
+            &said.workflow,
+            &said.session,
+            &said.user,
+            &said.tenant,
+        ))?;
+        let number = conn.last_insert_rowid();
+        trace_ids::add(conn, id, number)?;
         let mut common = Self::default();
         common.hear(said);
-        Ok((inserted > 0).then(|| (conn.last_insert_rowid(), common)))
+        Ok((number, common))
     }
 
-    /// A trace that is stored.
-    pub(super) fn load(conn: &Connection, id: TraceId) -> Result<Option<(i64, Self)>, StoreError> {
-        let found = conn
+    /// What is written down of trace `number`.
+    pub(super) fn load(conn: &Connection, number: i64) -> Result<Self, StoreError> {
+        let common = conn
             .prepare_cached(
-                "SELECT id, workflow_id, session_id, user_id, tenant_id, ambiguous FROM traces WHERE trace_id = ?1",
+                "SELECT workflow_id, session_id, user_id, tenant_id, ambiguous FROM traces WHERE id = ?1",
             )?
-            .query_row([&id.as_bytes()[..]], |row| {
-                let common = Self {
-                    values: [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?],
-                    ambiguous: row.get(5)?,
+            .query_row([number], |row| {
+                Ok(Self {
+                    values: [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?],
+                    ambiguous: row.get(4)?,
                     // Nobody has written down what its spans say.
                     missing: u8::MAX,
-                };
-                Ok((row.get(0)?, common))
-            })
-            .optional()?;
-        Ok(found)
+                })
+            })?;
+        Ok(common)
     }
 
     /// Writes down what is known of trace `number`.

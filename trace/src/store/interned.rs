@@ -6,6 +6,7 @@ use foldhash::HashMap;
 use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::common::{self, Common, Filled};
+use super::trace_ids;
 use crate::error::StoreError;
 use crate::model::{Identity, TraceId};
 
@@ -208,11 +209,10 @@ impl Traces {
     }
 
     fn stored(conn: &Connection, id: TraceId, said: &Identity) -> Result<Trace, StoreError> {
-        let found = match Common::create(conn, id, said)? {
-            None => Common::load(conn, id)?,
-            created => created,
+        let (number, common) = match trace_ids::number(conn, id)? {
+            Some(number) => (number, Common::load(conn, number)?),
+            None => Common::create(conn, id, said)?,
         };
-        let (number, common) = found.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         Ok(Trace { number, common })
     }
 

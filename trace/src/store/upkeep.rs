@@ -276,6 +276,14 @@ pub fn verify(dir: &Path) -> Result<Vec<Fault>, StoreError> {
         "traces WHERE NOT EXISTS (SELECT 1 FROM span_rows WHERE trace = traces.id)",
     )?;
     check(
+        "traces that are not found by their id".to_owned(),
+        "traces WHERE (SELECT group_concat(trace) FROM trace_numbers WHERE trace_id = traces.trace_id) IS NOT traces.id",
+    )?;
+    check(
+        "ids of traces that are not there".to_owned(),
+        "trace_numbers WHERE NOT EXISTS (SELECT 1 FROM traces WHERE id = trace)",
+    )?;
+    check(
         "spans whose attributes are no JSON".to_owned(),
         "span_rows WHERE own IS NOT NULL AND NOT json_valid(own) OR shape IS NULL AND own IS NULL",
     )?;

@@ -132,7 +132,7 @@ fn what_is_wrong_is_found() {
             1,
         ),
         (
-            "DELETE FROM traces WHERE id = 1",
+            "DELETE FROM traces WHERE id = 1; DELETE FROM new_trace_ids WHERE trace = 1",
             "spans whose trace is not in traces",
             2,
         ),
@@ -147,8 +147,23 @@ fn what_is_wrong_is_found() {
             1,
         ),
         (
-            "INSERT INTO traces (trace_id) VALUES (x'01')",
+            "INSERT INTO traces (id, trace_id) VALUES (99, x'01'); INSERT INTO trace_ids VALUES (x'01', 99)",
             "traces without spans",
+            1,
+        ),
+        (
+            "DELETE FROM new_trace_ids WHERE trace = 1",
+            "traces that are not found by their id",
+            1,
+        ),
+        (
+            "INSERT INTO trace_ids SELECT trace_id, 2 FROM traces WHERE id = 1",
+            "traces that are not found by their id",
+            1,
+        ),
+        (
+            "INSERT INTO trace_ids VALUES (x'01', 99)",
+            "ids of traces that are not there",
             1,
         ),
         (

@@ -14,6 +14,7 @@ use super::row::{self, References, Stored};
 use super::rows::Rows;
 use super::shape::Known;
 use super::shapes::Shapes;
+use super::trace_ids;
 use crate::error::StoreError;
 use crate::measure::{Measures, measure, number};
 use crate::model::value::to_json;
@@ -143,6 +144,7 @@ impl Writer {
             .execute([row::signed(position.segment), row::signed(position.offset)])?;
         self.memory.fill(&self.conn)?;
         self.memory.lists.write(&self.conn)?;
+        trace_ids::settle(&self.conn)?;
         self.memory.noted.clear();
         let newest = blocks::last_id(&self.conn)?;
         for table in self.memory.tables() {

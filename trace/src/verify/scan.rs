@@ -13,6 +13,7 @@ use crate::error::StoreError;
 use crate::model::{SpanId, TraceId, Value};
 use crate::store::blocks;
 use crate::store::row::{SELECT, SpanReader, column, signed};
+use crate::store::trace_ids::{self, NUMBER};
 
 /// A span, as far as it is looked at.
 #[derive(Debug, Clone)]
@@ -50,10 +51,7 @@ impl Row {
 /// Numbers of the traces to look at. Numbers rise with time, so they are those from the first that is young enough.
 pub(super) fn range(conn: &Connection, options: &Options) -> Result<(i64, i64), StoreError> {
     if let Some(trace) = options.trace {
-        let sql = "SELECT id FROM traces WHERE trace_id = ?1";
-        let number: Option<i64> = conn
-            .query_row(sql, [&trace.as_bytes()[..]], |row| row.get(0))
-            .optional()?;
+        let number = trace_ids::number(conn, trace)?;
         return Ok(number.map_or((0, 0), |number| (number, number + 1)));
     }
     let first = blocks::first_trace_since(conn, signed(options.since_ns))?;
@@ -129,9 +127,9 @@ pub(super) fn missing(
     conn: &Connection,
     accepted: &[Accepted],
 ) -> Result<Vec<(TraceId, Finding)>, StoreError> {
-    let mut publish = conn.prepare_cached(
-        "SELECT trace FROM spans WHERE trace = (SELECT id FROM traces WHERE trace_id = ?1) AND span_id = ?2",
-    )?;
+    let mut publish = conn.prepare_cached(&format!(
+        "SELECT trace FROM spans WHERE trace = {NUMBER} AND span_id = ?2"
+    ))?;
     let mut deliveries = conn.prepare_cached(
         "SELECT count(*) FROM spans WHERE trace = ?1 AND parent_span_id = ?2 AND name = ?3",
     )?;
