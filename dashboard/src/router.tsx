@@ -19,9 +19,13 @@ const routes = [
   createRoute({
     ...at("/traces/$traceId"),
     component: lazyRouteComponent(() => import("./pages/trace"), "TraceRoute"),
-    // A trace may be large: it is on its way while the page's code is. Who only points at a link gets the code alone.
+    // A trace may be large: it is on its way while the page's code is. Who only points at a link gets the code alone, and that
+    // must not pass for having got the trace.
+    preloadStaleTime: 0,
     loader: ({ params: { traceId }, context, preload }) => {
-      if (!preload && !traceId.includes("...")) void context.queries.prefetchQuery(traceQuery(traceId.toLowerCase(), Date.now()));
+      if (preload || traceId.includes("...")) return;
+      // What fails is told by the page, which asks for the same.
+      void context.queries.query(traceQuery(traceId.toLowerCase(), Date.now())).catch(() => {});
     },
   }),
   createRoute({ ...at("/agents"), component: lazyRouteComponent(() => import("./pages/agents"), "AgentsPage") }),

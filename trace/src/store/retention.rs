@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::Writer;
 use super::blocks::{self, List, Lists};
 use super::row::signed;
-use super::trace_ids;
 use crate::error::StoreError;
 
 /// How much is kept. Whatever bound is met first counts.
@@ -105,16 +104,12 @@ impl Writer {
                 lists.add(List::Gone, 0, row.get(0)?, row.get(1)?);
                 deleted += 1;
             }
-            let id: Option<Box<[u8]>> = transaction
+            transaction
                 .prepare_cached(
                     "DELETE FROM traces WHERE id = ?1
-                     AND NOT EXISTS (SELECT 1 FROM span_rows WHERE trace = ?1) RETURNING trace_id",
+                     AND NOT EXISTS (SELECT 1 FROM span_rows WHERE trace = ?1)",
                 )?
-                .query_row([trace], |row| row.get(0))
-                .optional()?;
-            if let Some(id) = id {
-                trace_ids::remove(&transaction, &id)?;
-            }
+                .execute([trace])?;
             memory.expired(trace);
         }
         lists.write(&transaction)?;

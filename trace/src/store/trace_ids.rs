@@ -1,14 +1,15 @@
 //! Numbers of traces by their ids, in a short list of new ones and a long one.
 //!
 //! Ids are random, so each one that is added to a sorted list changes another page of it. The short list has so few pages
-//! that a transaction changes all of them anyhow; the long one is changed rarely, and then everywhere at once.
+//! that a transaction changes all of them anyhow; to the long one they are added rarely, and then everywhere at once. A trace
+//! that goes takes its id from either, by a trigger.
 
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::StoreError;
 use crate::model::TraceId;
 
-/// Ids in the short list, from which on they go over to the long one: about a hundred pages.
+/// More ids than these in the short list go over to the long one: about a hundred pages.
 const MOST_NEW: i64 = 32 << 10;
 
 /// The number of trace `?1`, for other statements. A scalar subquery.
@@ -30,15 +31,6 @@ pub(super) fn add(conn: &Connection, id: TraceId, number: i64) -> Result<(), Sto
     Ok(())
 }
 
-/// The trace with this id has gone.
-pub(super) fn remove(conn: &Connection, id: &[u8]) -> Result<(), StoreError> {
-    for list in ["new_trace_ids", "trace_ids"] {
-        let sql = format!("DELETE FROM {list} WHERE trace_id = ?1");
-        conn.prepare_cached(&sql)?.execute([id])?;
-    }
-    Ok(())
-}
-
 /// Moves the new ids to the long list where they are many.
 pub(super) fn settle(conn: &Connection) -> Result<(), StoreError> {
     settle_beyond(conn, MOST_NEW)
@@ -49,9 +41,10 @@ fn settle_beyond(conn: &Connection, most: i64) -> Result<(), StoreError> {
         .prepare_cached("SELECT count(*) FROM new_trace_ids")?
         .query_row([], |row| row.get(0))?;
     if new > most {
-        // Both are sorted alike, so each page of the long list is changed once.
+        // Both are sorted alike, so each page of the long list is changed once. It fails with the whole transaction, so SQLite
+        // need not keep what the pages were before.
         conn.execute_batch(
-            "INSERT INTO trace_ids SELECT trace_id, trace FROM new_trace_ids ORDER BY trace_id;
+            "INSERT OR ROLLBACK INTO trace_ids SELECT trace_id, trace FROM new_trace_ids ORDER BY trace_id;
              DELETE FROM new_trace_ids;",
         )?;
     }

@@ -29,12 +29,15 @@ proptest! {
             let trace = id(trace);
             match step {
                 0 => {
-                    remove(&conn, trace.as_bytes()).expect("removed");
+                    conn.execute("DELETE FROM traces WHERE trace_id = ?1", [&trace.as_bytes()[..]])
+                        .expect("deleted");
                     known.remove(&trace.to_string());
                 }
                 1 => settle_beyond(&conn, most).expect("settled"),
                 _ if known.contains_key(&trace.to_string()) => {}
                 _ => {
+                    conn.execute("INSERT INTO traces (id, trace_id) VALUES (?1, ?2)", (place, &trace.as_bytes()[..]))
+                        .expect("inserted");
                     add(&conn, trace, place).expect("added");
                     known.insert(trace.to_string(), place);
                 }

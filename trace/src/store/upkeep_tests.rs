@@ -132,7 +132,7 @@ fn what_is_wrong_is_found() {
             1,
         ),
         (
-            "DELETE FROM traces WHERE id = 1; DELETE FROM new_trace_ids WHERE trace = 1",
+            "DELETE FROM traces WHERE id = 1",
             "spans whose trace is not in traces",
             2,
         ),

@@ -28,6 +28,12 @@ CREATE TABLE traces (
 INSERT INTO traces SELECT id, trace_id, workflow_id, session_id, user_id, tenant_id, ambiguous FROM copied;
 DROP TABLE copied;
 
+-- The lists follow the traces, whoever deletes one.
+CREATE TRIGGER trace_ids_go AFTER DELETE ON traces BEGIN
+    DELETE FROM new_trace_ids WHERE trace_id = old.trace_id;
+    DELETE FROM trace_ids WHERE trace_id = old.trace_id;
+END;
+
 CREATE VIEW trace_numbers AS
 SELECT trace_id, trace FROM new_trace_ids
 UNION ALL
