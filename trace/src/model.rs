@@ -83,7 +83,7 @@ impl Span {
 }
 
 /// Whether a span with these attributes is a stand-in: [`Span::is_stand_in`].
-pub fn is_stand_in(attributes: &Attributes) -> bool {
+pub(crate) fn is_stand_in(attributes: &Attributes) -> bool {
     attributes.get(attribute::STAND_IN) == Some(&Value::Bool(true))
 }
 

@@ -96,6 +96,18 @@ pub(crate) fn stored(spans: &[Span]) -> (tempfile::TempDir, rusqlite::Connection
     (dir, conn)
 }
 
+/// How SQLite goes about a statement with these values, step by step.
+pub(crate) fn plan(
+    conn: &rusqlite::Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Vec<String> {
+    let explained = format!("EXPLAIN QUERY PLAN {sql}");
+    let mut statement = conn.prepare(&explained).expect(sql);
+    let steps = statement.query_map(values, |row| row.get("detail"));
+    steps.and_then(Iterator::collect).expect(sql)
+}
+
 /// Nine spans, one reading that went from a sensor over a processor to an output.
 pub(crate) fn golden_chain() -> Vec<Span> {
     let names = [

@@ -2,7 +2,7 @@ use rusqlite::types::Value as Sql;
 
 use super::*;
 use crate::model::{Attributes, Event, Identity, Link, Span, Status, StatusCode};
-use crate::testing::{BASE, MS, span, span_id, stored, trace_id};
+use crate::testing::{BASE, MS, plan, span, span_id, stored, trace_id};
 
 fn attributes(pairs: &[(&str, &str)]) -> Attributes {
     pairs
@@ -458,13 +458,7 @@ fn what_people_ask_for_uses_an_index() {
         ("SELECT * FROM error_logs", "spans_with_error"),
     ];
     for (sql, index) in plans {
-        let plan = conn
-            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-            .and_then(|mut s| {
-                s.query_map([], |row| row.get("detail"))?
-                    .collect::<Result<Vec<String>, _>>()
-            })
-            .expect("a plan");
+        let plan = plan(&conn, sql, []);
         let spans: Vec<_> = plan.iter().filter(|step| step.contains(" span ")).collect();
         assert!(!spans.is_empty(), "{sql}: {plan:?}");
         assert!(

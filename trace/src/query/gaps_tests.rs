@@ -4,7 +4,7 @@ use crate::model::{Span, Value};
 use crate::prices::Prices;
 use crate::spool::Position;
 use crate::store::{self, Writer};
-use crate::testing::{BASE, MS, golden_chain, span, span_id, trace_id};
+use crate::testing::{BASE, MS, golden_chain, plan, span, span_id, trace_id};
 
 const PROCESSOR: &str = "processor";
 
@@ -291,13 +291,7 @@ fn questions_about_one_trace_read_that_trace_only() {
     ];
     for statement in statements {
         let sql = statement.expanded_sql().expect("its text");
-        let mut plan = conn
-            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-            .expect("explained");
-        let steps = plan
-            .query_map([], |row| row.get::<_, String>(3))
-            .expect("steps");
-        let steps: Vec<String> = steps.collect::<Result<_, _>>().expect("steps");
+        let steps = plan(&conn, &sql, []);
         let of_spans: Vec<_> = steps.iter().filter(|step| step.contains("spans")).collect();
         assert!(
             !of_spans.is_empty() && of_spans.iter().all(|step| step.contains("spans_by_trace")),

@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Span, Value};
-    use crate::testing::{BASE, MS, span, span_id, stored, trace_id};
+    use crate::testing::{BASE, MS, plan, span, span_id, stored, trace_id};
 
     /// A publish, a delivery after 5 ms, and its handler after 7 ms, which takes 20.
     fn handled(id: u64, agent: &str) -> Vec<Span> {
@@ -185,14 +185,6 @@ mod tests {
         assert_eq!(all.handlers.len(), 2);
         let young = page(&conn, HandledPlace(0), 0, 10).expect("read");
         assert_eq!((young.handlers.len(), young.next), (0, HandledPlace(0)));
-    }
-
-    fn plan(conn: &Connection, sql: &str, values: impl rusqlite::Params) -> Vec<String> {
-        let mut plan = conn
-            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-            .expect("valid");
-        let rows = plan.query_map(values, |row| row.get("detail"));
-        rows.and_then(Iterator::collect).expect("a plan")
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::check::FindingKind;
 use crate::model::{Attributes, Event, Identity, Link, Span, SpanKind, Status, StatusCode, Value};
 use crate::prices::Prices;
 use crate::spool::Position;
-use crate::testing::{golden_chain, span, span_id, trace_id};
+use crate::testing::{golden_chain, plan, span, span_id, trace_id};
 
 fn writer() -> (tempfile::TempDir, Writer) {
     let dir = tempfile::tempdir().expect("a folder");
@@ -431,10 +431,7 @@ fn in_sql_the_blocks_say_where_a_time_begins() {
     assert_eq!(names(0), golden_chain().len());
     assert!((1..golden_chain().len()).contains(&names(last - 1)));
     assert_eq!(names(last), 0);
-    let plan: Vec<String> = conn
-        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-        .and_then(|mut s| s.query_map([0], |row| row.get("detail"))?.collect())
-        .expect("a plan");
+    let plan = plan(&conn, sql, [0]);
     let by_id = "SEARCH span USING INTEGER PRIMARY KEY (rowid>?)";
     assert!(plan.iter().any(|step| step.contains(by_id)), "{plan:?}");
 }

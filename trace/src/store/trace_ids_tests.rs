@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::store::{FILE, Retention, Writer, upkeep};
-use crate::testing::{span, stored};
+use crate::testing::{plan, span, stored};
 
 fn id(number: u64) -> TraceId {
     // As random ids are: neighbours in time are none in the list.
@@ -61,10 +61,8 @@ fn writable() -> (tempfile::TempDir, Connection) {
 #[test]
 fn both_lists_are_looked_up_by_their_keys() {
     let (_dir, conn) = stored(&[]);
-    let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM span_rows WHERE trace = {NUMBER}");
-    let mut statement = conn.prepare(&sql).expect("valid");
-    let rows = statement.query_map([[0; 16]], |row| row.get::<_, String>("detail"));
-    let plan: Vec<_> = rows.and_then(Iterator::collect).expect("a plan");
+    let sql = format!("SELECT * FROM span_rows WHERE trace = {NUMBER}");
+    let plan = plan(&conn, &sql, [[0; 16]]);
     for list in ["new_trace_ids", "trace_ids"] {
         let search = format!("SEARCH {list} USING PRIMARY KEY (trace_id=?)");
         assert!(plan.contains(&search), "{plan:?}");

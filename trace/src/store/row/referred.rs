@@ -1,5 +1,6 @@
 //! What rows refer to by number, each read once.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -51,29 +52,23 @@ impl<'c> Referred<'c> {
 
     /// The resource of that number; an empty one if the row has gone.
     pub(crate) fn resource(&mut self, number: i64) -> Result<Arc<Resource>, StoreError> {
-        if let Some(found) = self.resources.get(&number) {
-            return Ok(Arc::clone(found));
-        }
-        let body = self.body("SELECT body FROM resources WHERE id = ?1", number)?;
-        let resource = Arc::new(from_json("resource", body.as_deref())?);
-        self.resources.insert(number, Arc::clone(&resource));
-        Ok(resource)
+        let sql = "SELECT body FROM resources WHERE id = ?1";
+        read_once(&mut self.resources, number, || {
+            from_json("resource", body(self.conn, sql, number)?.as_deref())
+        })
     }
 
     /// The scope of that number; an empty one if the row has gone.
     pub(crate) fn scope(&mut self, number: i64) -> Result<Arc<Scope>, StoreError> {
-        if let Some(found) = self.scopes.get(&number) {
-            return Ok(Arc::clone(found));
-        }
-        let body = self.body("SELECT body FROM scopes WHERE id = ?1", number)?;
-        let scope = Arc::new(from_json("scope", body.as_deref())?);
-        self.scopes.insert(number, Arc::clone(&scope));
-        Ok(scope)
+        let sql = "SELECT body FROM scopes WHERE id = ?1";
+        read_once(&mut self.scopes, number, || {
+            from_json("scope", body(self.conn, sql, number)?.as_deref())
+        })
     }
 
     /// The shape of that number, which the caller remembers; an empty one if the row has gone.
     pub(super) fn shape(&self, number: i64) -> Result<Shape, StoreError> {
-        let body = self.body("SELECT body FROM shapes WHERE id = ?1", number)?;
+        let body = body(self.conn, "SELECT body FROM shapes WHERE id = ?1", number)?;
         let shape = body.map(|body| Shape::from_json(&body)).transpose();
         let shape = shape.map_err(|source| StoreError::Corrupt {
             what: "shape",
@@ -81,9 +76,21 @@ impl<'c> Referred<'c> {
         })?;
         Ok(shape.unwrap_or_default())
     }
+}
 
-    fn body(&self, sql: &str, number: i64) -> Result<Option<String>, StoreError> {
-        let mut statement = self.conn.prepare_cached(sql)?;
-        Ok(statement.query_row([number], |row| row.get(0)).optional()?)
-    }
+fn read_once<T>(
+    known: &mut FxHashMap<i64, Arc<T>>,
+    number: i64,
+    read: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<Arc<T>, StoreError> {
+    let found = match known.entry(number) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(new) => new.insert(Arc::new(read()?)),
+    };
+    Ok(Arc::clone(found))
+}
+
+fn body(conn: &Connection, sql: &str, number: i64) -> Result<Option<String>, StoreError> {
+    let mut statement = conn.prepare_cached(sql)?;
+    Ok(statement.query_row([number], |row| row.get(0)).optional()?)
 }

@@ -1,5 +1,6 @@
 //! Some attributes of many rows: what else a row says is not looked at.
 
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 use rusqlite::{Connection, Row};
@@ -37,6 +38,15 @@ enum Part {
     Own(Shape),
 }
 
+impl Part {
+    fn of(shape: Shape) -> Self {
+        match shape.constants() {
+            Some(same) => Self::Same(Rc::new(same)),
+            None => Self::Own(shape),
+        }
+    }
+}
+
 impl<'c> SaidReader<'c> {
     /// A reader of the attributes with these keys.
     pub(crate) fn new(conn: &'c Connection, keys: &'static [&'static str]) -> Self {
@@ -55,15 +65,11 @@ impl<'c> SaidReader<'c> {
             all.0.retain(|(key, _)| keys.contains(&key.as_str()));
             return Ok(Rc::new(all));
         };
-        if !self.shapes.contains_key(&number) {
-            let shape = self.referred.shape(number)?.only(keys);
-            let part = match shape.constants() {
-                Some(same) => Part::Same(Rc::new(same)),
-                None => Part::Own(shape),
-            };
-            self.shapes.insert(number, part);
-        }
-        match &self.shapes[&number] {
+        let part = match self.shapes.entry(number) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Part::of(self.referred.shape(number)?.only(keys))),
+        };
+        match part {
             Part::Same(said) => Ok(Rc::clone(said)),
             Part::Own(shape) => {
                 let own: Vec<Value> = from_json("attributes", json_text(row, 3)?)?;
