@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use loom_proto::topic;
 use loom_proto::wire::EventHead;
-use loom_telemetry::SpanRecord;
 use loom_telemetry::ids::now_unix_nano;
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHasher};
@@ -35,6 +34,7 @@ mod patience;
 mod position;
 mod slot;
 mod tried;
+mod untold;
 mod window;
 
 pub use member::{Forwarded, GroupMember};
@@ -42,6 +42,7 @@ pub use position::GroupStart;
 pub use window::{Attempt, Verdict};
 
 use patience::Patience;
+use untold::Untold;
 use window::{Settled, Window};
 
 /// A share in a group, as a subscription asks for it.
@@ -309,8 +310,8 @@ impl Group {
         saved
     }
 
-    /// Takes what was read from the journal into the window. Returns spans that the last server may not have told.
-    fn fill(&self, read: JournalRead) -> Vec<SpanRecord> {
+    /// Takes what was read from the journal into the window. Returns attempts that an earlier server may not have told.
+    fn fill(&self, read: JournalRead) -> Vec<Untold> {
         let mut untold = Vec::new();
         let mut state = self.state.lock();
         let state = &mut *state;
@@ -347,8 +348,9 @@ impl Group {
             match state.tried_before(offset) {
                 None => state.window.push(Arc::new(event), thread),
                 Some(tried) => {
-                    untold.extend(self.last_attempt(&event, &tried));
-                    state.push_tried(Arc::new(event), thread, tried);
+                    let event = Arc::new(event);
+                    untold.extend(Untold::of(&event, &tried));
+                    state.push_tried(event, thread, tried);
                 }
             }
         }

@@ -47,19 +47,19 @@ fn forwarded(worker: &Worker, attempt: &Attempt, span: SpanId) {
     }]);
 }
 
-/// The next stand-in for an attempt.
-async fn stand_in(recorder: &Recorder) -> SpanRecord {
+/// The stand-ins for so many attempts.
+async fn stand_ins(recorder: &Recorder, count: usize) -> Vec<SpanRecord> {
     let told = async {
-        loop {
+        let mut stand_ins = Vec::new();
+        while stand_ins.len() < count {
             let mut spans = Vec::new();
             recorder.drain(&mut spans);
-            if let Some(span) = spans.into_iter().find(is_forward) {
-                return span;
-            }
+            stand_ins.extend(spans.into_iter().filter(is_forward));
             tokio::task::yield_now().await;
         }
+        stand_ins
     };
-    timeout(PATIENCE, told).await.expect("it is told")
+    timeout(PATIENCE, told).await.expect("they are told")
 }
 
 fn is_forward(span: &SpanRecord) -> bool {
@@ -117,19 +117,22 @@ async fn what_was_in_hand_when_the_server_was_killed_has_failed() {
 }
 
 #[tokio::test]
-async fn the_last_attempt_is_told_again_since_the_next_one_links_to_it() {
+async fn attempts_are_told_again_since_each_links_to_the_one_before() {
     let shop = Shop::open();
     let mut worker = shop.worker();
     let mut order = Event::on("orders.new", "slow").expect("valid");
     order.set_trace(Some(ids::new_root(true)));
     shop.bus.publish(order).await.expect("taken");
     shop.order("orders.new", "", "never sent").await;
-    let spans = [1, 2].map(|number| SpanId([number; 8]));
+    let spans = [1, 2, 3].map(|number| SpanId([number; 8]));
     let first = worker.takes(2).await.remove(0);
     forwarded(&worker, &first, spans[0]);
     worker.settle(&first, NO_REST);
     let second = worker.takes_one().await;
     forwarded(&worker, &second, spans[1]);
+    worker.settle(&second, NO_REST);
+    let third = worker.takes_one().await;
+    forwarded(&worker, &third, spans[2]);
     shop.bus.save_groups();
     let recorder = Recorder::new(Vec::new(), RecorderConfig::default());
     let shop = Shop::traced(
@@ -138,21 +141,25 @@ async fn the_last_attempt_is_told_again_since_the_next_one_links_to_it() {
         Tracer::new(recorder.clone(), Sampler::default()),
     );
     let _worker = shop.worker();
-    let told = stand_in(&recorder).await;
-    let published = second.event.trace().expect("it has one");
-    assert_eq!(told.context.trace_id, published.trace_id);
-    assert_eq!(told.context.span_id, spans[1]);
-    assert_eq!(told.parent_span_id, published.span_id);
-    let SpanDetail::Message(detail) = told.detail else {
-        unreachable!("it is a forward")
-    };
-    assert!(detail.is_stand_in);
-    let link = detail.link.map(|link| (link.trace_id, link.span_id));
-    assert_eq!(link, Some((published.trace_id, spans[0])));
-    assert!(matches!(
-        detail.operation,
-        MessageOperation::BridgeForward { attempt: 2, .. }
-    ));
+    let told = stand_ins(&recorder, spans.len()).await;
+    let published = third.event.trace().expect("it has one");
+    let mut previous = None;
+    for ((number, span), told) in (1..).zip(spans).zip(told) {
+        assert_eq!(told.context.trace_id, published.trace_id);
+        assert_eq!(told.context.span_id, span);
+        assert_eq!(told.parent_span_id, published.span_id);
+        let SpanDetail::Message(detail) = told.detail else {
+            unreachable!("it is a forward")
+        };
+        assert!(detail.is_stand_in);
+        let link = detail.link.map(|link| (link.trace_id, link.span_id));
+        assert_eq!(link, previous.map(|span| (published.trace_id, span)));
+        assert!(matches!(
+            detail.operation,
+            MessageOperation::BridgeForward { attempt, .. } if attempt == number
+        ));
+        previous = Some(span);
+    }
 }
 
 #[tokio::test]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use loom_telemetry::SpanRecord;
 use tokio::time::{Instant, sleep_until};
 
 use super::Group;
 use super::dead_letter::DeadLetter;
+use super::untold::Untold;
 use super::window::Late;
 use crate::bus::EventBus;
 use crate::instrument::Tracer;
@@ -177,7 +177,8 @@ async fn read(group: &Arc<Group>, bus: &EventBus, from: u64) -> bool {
         Some(Ok(read)) => {
             let untold = group.fill(read);
             if !untold.is_empty() {
-                drop(tokio::spawn(tell(bus.tracer().clone(), untold)));
+                let tracer = bus.tracer().clone();
+                drop(tokio::spawn(tell(Arc::clone(group), tracer, untold)));
             }
             true
         }
@@ -189,10 +190,10 @@ async fn read(group: &Arc<Group>, bus: &EventBus, from: u64) -> bool {
     }
 }
 
-/// Events do not wait for room for their spans. There is one task for each read that finds attempts of the last server, and
+/// Events do not wait for room for their spans. There is one task for each read that finds attempts of an earlier server, and
 /// these were bounded.
-async fn tell(tracer: Tracer, untold: Vec<SpanRecord>) {
-    for span in untold {
+async fn tell(group: Arc<Group>, tracer: Tracer, untold: Vec<Untold>) {
+    for span in untold.iter().flat_map(|untold| untold.spans(&group)) {
         tracer.record(span).await;
     }
 }

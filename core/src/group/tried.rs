@@ -2,50 +2,19 @@
 
 use std::sync::Arc;
 
-use loom_proto::trace_context::TraceContext;
-use loom_telemetry::SpanRecord;
 use loom_telemetry::ids::now_unix_nano;
 use tokio::time::Instant;
 
+use super::State;
 use super::window::Settled;
-use super::{Group, State};
 use crate::event::Event;
 use crate::journal::{Stage, Tried};
-use crate::stand_in;
 
 /// Bytes that a group saves at most of what its attempts have said: all of it is written with each save, and most of it when
 /// everything fails.
 const LONGEST_ERRORS: usize = 256 * 1024;
 /// What an attempt says that was in hand when its server was killed.
 const SERVER_LOST: &str = "the server was lost";
-
-impl Group {
-    /// The last attempt of an event before the group was loaded, as a stand-in: its span may have been lost with the server, and
-    /// what comes next stands below it or links to it. None where the attempt was not recorded.
-    pub(super) fn last_attempt(&self, event: &Event, tried: &Tried) -> Option<SpanRecord> {
-        let trace = event.sampled_trace()?;
-        let span = tried.span.is_valid().then_some(tried.span)?;
-        let previous = tried.failed.iter().rev();
-        let mut previous = previous.filter(|failed| failed.number < tried.attempts);
-        let previous = previous.find(|failed| failed.span.is_valid());
-        let previous = previous.map(|failed| TraceContext {
-            span_id: failed.span,
-            ..trace
-        });
-        let attempt = stand_in::Attempt {
-            number: tried.attempts,
-            span,
-            previous,
-        };
-        Some(stand_in::of_attempt(
-            event,
-            trace,
-            &self.pattern,
-            &self.name,
-            attempt,
-        ))
-    }
-}
 
 impl State {
     /// The events that were tried and are not settled, with their attempts. What older attempts have said is left out where it is
