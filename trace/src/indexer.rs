@@ -324,7 +324,7 @@ fn store(
 ) -> Result<Option<Damage>, StoreError> {
     let received_ms = request.header.received_ms;
     let stored = decode_each(&request.otlp, |span| {
-        batch.insert(&span, received_ms)?;
+        batch.insert(span, received_ms)?;
         pace.step();
         Ok(())
     });

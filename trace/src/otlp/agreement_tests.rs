@@ -12,8 +12,9 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use super::arbitrary::{self, Faults};
-use super::{decode, identify_each, scan, yardstick};
-use crate::model::{Identity, TraceId};
+use super::{decode, decode_each, identify_each, scan, yardstick};
+use crate::error::DecodeError;
+use crate::model::{Identity, Span, TraceId};
 use crate::testing::{attribute, otlp_span, request, string};
 
 fn agree(bytes: &[u8]) {
@@ -30,10 +31,21 @@ fn agree(bytes: &[u8]) {
     // As text, because NaN is not equal to itself and zero is to its negative.
     let expected = yardstick::spans(message);
     assert_eq!(format!("{:?}", decoded.spans), format!("{expected:?}"));
+    assert_eq!(format!("{:?}", one_by_one(bytes)), format!("{expected:?}"));
     let expected = expected
         .into_iter()
         .map(|span| (span.trace_id, span.identity));
     assert_eq!(identities(bytes), expected.collect::<Vec<_>>());
+}
+
+fn one_by_one(bytes: &[u8]) -> Vec<Span> {
+    let mut spans = Vec::new();
+    decode_each::<DecodeError>(bytes, |span| {
+        spans.push(span.clone());
+        Ok(())
+    })
+    .expect("it could be decoded");
+    spans
 }
 
 fn identities(bytes: &[u8]) -> Vec<(TraceId, Identity)> {

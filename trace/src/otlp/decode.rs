@@ -7,6 +7,7 @@ mod identity;
 mod message;
 mod owner;
 mod span;
+mod texts;
 mod value;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use self::identity::Said;
 use self::message::Message;
 use self::span::Draft;
+use self::texts::Texts;
 use super::alias;
 use super::number::{request, resource_spans, scope_spans};
 use super::scan::Rejected;
@@ -33,22 +35,24 @@ pub struct Decoded {
 /// Decodes a whole `ExportTraceServiceRequest`.
 pub fn decode(request: &[u8]) -> Result<Decoded, DecodeError> {
     let mut spans = Vec::new();
-    let rejected = decode_each::<DecodeError>(request, |span| {
-        spans.push(span);
-        Ok(())
-    })?;
+    let mut walk = Walk::of(request);
+    while let Some(message) = walk.next()? {
+        spans.extend(walk.span(message)?);
+    }
+    let rejected = walk.rejected;
     Ok(Decoded { spans, rejected })
 }
 
-/// Decodes an `ExportTraceServiceRequest` and hands its good spans to `sink` one by one. Stops at the sink's first error.
+/// Decodes an `ExportTraceServiceRequest` and shows its good spans to `sink` one by one. Stops at the sink's first error.
 pub fn decode_each<E: From<DecodeError>>(
     request: &[u8],
-    mut sink: impl FnMut(Span) -> Result<(), E>,
+    mut sink: impl FnMut(&Span) -> Result<(), E>,
 ) -> Result<Rejected, E> {
     let mut walk = Walk::of(request);
     while let Some(message) = walk.next().map_err(DecodeError::from)? {
         if let Some(span) = walk.span(message).map_err(DecodeError::from)? {
-            sink(span)?;
+            sink(&span)?;
+            walk.texts.take_span(span);
         }
     }
     Ok(walk.rejected)
@@ -63,7 +67,10 @@ pub fn identify_each<E>(
     let mut walk = Walk::of(request);
     while let Ok(Some(message)) = walk.next() {
         match walk.identity(message) {
-            Ok(Some((trace, identity))) => sink(trace, &identity)?,
+            Ok(Some((trace, identity))) => {
+                sink(trace, &identity)?;
+                walk.texts.take_identity(identity);
+            }
             Ok(None) => {}
             Err(_) => break,
         }
@@ -81,6 +88,7 @@ struct Walk<'a> {
     scope_spans: Message<'a>,
     scope: Arc<Scope>,
     rejected: Rejected,
+    texts: Texts,
 }
 
 impl<'a> Walk<'a> {
@@ -93,6 +101,7 @@ impl<'a> Walk<'a> {
             scope_spans: Message::request(&[]),
             scope: Arc::default(),
             rejected: Rejected::default(),
+            texts: Texts::default(),
         }
     }
 
@@ -110,7 +119,7 @@ impl<'a> Walk<'a> {
                 self.scope_spans = message;
             } else if let Some(message) = self.request.next_inner(request::RESOURCE_SPANS)? {
                 self.resource = Arc::new(owner::resource(message.clone())?);
-                self.process = identity::identity(&self.resource.attributes);
+                self.process = identity::identity(&self.resource.attributes, &mut self.texts);
                 self.resource_spans = message;
             } else {
                 return Ok(None);
@@ -120,22 +129,23 @@ impl<'a> Walk<'a> {
 
     /// Decodes a span; `None` for a bad one.
     fn span(&mut self, message: Message<'a>) -> Result<Option<Span>, WireError> {
-        let mut span = Draft::read(message)?;
+        let mut span = Draft::read(message, &mut self.texts)?;
         if !(self.rejected).judge(span.trace_id, span.span_id, span.parent_span_id) {
             return Ok(None);
         }
         alias::rename(&mut span.attributes);
-        let identity = identity::or(identity::identity(&span.attributes), &self.process);
-        Ok(span.finish(identity, &self.resource, &self.scope))
+        let identity = identity::identity(&span.attributes, &mut self.texts);
+        let identity = identity::or(identity, &self.process, &mut self.texts);
+        Ok(span.finish(identity, &self.resource, &self.scope, &mut self.texts))
     }
 
     /// The trace of a span, and whom it is about; `None` for a bad one.
     fn identity(&mut self, message: Message<'a>) -> Result<Option<(TraceId, Identity)>, WireError> {
-        let said = Said::read(message)?;
+        let said = Said::read(message, &mut self.texts)?;
         if !(self.rejected).judge(said.trace_id, said.span_id, said.parent_span_id) {
             return Ok(None);
         }
-        let identity = identity::or(said.identity, &self.process);
+        let identity = identity::or(said.identity, &self.process, &mut self.texts);
         Ok(TraceId::from_bytes(said.trace_id).map(|trace| (trace, identity)))
     }
 }

@@ -171,18 +171,52 @@ impl Interned {
 /// of the spans by trace grows at its end instead of everywhere, and only one look-up per trace goes to a random place.
 #[derive(Debug, Default)]
 pub(super) struct Traces {
-    young: HashMap<TraceId, Trace>,
-    old: HashMap<TraceId, Trace>,
+    young: Generation,
+    old: Generation,
+    /// The one that was asked for last, and its place among the young ones: spans of one trace come together.
+    last: Option<(TraceId, usize)>,
     /// Up to this number traces may have expired; what is remembered of them does not count.
     void_to: i64,
     /// Numbers of the traces of which this transaction has learned what earlier spans do not say.
     to_fill: Vec<i64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Trace {
     pub(super) number: i64,
     pub(super) common: Common,
+}
+
+/// Traces, and the place of each.
+#[derive(Debug, Default)]
+struct Generation {
+    traces: Vec<Trace>,
+    places: HashMap<TraceId, usize>,
+}
+
+impl Generation {
+    fn place(&self, id: TraceId) -> Option<usize> {
+        self.places.get(&id).copied()
+    }
+
+    /// Adds a trace, and tells its place.
+    fn add(&mut self, id: TraceId, trace: Trace) -> usize {
+        let place = self.traces.len();
+        self.traces.push(trace);
+        self.places.insert(id, place);
+        place
+    }
+
+    /// Takes a trace out. What is left at its place does not count.
+    fn take(&mut self, id: TraceId) -> Option<Trace> {
+        let place = self.places.remove(&id)?;
+        Some(mem::take(&mut self.traces[place]))
+    }
+
+    fn clear(&mut self) {
+        self.traces.clear();
+        self.places.clear();
+    }
 }
 
 impl Traces {
@@ -193,19 +227,36 @@ impl Traces {
         id: TraceId,
         said: &Identity,
     ) -> Result<&mut Trace, StoreError> {
-        let valid = |trace: &Trace| trace.number > self.void_to;
-        if !self.young.get(&id).is_some_and(valid) {
-            let trace = match self.old.remove(&id).filter(valid) {
-                Some(trace) => trace,
-                None => Self::stored(conn, id, said)?,
-            };
-            if self.young.len() >= CACHE_TRACES {
-                self.old = mem::take(&mut self.young);
-            }
-            self.young.insert(id, trace);
+        let place = match self.last {
+            Some((last, place)) if last == id => place,
+            _ => self.place(conn, id, said)?,
+        };
+        self.last = Some((id, place));
+        Ok(&mut self.young.traces[place])
+    }
+
+    /// Its place among the young ones, where it is then.
+    fn place(
+        &mut self,
+        conn: &Connection,
+        id: TraceId,
+        said: &Identity,
+    ) -> Result<usize, StoreError> {
+        let is_valid = |trace: &Trace| trace.number > self.void_to;
+        if let Some(place) = self.young.place(id)
+            && is_valid(&self.young.traces[place])
+        {
+            return Ok(place);
         }
-        let trace = self.young.get_mut(&id);
-        Ok(trace.expect("it was there, or has just been put there"))
+        let trace = match self.old.take(id).filter(is_valid) {
+            Some(trace) => trace,
+            None => Self::stored(conn, id, said)?,
+        };
+        if self.young.traces.len() >= CACHE_TRACES {
+            mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
+        }
+        Ok(self.young.add(id, trace))
     }
 
     fn stored(conn: &Connection, id: TraceId, said: &Identity) -> Result<Trace, StoreError> {
@@ -239,9 +290,11 @@ impl Traces {
     /// Trace `number` has expired.
     pub(super) fn expired(&mut self, number: i64) {
         self.void_to = self.void_to.max(number);
+        self.last = None;
     }
 
     pub(super) fn clear(&mut self) {
+        self.last = None;
         self.young.clear();
         self.old.clear();
         self.to_fill.clear();

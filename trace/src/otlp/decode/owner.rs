@@ -3,6 +3,7 @@
 use loom_proto::wire::Value::{Bytes, Varint};
 
 use super::message::{Message, uint32};
+use super::texts::Texts;
 use super::value::attribute;
 use crate::model::{Resource, Scope};
 use crate::otlp::number::{entity_ref, resource, resource_spans, scope, scope_spans};
@@ -35,6 +36,7 @@ fn merge_resource(mut message: Message<'_>, resource: &mut Resource) -> Result<(
                     resource::ATTRIBUTES,
                     pair,
                     &mut resource.attributes,
+                    &mut Texts::default(),
                 )?;
             }
             (resource::DROPPED_ATTRIBUTES_COUNT, Varint(count)) => {
@@ -86,7 +88,13 @@ fn merge_scope(mut message: Message<'_>, scope: &mut Scope) -> Result<(), WireEr
             (scope::NAME, Bytes(text)) => message.text(text)?.clone_into(&mut scope.name),
             (scope::VERSION, Bytes(text)) => message.text(text)?.clone_into(&mut scope.version),
             (scope::ATTRIBUTES, Bytes(pair)) => {
-                attribute(&message, scope::ATTRIBUTES, pair, &mut scope.attributes)?;
+                attribute(
+                    &message,
+                    scope::ATTRIBUTES,
+                    pair,
+                    &mut scope.attributes,
+                    &mut Texts::default(),
+                )?;
             }
             (scope::DROPPED_ATTRIBUTES_COUNT, Varint(count)) => {
                 scope.dropped_attributes = uint32(count);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use loom_proto::wire::Value::{Bytes, Fixed32, Fixed64, Varint};
 
 use super::message::{Message, int32, uint32};
+use super::texts::Texts;
 use super::value::attribute;
 use crate::model::{
     Attributes, Event, Identity, Link, Resource, Scope, Span, SpanId, SpanKind, Status, StatusCode,
@@ -38,8 +39,11 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn read(mut message: Message<'a>) -> Result<Self, WireError> {
-        let mut draft = Self::default();
+    pub(super) fn read(mut message: Message<'a>, texts: &mut Texts) -> Result<Self, WireError> {
+        let mut draft = Self {
+            attributes: texts.list(),
+            ..Self::default()
+        };
         while let Some(field) = message.next()? {
             match field {
                 (span::TRACE_ID, Bytes(id)) => draft.trace_id = id,
@@ -51,17 +55,23 @@ impl<'a> Draft<'a> {
                 (span::START_TIME_UNIX_NANO, Fixed64(time)) => draft.start_ns = time,
                 (span::END_TIME_UNIX_NANO, Fixed64(time)) => draft.end_ns = time,
                 (span::ATTRIBUTES, Bytes(pair)) => {
-                    attribute(&message, span::ATTRIBUTES, pair, &mut draft.attributes)?;
+                    attribute(
+                        &message,
+                        span::ATTRIBUTES,
+                        pair,
+                        &mut draft.attributes,
+                        texts,
+                    )?;
                 }
                 (span::DROPPED_ATTRIBUTES_COUNT, Varint(count)) => {
                     draft.dropped_attributes = uint32(count);
                 }
                 (span::EVENTS, Bytes(inner)) => {
                     message.reserve(&mut draft.events, span::EVENTS);
-                    draft.events.push(event(message.inner(inner)?)?);
+                    draft.events.push(event(message.inner(inner)?, texts)?);
                 }
                 (span::DROPPED_EVENTS_COUNT, Varint(count)) => draft.dropped_events = uint32(count),
-                (span::LINKS, Bytes(inner)) => match link(message.inner(inner)?)? {
+                (span::LINKS, Bytes(inner)) => match link(message.inner(inner)?, texts)? {
                     Some(link) => {
                         message.reserve(&mut draft.links, span::LINKS);
                         draft.links.push(link);
@@ -96,21 +106,22 @@ impl<'a> Draft<'a> {
         identity: Identity,
         resource: &Arc<Resource>,
         scope: &Arc<Scope>,
+        texts: &mut Texts,
     ) -> Option<Span> {
         Some(Span {
             trace_id: TraceId::from_bytes(self.trace_id)?,
             span_id: SpanId::from_bytes(self.span_id)?,
             // Eight zero bytes mean "no parent" to every SDK that sends them.
             parent_span_id: SpanId::from_bytes(self.parent_span_id),
-            trace_state: self.trace_state.to_owned(),
+            trace_state: texts.own(self.trace_state),
             flags: self.flags,
-            name: self.name.to_owned(),
+            name: texts.own(self.name),
             kind: self.kind,
             start_ns: self.start_ns,
             end_ns: self.end_ns,
             status: Status {
                 code: self.status_code,
-                message: self.status_message.to_owned(),
+                message: texts.own(self.status_message),
             },
             attributes: self.attributes,
             dropped_attributes: self.dropped_attributes,
@@ -125,7 +136,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn event(mut message: Message<'_>) -> Result<Event, WireError> {
+fn event(mut message: Message<'_>, texts: &mut Texts) -> Result<Event, WireError> {
     let mut time_ns = 0;
     let mut name = "";
     let mut attributes = Attributes::default();
@@ -135,7 +146,7 @@ fn event(mut message: Message<'_>) -> Result<Event, WireError> {
             (event::TIME_UNIX_NANO, Fixed64(time)) => time_ns = time,
             (event::NAME, Bytes(text)) => name = message.text(text)?,
             (event::ATTRIBUTES, Bytes(pair)) => {
-                attribute(&message, event::ATTRIBUTES, pair, &mut attributes)?;
+                attribute(&message, event::ATTRIBUTES, pair, &mut attributes, texts)?;
             }
             (event::DROPPED_ATTRIBUTES_COUNT, Varint(count)) => dropped_attributes = uint32(count),
             (number, _) => message.skip(number, event::KNOWN)?,
@@ -150,7 +161,7 @@ fn event(mut message: Message<'_>) -> Result<Event, WireError> {
 }
 
 /// `None` for a link that names no span.
-fn link(mut message: Message<'_>) -> Result<Option<Link>, WireError> {
+fn link(mut message: Message<'_>, texts: &mut Texts) -> Result<Option<Link>, WireError> {
     let (mut trace_id, mut span_id): (&[u8], &[u8]) = (&[], &[]);
     let mut trace_state = "";
     let mut flags = 0;
@@ -162,7 +173,7 @@ fn link(mut message: Message<'_>) -> Result<Option<Link>, WireError> {
             (link::SPAN_ID, Bytes(id)) => span_id = id,
             (link::TRACE_STATE, Bytes(text)) => trace_state = message.text(text)?,
             (link::ATTRIBUTES, Bytes(pair)) => {
-                attribute(&message, link::ATTRIBUTES, pair, &mut attributes)?;
+                attribute(&message, link::ATTRIBUTES, pair, &mut attributes, texts)?;
             }
             (link::DROPPED_ATTRIBUTES_COUNT, Varint(count)) => dropped_attributes = uint32(count),
             (link::FLAGS, Fixed32(number)) => flags = number,

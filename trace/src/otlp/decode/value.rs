@@ -5,6 +5,7 @@ use std::mem;
 use loom_proto::wire::Value::{Bytes, Fixed64, Varint};
 
 use super::message::Message;
+use super::texts::Texts;
 use crate::model::{Attributes, Value};
 use crate::otlp::number::{any_value, array_value, key_value, key_value_list};
 use crate::otlp::wire::WireError;
@@ -16,9 +17,10 @@ pub(super) fn attribute<'a>(
     number: u32,
     bytes: &'a [u8],
     attributes: &mut Attributes,
+    texts: &mut Texts,
 ) -> Result<(), WireError> {
     owner.reserve(&mut attributes.0, number);
-    attributes.0.push(pair(owner.inner(bytes)?)?);
+    attributes.0.push(pair(owner.inner(bytes)?, texts)?);
     Ok(())
 }
 
@@ -35,27 +37,30 @@ pub(super) fn key(mut message: Message<'_>) -> Result<&[u8], WireError> {
 }
 
 /// Reads a `KeyValue`.
-pub(super) fn pair(mut message: Message<'_>) -> Result<(String, Value), WireError> {
+pub(super) fn pair(
+    mut message: Message<'_>,
+    texts: &mut Texts,
+) -> Result<(String, Value), WireError> {
     let mut key = "";
     let mut value = Value::Empty;
     while let Some(field) = message.next()? {
         match field {
             (key_value::KEY, Bytes(bytes)) => key = message.text(bytes)?,
-            (key_value::VALUE, Bytes(bytes)) => merge(message.inner(bytes)?, &mut value)?,
+            (key_value::VALUE, Bytes(bytes)) => merge(message.inner(bytes)?, &mut value, texts)?,
             // The index into a string table belongs to profiles.
             (key_value::KEY_STRINDEX, Varint(_)) => {}
             (number, _) => message.skip(number, key_value::KNOWN)?,
         }
     }
-    Ok((key.to_owned(), value))
+    Ok((texts.own(key), value))
 }
 
 /// Reads an `AnyValue` into the value that the same field had before: the last one counts, but lists and maps grow.
-fn merge(mut message: Message<'_>, value: &mut Value) -> Result<(), WireError> {
+fn merge(mut message: Message<'_>, value: &mut Value, texts: &mut Texts) -> Result<(), WireError> {
     while let Some(field) = message.next()? {
         match field {
             (any_value::STRING_VALUE, Bytes(bytes)) => {
-                *value = Value::String(message.text(bytes)?.to_owned());
+                *value = Value::String(texts.own(message.text(bytes)?));
             }
             (any_value::BOOL_VALUE, Varint(number)) => *value = Value::Bool(number != 0),
             (any_value::INT_VALUE, Varint(number)) => *value = Value::Int(number.cast_signed()),
@@ -64,11 +69,11 @@ fn merge(mut message: Message<'_>, value: &mut Value) -> Result<(), WireError> {
             }
             (any_value::ARRAY_VALUE, Bytes(bytes)) => {
                 let before = mem::replace(value, Value::Empty);
-                *value = Value::Array(array(message.inner(bytes)?, before)?);
+                *value = Value::Array(array(message.inner(bytes)?, before, texts)?);
             }
             (any_value::KVLIST_VALUE, Bytes(bytes)) => {
                 let before = mem::replace(value, Value::Empty);
-                *value = Value::Map(map(message.inner(bytes)?, before)?);
+                *value = Value::Map(map(message.inner(bytes)?, before, texts)?);
             }
             (any_value::BYTES_VALUE, Bytes(bytes)) => *value = Value::Bytes(bytes.to_owned()),
             // As above: in a span it is to be taken as absent.
@@ -80,7 +85,11 @@ fn merge(mut message: Message<'_>, value: &mut Value) -> Result<(), WireError> {
 }
 
 /// An array behind what the same field held before.
-fn array(mut message: Message<'_>, before: Value) -> Result<Vec<Value>, WireError> {
+fn array(
+    mut message: Message<'_>,
+    before: Value,
+    texts: &mut Texts,
+) -> Result<Vec<Value>, WireError> {
     let mut values = match before {
         Value::Array(values) => values,
         _ => Vec::new(),
@@ -89,7 +98,7 @@ fn array(mut message: Message<'_>, before: Value) -> Result<Vec<Value>, WireErro
         match field {
             (array_value::VALUES, Bytes(bytes)) => {
                 let mut value = Value::Empty;
-                merge(message.inner(bytes)?, &mut value)?;
+                merge(message.inner(bytes)?, &mut value, texts)?;
                 message.reserve(&mut values, array_value::VALUES);
                 values.push(value);
             }
@@ -100,7 +109,11 @@ fn array(mut message: Message<'_>, before: Value) -> Result<Vec<Value>, WireErro
 }
 
 /// A map behind what the same field held before.
-fn map(mut message: Message<'_>, before: Value) -> Result<Attributes, WireError> {
+fn map(
+    mut message: Message<'_>,
+    before: Value,
+    texts: &mut Texts,
+) -> Result<Attributes, WireError> {
     let mut pairs = match before {
         Value::Map(pairs) => pairs,
         _ => Attributes::default(),
@@ -108,7 +121,7 @@ fn map(mut message: Message<'_>, before: Value) -> Result<Attributes, WireError>
     while let Some(field) = message.next()? {
         match field {
             (key_value_list::VALUES, Bytes(bytes)) => {
-                attribute(&message, key_value_list::VALUES, bytes, &mut pairs)?;
+                attribute(&message, key_value_list::VALUES, bytes, &mut pairs, texts)?;
             }
             (number, _) => message.skip(number, key_value_list::KNOWN)?,
         }
