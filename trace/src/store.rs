@@ -56,6 +56,10 @@ const NEWEST: u32 = MIGRATIONS.len() as u32;
 /// A writer waits for another connection's lock this long. Only a checkpoint or a foreign tool can hold it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Statements that a connection keeps ready. The writer needs some forty, and one that it has to prepare anew in each transaction
+/// inserts a thousand values.
+const STATEMENTS: usize = 64;
+
 /// Opens the database for writing, creates it or brings it to the newest schema.
 pub fn open(path: &Path) -> Result<Connection, StoreError> {
     let mut conn = Connection::open(path)?;
@@ -109,6 +113,7 @@ fn configure(conn: &Connection) -> Result<(), StoreError> {
     // `id IN rarray(?)`
     rusqlite::vtab::array::load_module(conn)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.pragma_update(None, "trusted_schema", false)?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use foldhash::HashMap;
 use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::common::{self, Common, Filled};
-use super::trace_ids;
+use super::trace_ids::{self, Known};
 use crate::error::StoreError;
 use crate::model::{Identity, TraceId};
 
@@ -175,6 +175,8 @@ pub(super) struct Traces {
     old: Generation,
     /// The one that was asked for last, and its place among the young ones: spans of one trace come together.
     last: Option<(TraceId, usize)>,
+    /// What may be in the database: a new one is not looked for there.
+    known: Known,
     /// Up to this number traces may have expired; what is remembered of them does not count.
     void_to: i64,
     /// Numbers of the traces of which this transaction has learned what earlier spans do not say.
@@ -242,7 +244,8 @@ impl Traces {
         id: TraceId,
         said: &Identity,
     ) -> Result<usize, StoreError> {
-        let is_valid = |trace: &Trace| trace.number > self.void_to;
+        let void_to = self.void_to;
+        let is_valid = |trace: &Trace| trace.number > void_to;
         if let Some(place) = self.young.place(id)
             && is_valid(&self.young.traces[place])
         {
@@ -250,7 +253,7 @@ impl Traces {
         }
         let trace = match self.old.take(id).filter(is_valid) {
             Some(trace) => trace,
-            None => Self::stored(conn, id, said)?,
+            None => self.stored(conn, id, said)?,
         };
         if self.young.traces.len() >= CACHE_TRACES {
             mem::swap(&mut self.young, &mut self.old);
@@ -259,10 +262,22 @@ impl Traces {
         Ok(self.young.add(id, trace))
     }
 
-    fn stored(conn: &Connection, id: TraceId, said: &Identity) -> Result<Trace, StoreError> {
-        let (number, common) = match trace_ids::number(conn, id)? {
-            Some(number) => (number, Common::load(conn, number)?),
-            None => Common::create(conn, id, said)?,
+    fn stored(
+        &mut self,
+        conn: &Connection,
+        id: TraceId,
+        said: &Identity,
+    ) -> Result<Trace, StoreError> {
+        let number = if self.known.may_have(conn, id)? {
+            trace_ids::number(conn, id)?
+        } else {
+            None
+        };
+        let (number, common) = if let Some(number) = number {
+            (number, Common::load(conn, number)?)
+        } else {
+            self.known.add(id);
+            Common::create(conn, id, said)?
         };
         Ok(Trace { number, common })
     }

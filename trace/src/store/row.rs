@@ -28,7 +28,7 @@ pub(super) const COLUMNS: &str = "
 pub(super) const WIDTH: usize = 30;
 
 /// Inserts the figures of a span; parameters as [`insert_measures`] sets them.
-const INSERT_MEASURES: &str = "INSERT INTO measures (
+pub(super) const INSERT_MEASURES: &str = "INSERT INTO measures (
     id, trace, kind, start_ns, duration_ns, status, agent_id, workflow_id, session_id, user_id, operation, provider,
     model, ttft_ms, prompt_tokens, completion_tokens, total_tokens, cost_usd, phases
 ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
@@ -171,9 +171,9 @@ impl Stored {
     }
 }
 
-/// Stores the figures of span `id`.
-pub fn insert_measures(
-    conn: &rusqlite::Connection,
+/// Stores the figures of span `id` by [`INSERT_MEASURES`].
+pub(super) fn insert_measures(
+    statement: &mut CachedStatement<'_>,
     id: i64,
     span: &Span,
     who: &Identity,
@@ -181,7 +181,7 @@ pub fn insert_measures(
     measures: &Measures,
 ) -> rusqlite::Result<()> {
     let phases = (!measures.phases.is_empty()).then(|| to_json(&measures.phases));
-    conn.prepare_cached(INSERT_MEASURES)?.execute(params![
+    statement.execute(params![
         id,
         trace,
         measures.kind as u8,

@@ -6,11 +6,13 @@ use std::hash::BuildHasher as _;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::shape::{Column, Known, Place, Shape};
-use crate::model::value::to_json;
+use crate::model::value::{append_json, to_json};
 use crate::model::{Attributes, Value};
 
 /// Longer texts are hardly ever said again.
 const CONSTANT_BYTES: usize = 64;
+/// Room for a row's list, which most do not exceed.
+const USUAL_BYTES: usize = 128;
 /// Shapes with the same keys. When there are more, what varies most among them is a constant no more.
 const SHAPES_PER_KEYS: usize = 64;
 /// Lists of keys that are remembered.
@@ -220,14 +222,21 @@ fn shape(attributes: &Attributes, sorts: &[Sort]) -> Shape {
 }
 
 fn own(attributes: &Attributes, sorts: &[Sort]) -> Option<String> {
-    let mut json = String::new();
+    let mut json = Vec::new();
     for ((_, value), sort) in attributes.0.iter().zip(sorts) {
         if *sort == Sort::Listed {
-            json.push(if json.is_empty() { '[' } else { ',' });
-            json.push_str(&to_json(value));
+            if json.is_empty() {
+                json.reserve(USUAL_BYTES);
+            }
+            json.push(if json.is_empty() { b'[' } else { b',' });
+            append_json(value, &mut json);
         }
     }
-    (!json.is_empty()).then(|| json + "]")
+    if json.is_empty() {
+        return None;
+    }
+    json.push(b']');
+    Some(String::from_utf8(json).expect("JSON is text"))
 }
 
 #[cfg(test)]

@@ -4,10 +4,14 @@
 //! that a transaction changes all of them anyhow; to the long one they are added rarely, and then everywhere at once. A trace
 //! that goes takes its id from either, by a trigger.
 
+mod known;
+
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::StoreError;
 use crate::model::TraceId;
+
+pub(super) use known::Known;
 
 /// More ids than these in the short list go over to the long one: about a hundred pages.
 const MOST_NEW: i64 = 32 << 10;

@@ -4,7 +4,7 @@ use super::*;
 use crate::store::{FILE, Retention, Writer, upkeep};
 use crate::testing::{plan, span, stored};
 
-fn id(number: u64) -> TraceId {
+pub(super) fn id(number: u64) -> TraceId {
     // As random ids are: neighbours in time are none in the list.
     let random = u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     TraceId::from_bytes(&random.to_be_bytes()).expect("not zero")
@@ -51,7 +51,7 @@ proptest! {
 }
 
 /// An empty store without its writer.
-fn writable() -> (tempfile::TempDir, Connection) {
+pub(super) fn writable() -> (tempfile::TempDir, Connection) {
     let (dir, conn) = stored(&[]);
     drop(conn);
     let conn = Connection::open(dir.path().join(FILE)).expect("opens");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use foldhash::HashSet;
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection};
 
 use super::blocks::{self, List, Lists, Sample};
 use super::common::says_nothing;
@@ -187,6 +187,7 @@ impl Writer {
 pub struct Batch<'w> {
     conn: &'w Connection,
     rows: Rows<'w>,
+    measures: CachedStatement<'w>,
     memory: &'w mut Memory,
     prices: &'w Prices,
     written: Written,
@@ -204,6 +205,7 @@ impl<'w> Batch<'w> {
         Ok(Self {
             conn,
             rows: Rows::new(conn)?,
+            measures: conn.prepare_cached(row::INSERT_MEASURES)?,
             next_id: blocks::last_id(conn)? + 1,
             first_new: conn
                 .prepare_cached(first_new)?
@@ -270,7 +272,7 @@ impl<'w> Batch<'w> {
         self.written.stored += u64::from(is_new);
         self.memory.list(span, id, refs);
         if let Some(measures) = measure(span, self.prices) {
-            row::insert_measures(self.conn, id, span, &who, number, &measures)?;
+            row::insert_measures(&mut self.measures, id, span, &who, number, &measures)?;
             let sample = self.memory.sample(self.conn, span, id, refs, &measures)?;
             self.memory.lists.sample(sample);
             self.written.unpriced += u64::from(measures.is_unpriced());
