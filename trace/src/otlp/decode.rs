@@ -65,6 +65,7 @@ pub fn identify_each<E>(
     mut sink: impl FnMut(TraceId, &Identity) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut walk = Walk::of(request);
+    walk.passes_over_scopes = true;
     while let Ok(Some(message)) = walk.next() {
         match walk.identity(message) {
             Ok(Some((trace, identity))) => {
@@ -87,6 +88,8 @@ struct Walk<'a> {
     process: Identity,
     scope_spans: Message<'a>,
     scope: Arc<Scope>,
+    /// To read a scope is to pass over its spans once more, since parts of it may stand behind them.
+    passes_over_scopes: bool,
     rejected: Rejected,
     texts: Texts,
 }
@@ -100,6 +103,7 @@ impl<'a> Walk<'a> {
             process: Identity::default(),
             scope_spans: Message::request(&[]),
             scope: Arc::default(),
+            passes_over_scopes: false,
             rejected: Rejected::default(),
             texts: Texts::default(),
         }
@@ -115,7 +119,9 @@ impl<'a> Walk<'a> {
                 .resource_spans
                 .next_inner(resource_spans::SCOPE_SPANS)?
             {
-                self.scope = Arc::new(owner::scope(message.clone())?);
+                if !self.passes_over_scopes {
+                    self.scope = Arc::new(owner::scope(message.clone())?);
+                }
                 self.scope_spans = message;
             } else if let Some(message) = self.request.next_inner(request::RESOURCE_SPANS)? {
                 self.resource = Arc::new(owner::resource(message.clone())?);
