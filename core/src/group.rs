@@ -42,7 +42,7 @@ pub use position::GroupStart;
 pub use window::{Attempt, Verdict};
 
 use patience::Patience;
-use untold::Untold;
+use untold::UntoldAttempts;
 use window::{Settled, Window};
 
 /// A share in a group, as a subscription asks for it.
@@ -311,7 +311,7 @@ impl Group {
     }
 
     /// Takes what was read from the journal into the window. Returns attempts that an earlier server may not have told.
-    fn fill(&self, read: JournalRead) -> Vec<Untold> {
+    fn fill(&self, read: JournalRead) -> Vec<UntoldAttempts> {
         let mut untold = Vec::new();
         let mut state = self.state.lock();
         let state = &mut *state;
@@ -349,7 +349,7 @@ impl Group {
                 None => state.window.push(Arc::new(event), thread),
                 Some(tried) => {
                     let event = Arc::new(event);
-                    untold.extend(Untold::of(&event, &tried));
+                    untold.extend(UntoldAttempts::of(&event, &tried));
                     state.push_tried(event, thread, tried);
                 }
             }

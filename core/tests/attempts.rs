@@ -143,6 +143,7 @@ async fn attempts_are_told_again_since_each_links_to_the_one_before() {
     let _worker = shop.worker();
     let told = stand_ins(&recorder, spans.len()).await;
     let published = third.event.trace().expect("it has one");
+    assert_eq!(told.len(), spans.len());
     let mut previous = None;
     for ((number, span), told) in (1..).zip(spans).zip(told) {
         assert_eq!(told.context.trace_id, published.trace_id);

@@ -56,9 +56,8 @@ const NEWEST: u32 = MIGRATIONS.len() as u32;
 /// A writer waits for another connection's lock this long. Only a checkpoint or a foreign tool can hold it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Statements that a connection keeps ready. The writer needs some forty, and one that it has to prepare anew in each transaction
-/// inserts a thousand values.
-const STATEMENTS: usize = 64;
+/// Statements that a connection keeps ready: more than the writer has, one of which inserts a thousand values.
+const STATEMENTS: usize = 96;
 
 /// Opens the database for writing, creates it or brings it to the newest schema.
 pub fn open(path: &Path) -> Result<Connection, StoreError> {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Group;
 use super::dead_letter::DeadLetter;
-use super::untold::Untold;
+use super::untold::UntoldAttempts;
 use super::window::Late;
 use crate::bus::EventBus;
 use crate::instrument::Tracer;
@@ -192,7 +192,7 @@ async fn read(group: &Arc<Group>, bus: &EventBus, from: u64) -> bool {
 
 /// Events do not wait for room for their spans. There is one task for each read that finds attempts of an earlier server, and
 /// these were bounded.
-async fn tell(group: Arc<Group>, tracer: Tracer, untold: Vec<Untold>) {
+async fn tell(group: Arc<Group>, tracer: Tracer, untold: Vec<UntoldAttempts>) {
     for span in untold.iter().flat_map(|untold| untold.spans(&group)) {
         tracer.record(span).await;
     }

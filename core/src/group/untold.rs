@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use loom_proto::trace_context::SpanId;
+use loom_proto::trace_context::{SpanId, TraceContext};
 use loom_telemetry::SpanRecord;
 
 use super::Group;
@@ -12,16 +12,17 @@ use crate::stand_in;
 
 /// The attempts that are remembered of an event that was tried before the group was loaded.
 #[derive(Debug)]
-pub(super) struct Untold {
+pub(super) struct UntoldAttempts {
     event: Arc<Event>,
+    trace: TraceContext,
     /// Number and span of each, in their order.
     attempts: Vec<(u32, SpanId)>,
 }
 
-impl Untold {
+impl UntoldAttempts {
     /// None where the event is not recorded.
     pub(super) fn of(event: &Arc<Event>, tried: &Tried) -> Option<Self> {
-        event.sampled_trace()?;
+        let trace = event.sampled_trace()?;
         let failed = tried.failed.iter();
         let attempts = failed
             .map(|failed| (failed.number, failed.span))
@@ -30,6 +31,7 @@ impl Untold {
             .collect();
         Some(Self {
             event: Arc::clone(event),
+            trace,
             attempts,
         })
     }
@@ -52,9 +54,8 @@ impl Untold {
                 span: *span,
                 previous,
             };
-            let trace = self.event.sampled_trace()?;
-            let told =
-                stand_in::of_attempt(&self.event, trace, &group.pattern, &group.name, attempt);
+            let (event, trace) = (&self.event, self.trace);
+            let told = stand_in::of_attempt(event, trace, &group.pattern, &group.name, attempt);
             previous = Some(told.context);
             Some(told)
         })

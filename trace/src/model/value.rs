@@ -82,17 +82,17 @@ impl<K: Into<String>> FromIterator<(K, Value)> for Attributes {
     }
 }
 
-const IS_JSON: &str =
+const SAYS_NOTHING_ELSE: &str =
     "our own types have text as keys, so there is nothing in them that JSON cannot say";
 
 /// JSON text of anything made of our own model types.
 pub fn to_json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect(IS_JSON)
+    serde_json::to_string(value).expect(SAYS_NOTHING_ELSE)
 }
 
 /// The same behind what is there already.
 pub(crate) fn append_json<T: Serialize>(value: &T, json: &mut Vec<u8>) {
-    serde_json::to_writer(json, value).expect(IS_JSON);
+    serde_json::to_writer(json, value).expect(SAYS_NOTHING_ELSE);
 }
 
 impl Serialize for Value {

@@ -1,13 +1,13 @@
 //! OTLP bytes to [`Span`]s: a pure function, one span at a time.
 //!
-//! Everything is read from the wire straight into the model, so a request of 16 MiB costs the memory of one span beside its
-//! bytes. What is accepted and what comes out is what prost's messages give, which a property test holds against it.
+//! Everything is read from the wire straight into the model, so a request of 16 MiB costs little more than the memory of its largest
+//! span beside its bytes. What is accepted and what comes out is what prost's messages give, which a property test holds against it.
 
 mod identity;
 mod message;
 mod owner;
 mod span;
-mod texts;
+mod spare;
 mod value;
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use self::identity::Said;
 use self::message::Message;
 use self::span::Draft;
-use self::texts::Texts;
+use self::spare::Spare;
 use super::alias;
 use super::number::{request, resource_spans, scope_spans};
 use super::scan::Rejected;
@@ -52,25 +52,25 @@ pub fn decode_each<E: From<DecodeError>>(
     while let Some(message) = walk.next().map_err(DecodeError::from)? {
         if let Some(span) = walk.span(message).map_err(DecodeError::from)? {
             sink(&span)?;
-            walk.texts.take_span(span);
+            walk.spare.take_span(span);
         }
     }
     Ok(walk.rejected)
 }
 
 /// Hands the trace of each good span to `sink`, and whom the span is about, and decodes nothing else.
-/// Stops at the sink's first error, and where the bytes cannot be read, for which [`decode_each`] has the reason.
+/// Stops at the sink's first error, and where it cannot read on: [`decode_each`] stops there or before, and has the reason.
 pub fn identify_each<E>(
     request: &[u8],
     mut sink: impl FnMut(TraceId, &Identity) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut walk = Walk::of(request);
-    walk.passes_over_scopes = true;
+    walk.skips_scopes = true;
     while let Ok(Some(message)) = walk.next() {
         match walk.identity(message) {
             Ok(Some((trace, identity))) => {
                 sink(trace, &identity)?;
-                walk.texts.take_identity(identity);
+                walk.spare.take_identity(identity);
             }
             Ok(None) => {}
             Err(_) => break,
@@ -88,10 +88,10 @@ struct Walk<'a> {
     process: Identity,
     scope_spans: Message<'a>,
     scope: Arc<Scope>,
-    /// To read a scope is to pass over its spans once more, since parts of it may stand behind them.
-    passes_over_scopes: bool,
+    /// To read a scope is to walk over its spans once more, since parts of it may stand behind them.
+    skips_scopes: bool,
     rejected: Rejected,
-    texts: Texts,
+    spare: Spare,
 }
 
 impl<'a> Walk<'a> {
@@ -103,9 +103,9 @@ impl<'a> Walk<'a> {
             process: Identity::default(),
             scope_spans: Message::request(&[]),
             scope: Arc::default(),
-            passes_over_scopes: false,
+            skips_scopes: false,
             rejected: Rejected::default(),
-            texts: Texts::default(),
+            spare: Spare::default(),
         }
     }
 
@@ -119,13 +119,13 @@ impl<'a> Walk<'a> {
                 .resource_spans
                 .next_inner(resource_spans::SCOPE_SPANS)?
             {
-                if !self.passes_over_scopes {
-                    self.scope = Arc::new(owner::scope(message.clone())?);
+                if !self.skips_scopes {
+                    self.scope = Arc::new(owner::scope(message.clone(), &mut self.spare)?);
                 }
                 self.scope_spans = message;
             } else if let Some(message) = self.request.next_inner(request::RESOURCE_SPANS)? {
-                self.resource = Arc::new(owner::resource(message.clone())?);
-                self.process = identity::identity(&self.resource.attributes, &mut self.texts);
+                self.resource = Arc::new(owner::resource(message.clone(), &mut self.spare)?);
+                self.process = identity::identity(&self.resource.attributes, &mut self.spare);
                 self.resource_spans = message;
             } else {
                 return Ok(None);
@@ -135,23 +135,23 @@ impl<'a> Walk<'a> {
 
     /// Decodes a span; `None` for a bad one.
     fn span(&mut self, message: Message<'a>) -> Result<Option<Span>, WireError> {
-        let mut span = Draft::read(message, &mut self.texts)?;
+        let mut span = Draft::read(message, &mut self.spare)?;
         if !(self.rejected).judge(span.trace_id, span.span_id, span.parent_span_id) {
             return Ok(None);
         }
         alias::rename(&mut span.attributes);
-        let identity = identity::identity(&span.attributes, &mut self.texts);
-        let identity = identity::or(identity, &self.process, &mut self.texts);
-        Ok(span.finish(identity, &self.resource, &self.scope, &mut self.texts))
+        let identity = identity::identity(&span.attributes, &mut self.spare);
+        let identity = identity::or(identity, &self.process, &mut self.spare);
+        Ok(span.finish(identity, &self.resource, &self.scope, &mut self.spare))
     }
 
     /// The trace of a span, and whom it is about; `None` for a bad one.
     fn identity(&mut self, message: Message<'a>) -> Result<Option<(TraceId, Identity)>, WireError> {
-        let said = Said::read(message, &mut self.texts)?;
+        let said = Said::read(message, &mut self.spare)?;
         if !(self.rejected).judge(said.trace_id, said.span_id, said.parent_span_id) {
             return Ok(None);
         }
-        let identity = identity::or(said.identity, &self.process, &mut self.texts);
+        let identity = identity::or(said.identity, &self.process, &mut self.spare);
         Ok(TraceId::from_bytes(said.trace_id).map(|trace| (trace, identity)))
     }
 }

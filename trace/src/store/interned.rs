@@ -6,7 +6,7 @@ use foldhash::HashMap;
 use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::common::{self, Common, Filled};
-use super::trace_ids::{self, Known};
+use super::trace_ids::{self, KnownIds};
 use crate::error::StoreError;
 use crate::model::{Identity, TraceId};
 
@@ -16,8 +16,8 @@ const CACHE_TEXTS: usize = 4096;
 const CACHE_NAMES: usize = 32 << 10;
 /// Longer texts are not worth their memory.
 const CACHE_TEXT_BYTES: usize = 16 << 10;
-/// Traces that are remembered in each of two generations.
-const CACHE_TRACES: usize = 16 << 10;
+/// Traces that are remembered in each of two generations. In tests so few that they are forgotten.
+const CACHE_TRACES: usize = if cfg!(test) { 4 } else { 16 << 10 };
 /// Names and shapes are many. To note each at each transaction costs more than to keep them for some spans longer than they
 /// are needed: it is noted that they are needed for this many spans to come. More spans than one transaction can have.
 pub(super) const AHEAD: i64 = 1 << 20;
@@ -168,15 +168,15 @@ impl Interned {
 }
 
 /// Traces by number, and what their spans have in common. A trace id is random and its number rises with time, so the index
-/// of the spans by trace grows at its end instead of everywhere, and only one look-up per trace goes to a random place.
+/// of the spans by trace grows at its end instead of everywhere, and hardly a look-up goes to a random place.
 #[derive(Debug, Default)]
 pub(super) struct Traces {
     young: Generation,
     old: Generation,
     /// The one that was asked for last, and its place among the young ones: spans of one trace come together.
     last: Option<(TraceId, usize)>,
-    /// What may be in the database: a new one is not looked for there.
-    known: Known,
+    /// What may be in the database: a new one is not looked for there. Made with the first trace, and anew when it is full.
+    known: Option<KnownIds>,
     /// Up to this number traces may have expired; what is remembered of them does not count.
     void_to: i64,
     /// Numbers of the traces of which this transaction has learned what earlier spans do not say.
@@ -268,17 +268,27 @@ impl Traces {
         id: TraceId,
         said: &Identity,
     ) -> Result<Trace, StoreError> {
-        let number = if self.known.may_have(conn, id)? {
-            trace_ids::number(conn, id)?
-        } else {
-            None
+        let known = match &mut self.known {
+            Some(known) => known,
+            none => none.insert(KnownIds::of(conn)?),
         };
-        let (number, common) = if let Some(number) = number {
-            (number, Common::load(conn, number)?)
-        } else {
-            self.known.add(id);
-            Common::create(conn, id, said)?
-        };
+        if known.may_have(id)
+            && let Some(number) = trace_ids::number(conn, id)?
+        {
+            let common = Common::load(conn, number)?;
+            return Ok(Trace { number, common });
+        }
+        if !known.add(id) {
+            self.known = None;
+        }
+        let (number, common) = Common::create(conn, id, said)?;
+        if number <= self.void_to {
+            // All have gone, and numbers begin at 1 again.
+            self.last = None;
+            self.young.clear();
+            self.old.clear();
+            self.void_to = number - 1;
+        }
         Ok(Trace { number, common })
     }
 
@@ -315,3 +325,7 @@ impl Traces {
         self.to_fill.clear();
     }
 }
+
+#[cfg(test)]
+#[path = "interned_tests.rs"]
+mod tests;

@@ -227,8 +227,10 @@ fn own(attributes: &Attributes, sorts: &[Sort]) -> Option<String> {
         if *sort == Sort::Listed {
             if json.is_empty() {
                 json.reserve(USUAL_BYTES);
+                json.push(b'[');
+            } else {
+                json.push(b',');
             }
-            json.push(if json.is_empty() { b'[' } else { b',' });
             append_json(value, &mut json);
         }
     }

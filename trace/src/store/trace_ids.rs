@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::error::StoreError;
 use crate::model::TraceId;
 
-pub(super) use known::Known;
+pub(super) use known::KnownIds;
 
 /// More ids than these in the short list go over to the long one: about a hundred pages.
 const MOST_NEW: i64 = 32 << 10;

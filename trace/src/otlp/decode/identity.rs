@@ -3,20 +3,20 @@
 use loom_proto::wire::Value::Bytes;
 
 use super::message::Message;
-use super::texts::Texts;
+use super::spare::Spare;
 use super::value::{key, pair};
 use crate::model::{Attributes, Identity, Value};
 use crate::otlp::number::span;
 use crate::otlp::wire::WireError;
 
 /// What these attributes say. Of several for one thing the first counts that has a value.
-pub(super) fn identity(attributes: &Attributes, texts: &mut Texts) -> Identity {
+pub(super) fn identity(attributes: &Attributes, spare: &mut Spare) -> Identity {
     let mut found = Identity::default();
     for (key, value) in attributes.iter() {
         if let Some(place @ None) = place(&mut found, key.as_bytes()) {
             *place = match value {
                 Value::Empty => None,
-                Value::String(text) => Some(texts.own(text)),
+                Value::String(text) => Some(spare.own(text)),
                 value => Some(value.to_text()),
             };
         }
@@ -35,24 +35,24 @@ pub(super) struct Said<'a> {
 
 impl<'a> Said<'a> {
     /// Reads nothing else of the span.
-    pub(super) fn read(mut message: Message<'a>, texts: &mut Texts) -> Result<Self, WireError> {
+    pub(super) fn read(mut message: Message<'a>, spare: &mut Spare) -> Result<Self, WireError> {
         let mut said = Self::default();
         while let Some(field) = message.next()? {
             match field {
                 (span::TRACE_ID, Bytes(id)) => said.trace_id = id,
                 (span::SPAN_ID, Bytes(id)) => said.span_id = id,
                 (span::PARENT_SPAN_ID, Bytes(id)) => said.parent_span_id = id,
-                (span::ATTRIBUTES, Bytes(pair)) => said.attribute(message.inner(pair)?, texts)?,
+                (span::ATTRIBUTES, Bytes(pair)) => said.attribute(message.inner(pair)?, spare)?,
                 _ => {}
             }
         }
         Ok(said)
     }
 
-    fn attribute(&mut self, message: Message<'a>, texts: &mut Texts) -> Result<(), WireError> {
+    fn attribute(&mut self, message: Message<'a>, spare: &mut Spare) -> Result<(), WireError> {
         if let Some(place @ None) = place(&mut self.identity, key(message.clone())?) {
-            let (key, value) = pair(message, texts)?;
-            texts.take(key);
+            let (key, value) = pair(message, spare)?;
+            spare.take(key);
             *place = match value {
                 Value::Empty => None,
                 Value::String(text) => Some(text),
@@ -81,9 +81,9 @@ fn place<'i>(identity: &'i mut Identity, key: &[u8]) -> Option<&'i mut Option<St
 }
 
 /// What the span does not say, its process says: it may name the agent once for all spans.
-pub(super) fn or(span: Identity, process: &Identity, texts: &mut Texts) -> Identity {
+pub(super) fn or(span: Identity, process: &Identity, spare: &mut Spare) -> Identity {
     let mut or = |said: Option<String>, process: &Option<String>| {
-        said.or_else(|| process.as_deref().map(|text| texts.own(text)))
+        said.or_else(|| process.as_deref().map(|text| spare.own(text)))
     };
     Identity {
         agent: or(span.agent, &process.agent),

@@ -3,20 +3,20 @@
 use loom_proto::wire::Value::{Bytes, Varint};
 
 use super::message::{Message, uint32};
-use super::texts::Texts;
+use super::spare::Spare;
 use super::value::attribute;
 use crate::model::{Resource, Scope};
 use crate::otlp::number::{entity_ref, resource, resource_spans, scope, scope_spans};
 use crate::otlp::wire::WireError;
 
 /// Reads a `ResourceSpans` without its spans. The resource may stand behind them, so they are read in a second walk.
-pub(super) fn resource(mut message: Message<'_>) -> Result<Resource, WireError> {
+pub(super) fn resource(mut message: Message<'_>, spare: &mut Spare) -> Result<Resource, WireError> {
     let mut resource = Resource::default();
     let mut schema_url = "";
     while let Some(field) = message.next()? {
         match field {
             (resource_spans::RESOURCE, Bytes(inner)) => {
-                merge_resource(message.inner(inner)?, &mut resource)?;
+                merge_resource(message.inner(inner)?, &mut resource, spare)?;
             }
             (resource_spans::SCOPE_SPANS, Bytes(_)) => {}
             (resource_spans::SCHEMA_URL, Bytes(text)) => schema_url = message.text(text)?,
@@ -27,7 +27,11 @@ pub(super) fn resource(mut message: Message<'_>) -> Result<Resource, WireError> 
     Ok(resource)
 }
 
-fn merge_resource(mut message: Message<'_>, resource: &mut Resource) -> Result<(), WireError> {
+fn merge_resource(
+    mut message: Message<'_>,
+    resource: &mut Resource,
+    spare: &mut Spare,
+) -> Result<(), WireError> {
     while let Some(field) = message.next()? {
         match field {
             (resource::ATTRIBUTES, Bytes(pair)) => {
@@ -36,7 +40,7 @@ fn merge_resource(mut message: Message<'_>, resource: &mut Resource) -> Result<(
                     resource::ATTRIBUTES,
                     pair,
                     &mut resource.attributes,
-                    &mut Texts::default(),
+                    spare,
                 )?;
             }
             (resource::DROPPED_ATTRIBUTES_COUNT, Varint(count)) => {
@@ -67,12 +71,14 @@ fn check_entity_ref(mut message: Message<'_>) -> Result<(), WireError> {
 }
 
 /// Reads a `ScopeSpans` without its spans, for the same reason.
-pub(super) fn scope(mut message: Message<'_>) -> Result<Scope, WireError> {
+pub(super) fn scope(mut message: Message<'_>, spare: &mut Spare) -> Result<Scope, WireError> {
     let mut scope = Scope::default();
     let mut schema_url = "";
     while let Some(field) = message.next()? {
         match field {
-            (scope_spans::SCOPE, Bytes(inner)) => merge_scope(message.inner(inner)?, &mut scope)?,
+            (scope_spans::SCOPE, Bytes(inner)) => {
+                merge_scope(message.inner(inner)?, &mut scope, spare)?;
+            }
             (scope_spans::SPANS, Bytes(_)) => {}
             (scope_spans::SCHEMA_URL, Bytes(text)) => schema_url = message.text(text)?,
             (number, _) => message.skip(number, scope_spans::KNOWN)?,
@@ -82,7 +88,11 @@ pub(super) fn scope(mut message: Message<'_>) -> Result<Scope, WireError> {
     Ok(scope)
 }
 
-fn merge_scope(mut message: Message<'_>, scope: &mut Scope) -> Result<(), WireError> {
+fn merge_scope(
+    mut message: Message<'_>,
+    scope: &mut Scope,
+    spare: &mut Spare,
+) -> Result<(), WireError> {
     while let Some(field) = message.next()? {
         match field {
             (scope::NAME, Bytes(text)) => message.text(text)?.clone_into(&mut scope.name),
@@ -93,7 +103,7 @@ fn merge_scope(mut message: Message<'_>, scope: &mut Scope) -> Result<(), WireEr
                     scope::ATTRIBUTES,
                     pair,
                     &mut scope.attributes,
-                    &mut Texts::default(),
+                    spare,
                 )?;
             }
             (scope::DROPPED_ATTRIBUTES_COUNT, Varint(count)) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use loom_proto::wire::Value::{Bytes, Fixed32, Fixed64, Varint};
 
 use super::message::{Message, int32, uint32};
-use super::texts::Texts;
+use super::spare::Spare;
 use super::value::attribute;
 use crate::model::{
     Attributes, Event, Identity, Link, Resource, Scope, Span, SpanId, SpanKind, Status, StatusCode,
@@ -39,9 +39,9 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn read(mut message: Message<'a>, texts: &mut Texts) -> Result<Self, WireError> {
+    pub(super) fn read(mut message: Message<'a>, spare: &mut Spare) -> Result<Self, WireError> {
         let mut draft = Self {
-            attributes: texts.list(),
+            attributes: spare.list(),
             ..Self::default()
         };
         while let Some(field) = message.next()? {
@@ -60,7 +60,7 @@ impl<'a> Draft<'a> {
                         span::ATTRIBUTES,
                         pair,
                         &mut draft.attributes,
-                        texts,
+                        spare,
                     )?;
                 }
                 (span::DROPPED_ATTRIBUTES_COUNT, Varint(count)) => {
@@ -68,10 +68,10 @@ impl<'a> Draft<'a> {
                 }
                 (span::EVENTS, Bytes(inner)) => {
                     message.reserve(&mut draft.events, span::EVENTS);
-                    draft.events.push(event(message.inner(inner)?, texts)?);
+                    draft.events.push(event(message.inner(inner)?, spare)?);
                 }
                 (span::DROPPED_EVENTS_COUNT, Varint(count)) => draft.dropped_events = uint32(count),
-                (span::LINKS, Bytes(inner)) => match link(message.inner(inner)?, texts)? {
+                (span::LINKS, Bytes(inner)) => match link(message.inner(inner)?, spare)? {
                     Some(link) => {
                         message.reserve(&mut draft.links, span::LINKS);
                         draft.links.push(link);
@@ -106,22 +106,22 @@ impl<'a> Draft<'a> {
         identity: Identity,
         resource: &Arc<Resource>,
         scope: &Arc<Scope>,
-        texts: &mut Texts,
+        spare: &mut Spare,
     ) -> Option<Span> {
         Some(Span {
             trace_id: TraceId::from_bytes(self.trace_id)?,
             span_id: SpanId::from_bytes(self.span_id)?,
             // Eight zero bytes mean "no parent" to every SDK that sends them.
             parent_span_id: SpanId::from_bytes(self.parent_span_id),
-            trace_state: texts.own(self.trace_state),
+            trace_state: spare.own(self.trace_state),
             flags: self.flags,
-            name: texts.own(self.name),
+            name: spare.own(self.name),
             kind: self.kind,
             start_ns: self.start_ns,
             end_ns: self.end_ns,
             status: Status {
                 code: self.status_code,
-                message: texts.own(self.status_message),
+                message: spare.own(self.status_message),
             },
             attributes: self.attributes,
             dropped_attributes: self.dropped_attributes,
@@ -136,7 +136,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn event(mut message: Message<'_>, texts: &mut Texts) -> Result<Event, WireError> {
+fn event(mut message: Message<'_>, spare: &mut Spare) -> Result<Event, WireError> {
     let mut time_ns = 0;
     let mut name = "";
     let mut attributes = Attributes::default();
@@ -146,7 +146,7 @@ fn event(mut message: Message<'_>, texts: &mut Texts) -> Result<Event, WireError
             (event::TIME_UNIX_NANO, Fixed64(time)) => time_ns = time,
             (event::NAME, Bytes(text)) => name = message.text(text)?,
             (event::ATTRIBUTES, Bytes(pair)) => {
-                attribute(&message, event::ATTRIBUTES, pair, &mut attributes, texts)?;
+                attribute(&message, event::ATTRIBUTES, pair, &mut attributes, spare)?;
             }
             (event::DROPPED_ATTRIBUTES_COUNT, Varint(count)) => dropped_attributes = uint32(count),
             (number, _) => message.skip(number, event::KNOWN)?,
@@ -161,7 +161,7 @@ fn event(mut message: Message<'_>, texts: &mut Texts) -> Result<Event, WireError
 }
 
 /// `None` for a link that names no span.
-fn link(mut message: Message<'_>, texts: &mut Texts) -> Result<Option<Link>, WireError> {
+fn link(mut message: Message<'_>, spare: &mut Spare) -> Result<Option<Link>, WireError> {
     let (mut trace_id, mut span_id): (&[u8], &[u8]) = (&[], &[]);
     let mut trace_state = "";
     let mut flags = 0;
@@ -173,7 +173,7 @@ fn link(mut message: Message<'_>, texts: &mut Texts) -> Result<Option<Link>, Wir
             (link::SPAN_ID, Bytes(id)) => span_id = id,
             (link::TRACE_STATE, Bytes(text)) => trace_state = message.text(text)?,
             (link::ATTRIBUTES, Bytes(pair)) => {
-                attribute(&message, link::ATTRIBUTES, pair, &mut attributes, texts)?;
+                attribute(&message, link::ATTRIBUTES, pair, &mut attributes, spare)?;
             }
             (link::DROPPED_ATTRIBUTES_COUNT, Varint(count)) => dropped_attributes = uint32(count),
             (link::FLAGS, Fixed32(number)) => flags = number,

@@ -5,7 +5,7 @@ use std::mem;
 use loom_proto::wire::Value::{Bytes, Fixed64, Varint};
 
 use super::message::Message;
-use super::texts::Texts;
+use super::spare::Spare;
 use crate::model::{Attributes, Value};
 use crate::otlp::number::{any_value, array_value, key_value, key_value_list};
 use crate::otlp::wire::WireError;
@@ -17,10 +17,10 @@ pub(super) fn attribute<'a>(
     number: u32,
     bytes: &'a [u8],
     attributes: &mut Attributes,
-    texts: &mut Texts,
+    spare: &mut Spare,
 ) -> Result<(), WireError> {
     owner.reserve(&mut attributes.0, number);
-    attributes.0.push(pair(owner.inner(bytes)?, texts)?);
+    attributes.0.push(pair(owner.inner(bytes)?, spare)?);
     Ok(())
 }
 
@@ -39,28 +39,28 @@ pub(super) fn key(mut message: Message<'_>) -> Result<&[u8], WireError> {
 /// Reads a `KeyValue`.
 pub(super) fn pair(
     mut message: Message<'_>,
-    texts: &mut Texts,
+    spare: &mut Spare,
 ) -> Result<(String, Value), WireError> {
     let mut key = "";
     let mut value = Value::Empty;
     while let Some(field) = message.next()? {
         match field {
             (key_value::KEY, Bytes(bytes)) => key = message.text(bytes)?,
-            (key_value::VALUE, Bytes(bytes)) => merge(message.inner(bytes)?, &mut value, texts)?,
+            (key_value::VALUE, Bytes(bytes)) => merge(message.inner(bytes)?, &mut value, spare)?,
             // The index into a string table belongs to profiles.
             (key_value::KEY_STRINDEX, Varint(_)) => {}
             (number, _) => message.skip(number, key_value::KNOWN)?,
         }
     }
-    Ok((texts.own(key), value))
+    Ok((spare.own(key), value))
 }
 
 /// Reads an `AnyValue` into the value that the same field had before: the last one counts, but lists and maps grow.
-fn merge(mut message: Message<'_>, value: &mut Value, texts: &mut Texts) -> Result<(), WireError> {
+fn merge(mut message: Message<'_>, value: &mut Value, spare: &mut Spare) -> Result<(), WireError> {
     while let Some(field) = message.next()? {
         match field {
             (any_value::STRING_VALUE, Bytes(bytes)) => {
-                *value = Value::String(texts.own(message.text(bytes)?));
+                *value = Value::String(spare.own(message.text(bytes)?));
             }
             (any_value::BOOL_VALUE, Varint(number)) => *value = Value::Bool(number != 0),
             (any_value::INT_VALUE, Varint(number)) => *value = Value::Int(number.cast_signed()),
@@ -69,11 +69,11 @@ fn merge(mut message: Message<'_>, value: &mut Value, texts: &mut Texts) -> Resu
             }
             (any_value::ARRAY_VALUE, Bytes(bytes)) => {
                 let before = mem::replace(value, Value::Empty);
-                *value = Value::Array(array(message.inner(bytes)?, before, texts)?);
+                *value = Value::Array(array(message.inner(bytes)?, before, spare)?);
             }
             (any_value::KVLIST_VALUE, Bytes(bytes)) => {
                 let before = mem::replace(value, Value::Empty);
-                *value = Value::Map(map(message.inner(bytes)?, before, texts)?);
+                *value = Value::Map(map(message.inner(bytes)?, before, spare)?);
             }
             (any_value::BYTES_VALUE, Bytes(bytes)) => *value = Value::Bytes(bytes.to_owned()),
             // As above: in a span it is to be taken as absent.
@@ -88,7 +88,7 @@ fn merge(mut message: Message<'_>, value: &mut Value, texts: &mut Texts) -> Resu
 fn array(
     mut message: Message<'_>,
     before: Value,
-    texts: &mut Texts,
+    spare: &mut Spare,
 ) -> Result<Vec<Value>, WireError> {
     let mut values = match before {
         Value::Array(values) => values,
@@ -98,7 +98,7 @@ fn array(
         match field {
             (array_value::VALUES, Bytes(bytes)) => {
                 let mut value = Value::Empty;
-                merge(message.inner(bytes)?, &mut value, texts)?;
+                merge(message.inner(bytes)?, &mut value, spare)?;
                 message.reserve(&mut values, array_value::VALUES);
                 values.push(value);
             }
@@ -112,7 +112,7 @@ fn array(
 fn map(
     mut message: Message<'_>,
     before: Value,
-    texts: &mut Texts,
+    spare: &mut Spare,
 ) -> Result<Attributes, WireError> {
     let mut pairs = match before {
         Value::Map(pairs) => pairs,
@@ -121,7 +121,7 @@ fn map(
     while let Some(field) = message.next()? {
         match field {
             (key_value_list::VALUES, Bytes(bytes)) => {
-                attribute(&message, key_value_list::VALUES, bytes, &mut pairs, texts)?;
+                attribute(&message, key_value_list::VALUES, bytes, &mut pairs, spare)?;
             }
             (number, _) => message.skip(number, key_value_list::KNOWN)?,
         }

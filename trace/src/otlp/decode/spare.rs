@@ -14,12 +14,12 @@ const LONGEST: usize = 4096;
 
 /// What is taken last is given first, so that a text gets the room of the one that stood in its place.
 #[derive(Debug, Default)]
-pub(super) struct Texts {
+pub(super) struct Spare {
     texts: Vec<String>,
     attributes: Attributes,
 }
 
-impl Texts {
+impl Spare {
     /// The text, to be kept.
     #[inline]
     pub(super) fn own(&mut self, text: &str) -> String {
@@ -85,25 +85,25 @@ mod tests {
 
     #[test]
     fn what_is_taken_last_is_given_first_and_empty() {
-        let mut texts = Texts::default();
+        let mut spare = Spare::default();
         for text in ["long enough for any", "short"] {
-            texts.take(text.to_owned());
+            spare.take(text.to_owned());
         }
-        let first = texts.own("a");
-        let second = texts.own("b");
+        let first = spare.own("a");
+        let second = spare.own("b");
         assert_eq!((first.as_str(), second.as_str()), ("a", "b"));
         assert!(first.capacity() < second.capacity());
     }
 
     #[test]
     fn neither_long_texts_are_kept_nor_many() {
-        let mut texts = Texts::default();
-        texts.take("x".repeat(LONGEST + 1));
-        texts.take(String::new());
-        assert_eq!(texts.texts.len(), 0);
+        let mut spare = Spare::default();
+        spare.take("x".repeat(LONGEST + 1));
+        spare.take(String::new());
+        assert_eq!(spare.texts.len(), 0);
         for _ in 0..=MOST {
-            texts.take("x".repeat(LONGEST));
+            spare.take("x".repeat(LONGEST));
         }
-        assert_eq!(texts.texts.len(), MOST);
+        assert_eq!(spare.texts.len(), MOST);
     }
 }
