@@ -196,6 +196,8 @@ names! {
         SERVICE_NAME = "service.name";
         /// Unique id of the process that made a span (resource).
         SERVICE_INSTANCE_ID = "service.instance.id";
+        /// Name of the machine that a span was made on (resource).
+        HOST_NAME = "host.name";
         /// Version of Loom (resource).
         SERVICE_VERSION = "service.version";
         /// `loom` (resource).

@@ -12,7 +12,7 @@ pub const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
 /// The resource of a service or an agent. Of a key that occurs several times the last of these counts:
 ///
-/// 1. `service_name` and `instance_id` as given, `service.version` and `telemetry.sdk.*` of Loom
+/// 1. `service_name` and `instance_id` as given, `host.name` of the machine, `service.version` and `telemetry.sdk.*` of Loom
 /// 2. `OTEL_RESOURCE_ATTRIBUTES`
 /// 3. `extra`, set in code
 /// 4. `OTEL_SERVICE_NAME`
@@ -43,6 +43,8 @@ pub fn resource(
             attribute::SERVICE_INSTANCE_ID.into(),
             instance_id.to_owned().into(),
         ),
+        // Who looks for clocks that differ, as Jaeger does, compares two spans of one machine only when both say which it is.
+        (attribute::HOST_NAME.into(), host_name().into()),
         (attribute::SERVICE_VERSION.into(), version.into()),
         (attribute::TELEMETRY_SDK_NAME.into(), "loom".into()),
         (attribute::TELEMETRY_SDK_LANGUAGE.into(), "rust".into()),
@@ -64,6 +66,10 @@ pub fn resource(
         set(&mut attributes, attribute::SERVICE_NAME.into(), name.into());
     }
     attributes
+}
+
+fn host_name() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
 }
 
 /// Compares keys as texts: a constant and a `String` may spell the same key.
@@ -109,6 +115,7 @@ mod tests {
             text(&plain, "service.version"),
             Some(env!("CARGO_PKG_VERSION"))
         );
+        assert_eq!(text(&plain, "host.name"), Some(host_name().as_str()));
         assert_eq!(text(&plain, "telemetry.sdk.name"), Some("loom"));
         assert_eq!(text(&plain, "telemetry.sdk.language"), Some("rust"));
     }
@@ -117,13 +124,14 @@ mod tests {
     fn the_later_source_wins() {
         let attributes = (
             RESOURCE_ATTRIBUTES,
-            "service.name=shop,deployment.environment.name=a%20b,team=x",
+            "service.name=shop,deployment.environment.name=a%20b,team=x,host.name=box",
         );
         let extra = || [(Value::from("team"), Value::from("y"))];
         let listed = resource_in(&[attributes], extra());
         assert_eq!(text(&listed, "service.name"), Some("shop"));
         assert_eq!(text(&listed, "deployment.environment.name"), Some("a b"));
         assert_eq!(text(&listed, "team"), Some("y"));
+        assert_eq!(text(&listed, "host.name"), Some("box"));
 
         let named = resource_in(&[attributes, (SERVICE_NAME, "till")], extra());
         assert_eq!(text(&named, "service.name"), Some("till"));

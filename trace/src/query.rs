@@ -2,6 +2,7 @@
 
 pub mod activity;
 mod age;
+mod attribute;
 mod bodies;
 pub mod compare;
 pub mod dependencies;

@@ -6,6 +6,7 @@
 use loom_proto::semconv::attribute;
 use rusqlite::types::Value as SqlValue;
 
+use super::attribute::says;
 use super::words::Words;
 use crate::model::{Span, StatusCode, Value};
 use crate::store::blocks::List;
@@ -22,8 +23,8 @@ pub enum Predicate {
     Not(Box<Predicate>),
     /// A field has exactly this value.
     Is(Field, String),
-    /// An attribute of the span or of its resource, compared as text. Besides, as in Jaeger: `error=true`, `span.kind` and
-    /// `otel.status_code`, which are no attributes in OTLP.
+    /// An attribute of the span, of its resource, scope, events or links, or a field of it by the name of its tag in Jaeger
+    /// ([`super::attribute`]). Values are compared as text.
     Attribute(String, String),
     /// The status.
     Status(StatusCode),
@@ -182,7 +183,7 @@ impl Predicate {
             Self::Any(any) => any.iter().any(|one| one.matches(span)),
             Self::Not(one) => !one.matches(span),
             Self::Is(field, value) => field.is(value, span),
-            Self::Attribute(key, value) => has_attribute(span, key, value),
+            Self::Attribute(key, value) => says(span, key, value),
             Self::Status(status) => span.status.code == *status,
             Self::AtLeast(ns) => span.duration_ns() >= *ns,
             Self::AtMost(ns) => span.duration_ns() <= *ns,
@@ -253,22 +254,4 @@ impl Predicate {
             _ => (0, u64::MAX),
         }
     }
-}
-
-fn has_attribute(span: &Span, key: &str, wanted: &str) -> bool {
-    let derived = match (key, span.status.code) {
-        ("error", StatusCode::Error) => Some("true"),
-        ("otel.status_code", StatusCode::Error) => Some("ERROR"),
-        ("otel.status_code", StatusCode::Ok) => Some("OK"),
-        ("span.kind", _) => span.kind.name(),
-        _ => None,
-    };
-    derived == Some(wanted)
-        || [&span.attributes, &span.resource.attributes]
-            .into_iter()
-            .filter_map(|attributes| attributes.get(key))
-            .any(|value| match value {
-                Value::String(text) => text == wanted,
-                other => other.to_text() == wanted,
-            })
 }

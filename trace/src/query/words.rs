@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use super::attribute::places;
 use crate::model::{Attributes, Span, Value};
 
 /// Words of one search at most.
 const MAX_WORDS: usize = 16;
 
-/// Every one of these must be in one span: in its name, the value of an attribute, the message of its status or one of its
-/// ids. Upper and lower case are alike.
+/// Every one of these must be in one span: in its name, the value of an attribute wherever it stands, the name of an event, the
+/// message of its status or one of its ids. Upper and lower case are alike.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Words(Vec<String>);
 
@@ -37,8 +38,8 @@ impl Words {
             is_in(word, &span.name)
                 || is_in(word, &span.status.message)
                 || is_id(word, span)
-                || is_in_any(word, &span.attributes)
-                || is_in_any(word, &span.resource.attributes)
+                || span.events.iter().any(|event| is_in(word, &event.name))
+                || places(span).any(|attributes| is_in_any(word, attributes))
         })
     }
 }
@@ -79,6 +80,7 @@ fn is_in(word: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Event;
     use crate::testing::span;
 
     fn words(text: &str) -> Words {
@@ -94,8 +96,17 @@ mod tests {
             ("topic".to_owned(), Value::from("sensor.data")),
             ("retries".to_owned(), Value::Int(42)),
         ];
+        span.events.push(Event {
+            time_ns: 1,
+            name: "exception".to_owned(),
+            attributes: [("exception.type", Value::from("ValueError"))]
+                .into_iter()
+                .collect(),
+            dropped_attributes: 0,
+        });
         for text in [
             "on_event",
+            "exception valueerror",
             "ON_EVENT",
             "processor sensor",
             "ärger",

@@ -64,8 +64,19 @@ pub(super) fn rewritten(page: &str) -> Result<String, NoIndex> {
         .set(&page, &capabilities)
         .or_else(|| STORAGE_CAPABILITIES.set(&page, &capabilities))
         .ok_or(NoIndex::NoMarker(CAPABILITIES.name))?;
-    // Bundles that do not find out by themselves where they stand.
-    Ok(page.replacen("<base href=\"/\"", "<base href=\"/jaeger/\"", 1))
+    Ok(based(&page))
+}
+
+/// The page with the address that its files stand below. Older bundles have a place for it. Newer ones find it out in a script, which a
+/// browser that loads ahead does not wait for: it would ask for each file of a trace's page below `/jaeger/trace/`, where none is.
+fn based(page: &str) -> String {
+    const PLACE: &str = "<base href=\"/\"";
+    const BASE: &str = "<base href=\"/jaeger/\"";
+    if page.contains(PLACE) {
+        page.replacen(PLACE, BASE, 1)
+    } else {
+        page.replacen("<head>", &format!("<head>{BASE} />"), 1)
+    }
 }
 
 impl Marker {
@@ -103,6 +114,20 @@ mod tests {
             rewritten(&both),
             Err(NoIndex::NoMarker("JAEGER_BACKEND_CAPABILITIES"))
         );
+    }
+
+    #[test]
+    fn a_bundle_that_finds_out_where_it_stands_is_told_before() {
+        let script = "<script>insert('<base href=\"' + found + '\" />')</script>";
+        let page = format!(
+            "<html><head>{script} JAEGER_CONFIG = DEFAULT_CONFIG; JAEGER_VERSION = DEFAULT_VERSION; \
+             JAEGER_BACKEND_CAPABILITIES = DEFAULT_BACKEND_CAPABILITIES;</head><head>"
+        );
+        let page = rewritten(&page).expect("a page");
+        // The first one counts.
+        let start = format!("<html><head><base href=\"/jaeger/\" />{script}");
+        assert!(page.starts_with(&start), "{page}");
+        assert_eq!(page.matches("/jaeger/").count(), 1);
     }
 
     #[test]

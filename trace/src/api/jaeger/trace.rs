@@ -17,6 +17,8 @@ use super::find;
 use crate::model::value::to_json;
 use crate::model::{Attributes, Link, Resource, Span, SpanId, StatusCode, Trace, TraceId, Value};
 
+/// The one flag that means the same on both sides: W3C's second one says that the trace's id is random, Jaeger's is `debug`.
+const SAMPLED: u32 = 1;
 /// The largest integer that every JSON reader keeps exactly.
 const MAX_SAFE_INTEGER: u64 = 1 << 53;
 
@@ -153,8 +155,7 @@ impl JaegerSpan {
         Self {
             trace_id: span.trace_id,
             span_id: span.span_id,
-            // Only W3C's flags; the bits above are OTLP's own.
-            flags: span.flags & 0xff,
+            flags: span.flags & SAMPLED,
             operation_name: span.name.clone(),
             references: references(span),
             start_time: span.start_ns / 1_000,

@@ -13,7 +13,7 @@ fn shape(spans: Vec<Span>) -> Json {
 fn a_span_with_everything() {
     let full = Span {
         kind: SpanKind::Consumer,
-        flags: 0x301,
+        flags: 0x303,
         trace_state: "a=b".to_owned(),
         status: Status {
             code: StatusCode::Error,
