@@ -1,4 +1,4 @@
-"""What ``deploy/`` has for Prometheus and Grafana: valid, of this version, and about metrics that there are."""
+"""What ``deploy/`` has for Jaeger, Prometheus and Grafana: valid, of this version, and about metrics that there are."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import NEEDS_PROMTOOL, PROMTOOL, ROOT
 from loom.testing import LoomServer
 
@@ -41,6 +42,43 @@ def panels(path: Path) -> list[dict[str, Any]]:
 
 def expressions(path: Path) -> list[str]:
     return [target["expr"] for panel in panels(path) for target in panel["targets"]]
+
+
+def leaves(node: object, path: str = "") -> list[tuple[str, object]]:
+    """Return every value of a file with the names that lead to it."""
+    if isinstance(node, dict):
+        return [leaf for name, below in node.items() for leaf in leaves(below, f"{path}.{name}")]
+    if isinstance(node, list):
+        return [leaf for below in node for leaf in leaves(below, path)]
+    return [(path, node)]
+
+
+def test_the_containers_are_pinned_have_their_files_and_keep_to_the_machine() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    assert compose["services"].keys() == {"jaeger", "prometheus", "grafana"}
+    for name, service in compose["services"].items():
+        assert re.fullmatch(r"\w+/\w+:v?\d+\.\d+\.\d+", service["image"]), name
+        assert service["network_mode"] == "host", f"{name}: Loom listens on loopback"
+        for volume in service["volumes"]:
+            source, _, rest = volume.partition(":")
+            if source.startswith("./"):
+                assert (DEPLOY / source).is_dir(), volume
+                assert rest.endswith(":ro"), volume
+            else:
+                assert source in compose["volumes"], volume
+    # What listens says where: the default of each is every address of the machine.
+    prometheus, grafana = compose["services"]["prometheus"], compose["services"]["grafana"]
+    assert "--web.listen-address=127.0.0.1:9090" in prometheus["command"]
+    assert grafana["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
+    jaeger = yaml.safe_load((DEPLOY / "jaeger/config.yaml").read_text())
+    endpoints = dict(leaf for leaf in leaves(jaeger) if leaf[0].endswith(".endpoint"))
+    assert endpoints == {
+        ".extensions.jaeger_storage.backends.loom.grpc.endpoint": "127.0.0.1:4317",
+        ".extensions.jaeger_query.http.endpoint": "127.0.0.1:16686",
+        ".extensions.jaeger_query.grpc.endpoint": "127.0.0.1:16685",
+    }
+    extensions = jaeger["extensions"]
+    assert extensions["jaeger_query"]["storage"]["traces"] in extensions["jaeger_storage"]["backends"]
 
 
 @NEEDS_PROMTOOL

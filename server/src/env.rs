@@ -73,7 +73,7 @@ variables! {
     NO_COLOR, "cli";
     /// Logical name of the process in its spans; it wins over the default of the server (`loom`) and of an agent (`agent-<id>`).
     OTEL_SERVICE_NAME, "server, agent";
-    /// Attributes of the process in its spans: `key=value,…`, percent-encoded.
+    /// Attributes of the process in its spans: `key=value,…`, percent-encoded. `host.name`, which is the machine's, can be set here too.
     OTEL_RESOURCE_ATTRIBUTES, "server, agent";
     /// Which traces are recorded: `always_on`, `always_off`, `traceidratio`, each also with the prefix `parentbased_`.
     OTEL_TRACES_SAMPLER, "server, agent";

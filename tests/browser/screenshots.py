@@ -17,7 +17,7 @@ from loom.testing import LoomServer
 from pages import Page, pages
 from playwright.sync_api import Browser, sync_playwright
 from waiting import get, until
-from world import processes_on, world
+from world import MACHINE, processes_on, world
 
 FOLDER = Path(__file__).resolve().parents[2] / "dashboard" / "screenshots"
 SIZES = (("light", 1440, 900), ("dark", 1440, 900), ("light", 820, 1000))
@@ -47,7 +47,7 @@ def shoot(
 
 def shoot_for_readme(chromium: Browser, folder: Path, logs: Path) -> int:
     """Take the pictures of a server on which the demos run and nothing else."""
-    with LoomServer(settings="") as server, processes_on(server, logs) as processes:
+    with LoomServer(settings="", environment=MACHINE) as server, processes_on(server, logs) as processes:
         processes.demo("trace-test", SENSOR_INTERVAL_S="0.5")
         processes.demo("market-analyst")
         until(lambda: len(reports(server.http)) >= 3, "three reports")
@@ -80,7 +80,7 @@ def main() -> int:
     folder.mkdir(parents=True)
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as logs:
         chromium = launch(playwright)
-        with LoomServer(settings="") as empty:
+        with LoomServer(settings="", environment=MACHINE) as empty:
             taken = shoot(chromium, f"http://{empty.http}", [FIRST_MINUTE], folder)
         with world(Path(logs)) as made:
             taken += shoot(chromium, made.origin, pages(made.server.http), folder)

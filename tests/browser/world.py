@@ -33,6 +33,8 @@ SAY_ALL = {
     "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only",
 }
 """What is said to models is kept (docs/contents.md)."""
+MACHINE = {"OTEL_RESOURCE_ATTRIBUTES": "host.name=desk"}
+"""Pictures are for everybody: they do not tell on which machine they were taken."""
 ORDERS = ("orders.trip near", "orders.desk fine", "orders.desk bad", "orders.desk wrong", "orders.desk slow")
 AGENTS = ("clerk", "keeper", "courier")
 
@@ -43,7 +45,7 @@ class Processes:
     def __init__(self, server: LoomServer, folder: Path) -> None:
         self._folder = folder
         own = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "OTEL_"))}
-        self._environment = {**own, **server.environment, "LOOM_PYTHON": sys.executable}
+        self._environment = {**own, **server.environment, **MACHINE, "LOOM_PYTHON": sys.executable}
         self._started: list[subprocess.Popen[str]] = []
 
     def _start(self, name: str, command: list[str], **environment: str) -> subprocess.Popen[str]:
@@ -126,7 +128,7 @@ def processes_on(server: LoomServer, folder: Path) -> Iterator[Processes]:
 def world(folder: Path) -> Iterator[World]:
     """Make it, and wait until everything is there that pages show."""
     with ExitStack() as stack:
-        server = stack.enter_context(LoomServer(settings=SETTINGS))
+        server = stack.enter_context(LoomServer(settings=SETTINGS, environment=MACHINE))
         processes = stack.enter_context(processes_on(server, folder))
         processes.demo("trace-test", SENSOR_INTERVAL_S="0.2")
         processes.demo("market-analyst", **SAY_ALL)

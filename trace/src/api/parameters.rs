@@ -62,7 +62,7 @@ pub(super) struct OfSpans {
     thread: Option<String>,
     /// The topic of its event.
     topic: Option<String>,
-    /// `key:value`: an attribute of the span or its resource, as text. Any number of them.
+    /// `key:value`: an attribute of the span, its resource, scope, events or links, as text. Any number of them.
     tag: Option<Vec<String>>,
     /// The same as a JSON object of texts.
     tags: Option<String>,

@@ -4815,7 +4815,7 @@ export interface operations {
                 thread?: string;
                 /** @description The topic of its event. */
                 topic?: string;
-                /** @description `key:value`: an attribute of the span or its resource, as text. Any number of them. */
+                /** @description `key:value`: an attribute of the span, its resource, scope, events or links, as text. Any number of them. */
                 tag?: string[];
                 /** @description The same as a JSON object of texts. */
                 tags?: string;
