@@ -15,7 +15,7 @@ from typing import Any
 
 from peers.adapters.loom_bus import binary, up
 from peers.machine import cpu_seconds, rss_mib
-from peers.stores import AGENTS, send
+from peers.stores import AGENTS, send, sqlite_bytes
 from peers.stores.loom_store import KEEP
 from report import Figure, Report
 from store_peers import beside_peers
@@ -66,7 +66,7 @@ def _fill(
     return [
         Figure.of(f"ingest, all indexes, {name}", "spans/s", "≥ 60 k", [spans / took]),
         Figure.of(f"CPU of the server, {name}", "µs/span", "≤ 10", [cpu / spans * 1e6]),
-        Figure.of(f"database, {name}", "B/span", "≤ 400", [database.stat().st_size / size]),
+        Figure.of(f"database, {name}", "B/span", "≤ 400", [sqlite_bytes(database) / size]),
         Figure.of(f"memory of the server, {name}", "MiB", "≤ 150", [max(peak, rss_mib([process]))]),
     ]
 

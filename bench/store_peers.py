@@ -13,13 +13,16 @@ from typing import Any
 
 from peers.machine import Noise, cpu_seconds, rss_mib
 from peers.stores import AGENTS, SPANS_PER_TRACE, Question, Store, send
+from peers.stores.jaeger import Jaeger
 from peers.stores.loom_store import Loom
 from peers.stores.phoenix import Phoenix
 from report import Figure, Report, number
 
-PEERS: tuple[type[Store], ...] = (Phoenix,)
+PEERS: tuple[type[Store], ...] = (Jaeger, Phoenix)
 QUESTIONS = 200
 """Of each kind."""
+FEW = 4_800
+"""Spans of a quick run."""
 STALLED = 60.0
 """Seconds in which not one more span was stored: no more are waited for."""
 SLOWEST = 20
@@ -29,29 +32,31 @@ MS, S, HOUR = 1_000_000, 1_000_000_000, 3_600_000_000_000
 
 @dataclass(frozen=True)
 class Measured:
-    """What one store needed, in the order of the table, and what it answered."""
+    """What one store needed, in the order of the table, and what it answered; nothing about what it cannot say."""
 
     label: str
-    figures: list[Figure]
+    figures: dict[str, Figure]
     answers: dict[str, list[Any]]
 
 
 def beside_peers(report: Report, options: Namespace) -> None:
-    """A peer that is not there, or fails, becomes a note."""
-    spans = 4_800 if options.quick else 120_000 if options.large else 24_000
+    """Each beside a Loom with as many spans. A peer that is not there, or fails, becomes a note."""
     there = [peer for peer in (kind() for kind in PEERS) if _there(report, options, peer)]
-    if not there:
-        return
-    columns = [loom := _measured(report, options, Loom(), spans)]
+    looms: dict[int, Measured] = {}
     for peer in there:
+        spans = FEW if options.quick else peer.large if options.large else peer.usual
+        if spans not in looms:
+            looms[spans] = _measured(report, options, Loom(), spans)
+        loom = looms[spans]
         try:
-            columns.append(found := _measured(report, options, peer, spans))
+            found = _measured(report, options, peer, spans)
         except Exception as error:  # noqa: BLE001 - whatever fails in a peer, the figures of the others stand
             report.note(f"{peer.name} as a trace store failed: {_line(error)}")
-        else:
-            _compare(report, loom, found)
-    rows = [figure for row in zip(*(column.figures for column in columns), strict=True) for figure in row]
-    report.figures("The trace store beside others, nothing coming while questions are asked", rows)
+            continue
+        _compare(report, loom, found)
+        columns = loom, found
+        rows = [column.figures[what] for what in loom.figures for column in columns if what in column.figures]
+        report.figures(f"The trace store beside {peer.name}, nothing coming while questions are asked", rows)
 
 
 def _there(report: Report, options: Namespace, peer: Store) -> bool:
@@ -72,8 +77,9 @@ def _line(error: Exception) -> str:
 
 
 def _compare(report: Report, loom: Measured, peer: Measured) -> None:
-    for kind, expected in loom.answers.items():
-        if different := [pair for pair in zip(peer.answers[kind], expected, strict=True) if pair[0] != pair[1]]:
+    for kind, answers in peer.answers.items():
+        expected = loom.answers[kind]
+        if different := [pair for pair in zip(answers, expected, strict=True) if pair[0] != pair[1]]:
             theirs, ours = different[0]
             note = f"{len(different)} of {len(expected)} answers are not Loom's, the first {theirs} instead of {ours}"
             report.note(f"{peer.label}, {kind}: {note}")
@@ -97,24 +103,25 @@ def _measured(report: Report, options: Namespace, store: Store, spans: int) -> M
     if set(asked["trace by id"][1]) != {SPANS_PER_TRACE}:
         raise RuntimeError(f"{store.name}: traces with {sorted(set(asked['trace by id'][1]))} spans")
     for kind, (times, _) in asked.items():
-        figures.append(Figure.of(f"{kind}, {label}, p50", "ms", "–", [statistics.median(times)]))
-        figures.append(Figure.of(f"{kind}, {label}, p95", "ms", "–", [sorted(times)[int(len(times) * 0.95) - 1]]))
+        for part, took in ("p50", statistics.median(times)), ("p95", sorted(times)[int(len(times) * 0.95) - 1]):
+            figures[f"{kind}, {part}"] = Figure.of(f"{kind}, {label}, {part}", "ms", "–", [took])
     return Measured(label, figures, {kind: answers for kind, (_, answers) in asked.items()})
 
 
-def _fill(store: Store, spans: int, label: str) -> tuple[list[str], list[Figure]]:
+def _fill(store: Store, spans: int, label: str) -> tuple[list[str], dict[str, Figure]]:
     """Sends as fast as the store takes them, until its API can find all of them."""
     empty = store.bytes()
     begin, cpu = time.perf_counter(), cpu_seconds([store.process])
     sent = send(store.otlp, spans, 0, timeout=STALLED + spans / SLOWEST)
     _until_stored(store, spans, begin)
     took, cpu = time.perf_counter() - begin, cpu_seconds([store.process]) - cpu
-    return sent["traces"], [
-        Figure.of(f"ingest until all can be found, {label}", "spans/s", "–", [spans / took]),
-        Figure.of(f"CPU of the server, {label}", "µs/span", "–", [cpu / spans * 1e6]),
-        Figure.of(f"database, {label}", "B/span", "–", [(store.bytes() - empty) / spans]),
-        Figure.of(f"memory of the server then, {label}", "MiB", "–", [rss_mib([store.process])]),
+    measured = [
+        ("ingest until all can be found", "spans/s", spans / took),
+        ("CPU of the server", "µs/span", cpu / spans * 1e6),
+        ("database", "B/span", (store.bytes() - empty) / spans),
+        ("memory of the server then", "MiB", rss_mib([store.process])),
     ]
+    return sent["traces"], {what: Figure.of(f"{what}, {label}", unit, "–", [value]) for what, unit, value in measured}
 
 
 def _until_stored(store: Store, spans: int, begin: float) -> None:
@@ -140,15 +147,15 @@ def _questions(store: Store, traces: list[str], sent: int) -> dict[str, list[Que
     agents = [AGENTS[number % len(AGENTS)] for number in numbers]
     hours = [sent - 10 * S - number % 23 * HOUR - number * MS for number in numbers]
     days = [sent + 10 * S + number * MS for number in numbers]
-    return {
+    metrics = [store.metrics(agent, end - 24 * HOUR, end) for agent, end in zip(agents, days, strict=True)]
+    questions = {
         "trace by id": [store.trace(traces[number % len(traces)]) for number in numbers],
         "search by agent and hour": [
             store.search(agent, end - HOUR, end) for agent, end in zip(agents, hours, strict=True)
         ],
-        "metrics of an agent over 24 h": [
-            store.metrics(agent, end - 24 * HOUR, end) for agent, end in zip(agents, days, strict=True)
-        ],
+        "metrics of an agent over 24 h": [question for question in metrics if question],
     }
+    return {kind: asked for kind, asked in questions.items() if asked}
 
 
 def _ask(questions: list[Question]) -> tuple[list[float], list[Any]]:

@@ -13,7 +13,8 @@ use crate::model::{
 };
 use crate::prices::Prices;
 use crate::spool::Position;
-use crate::store::{self, Writer};
+use crate::store::row::{SELECT, SpanReader};
+use crate::store::{self, Retention, Writer};
 
 pub(crate) const MS: u64 = 1_000_000;
 /// 2026-01-01T00:00:00Z
@@ -85,15 +86,64 @@ pub(crate) fn trace(spans: Vec<Span>) -> Trace {
 /// A database with these spans, and the folder that it is in.
 pub(crate) fn stored(spans: &[Span]) -> (tempfile::TempDir, rusqlite::Connection) {
     let dir = tempfile::tempdir().expect("a folder");
-    let file = dir.path().join(store::FILE);
-    let mut writer = Writer::open(&file, Prices::own().expect("readable")).expect("opens");
+    let prices = Prices::own().expect("readable");
+    let mut writer = Writer::open(&dir.path().join(store::FILE), prices).expect("opens");
+    insert(&mut writer, spans);
+    let conn = reader(&dir);
+    (dir, conn)
+}
+
+/// Writes to the database in a folder.
+pub(crate) fn writer(dir: &tempfile::TempDir) -> Writer {
+    Writer::open(&dir.path().join(store::FILE), Prices::default()).expect("opens")
+}
+
+/// Reads the database in a folder.
+pub(crate) fn reader(dir: &tempfile::TempDir) -> rusqlite::Connection {
+    store::open_reader(&dir.path().join(store::FILE)).expect("opens")
+}
+
+/// Stores these spans in one transaction.
+pub(crate) fn insert(writer: &mut Writer, spans: &[Span]) {
     let written = writer.transaction::<_, StoreError>(|batch| {
         spans.iter().try_for_each(|span| batch.insert(span, 0))?;
         Ok((Position::default(), ()))
     });
     written.expect("written");
-    let conn = store::open_reader(&file).expect("opens");
-    (dir, conn)
+}
+
+/// Stores these spans in a transaction that fails.
+pub(crate) fn fail(writer: &mut Writer, spans: &[Span]) {
+    let failed = writer.transaction::<(), StoreError>(|batch| {
+        spans.iter().try_for_each(|span| batch.insert(span, 0))?;
+        Err(rusqlite::Error::InvalidQuery.into())
+    });
+    assert!(failed.is_err(), "{failed:?}");
+}
+
+/// Everything that is stored in a folder, in the order in which it came.
+pub(crate) fn everything(dir: &tempfile::TempDir) -> Vec<Span> {
+    let conn = reader(dir);
+    let mut reader = SpanReader::new(&conn);
+    let mut statement = conn
+        .prepare(&format!("{SELECT} ORDER BY id"))
+        .expect("valid");
+    let mut rows = statement.query([]).expect("runs");
+    let mut spans = Vec::new();
+    while let Some(row) = rows.next().expect("runs") {
+        spans.push(reader.span(row).expect("readable"));
+    }
+    spans
+}
+
+/// Lets spans go until no more than these are left, and what is with them in their traces.
+pub(crate) fn keep(writer: &mut Writer, max_spans: u64) {
+    let retention = Retention {
+        max_age_s: 0,
+        max_spans,
+        max_bytes: 0,
+    };
+    while writer.expire(&retention, 0).expect("deleted") > 0 {}
 }
 
 /// How SQLite goes about a statement with these values, step by step.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import psutil
+
 from ..adapters.loom_bus import binary
 
 SPANS_PER_TRACE = 12
@@ -45,13 +47,17 @@ class Store:
     name: ClassVar[str]
     version: str = ""
     """Of a peer, once it runs."""
+    usual: ClassVar[int]
+    """Spans that it takes in a minute or a few."""
+    large: ClassVar[int]
+    """Spans that it takes by those who have the time."""
     poll: ClassVar[float]
     """Seconds from one look at what is stored to the next, at least: each costs CPU that is measured."""
     process: subprocess.Popen[bytes]
     otlp: str
     """Address of its receiver of OTLP over HTTP."""
     database: Path
-    """Its SQLite file."""
+    """Its SQLite file, where it has one."""
 
     def missing(self) -> str | None:
         """Why it cannot be measured here, or None."""
@@ -72,6 +78,13 @@ class Store:
             self.process.kill()
             self.process.wait()
 
+    def loopback_only(self) -> None:
+        """Fails for a peer that others could reach, whatever it was told."""
+        sockets = psutil.Process(self.process.pid).net_connections("inet")
+        listening = {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
+        if beyond := listening - {"127.0.0.1", "::ffff:127.0.0.1", "::1"}:
+            raise RuntimeError(f"it listens beyond the loopback: {beyond}")
+
     def stored(self) -> int:
         """Spans that its API can find."""
         raise NotImplementedError
@@ -84,15 +97,20 @@ class Store:
         """The newest 20 runs of an agent: they are counted."""
         raise NotImplementedError
 
-    def metrics(self, agent: str, begin: int, end: int) -> Question:
-        """Runs of an agent, calls of models, tokens in and out; percentiles are asked for, too."""
+    def metrics(self, agent: str, begin: int, end: int) -> Question | None:
+        """Runs of an agent, calls of models, tokens in and out; percentiles are asked for, too. None: it cannot say."""
         raise NotImplementedError
 
     def bytes(self) -> int:
-        """Length of the database, with what stands in its write-ahead log only."""
-        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
-            pages, size = (database.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "page_size"))
-        return int(pages * size)
+        """What it takes of the disk."""
+        return sqlite_bytes(self.database)
+
+
+def sqlite_bytes(database: Path) -> int:
+    """Length of a database, with what stands in its write-ahead log only."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        pages, size = (connection.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "page_size"))
+    return int(pages * size)
 
 
 def send(address: str, spans: int, first: int, *more: str, timeout: float | None = None) -> dict[str, Any]:

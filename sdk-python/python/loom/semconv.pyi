@@ -64,6 +64,7 @@ class attribute:
     TENANT_ID: Final = "tenant.id"
     SERVICE_NAME: Final = "service.name"
     SERVICE_INSTANCE_ID: Final = "service.instance.id"
+    HOST_NAME: Final = "host.name"
     SERVICE_VERSION: Final = "service.version"
     TELEMETRY_SDK_NAME: Final = "telemetry.sdk.name"
     TELEMETRY_SDK_LANGUAGE: Final = "telemetry.sdk.language"

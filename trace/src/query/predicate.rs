@@ -24,7 +24,7 @@ pub enum Predicate {
     /// A field has exactly this value.
     Is(Field, String),
     /// An attribute of the span, of its resource, scope, events or links, or a field of it by the name of its tag in Jaeger
-    /// ([`super::attribute`]). Values are compared as text.
+    /// (`query/attribute.rs`). Values are compared as text.
     Attribute(String, String),
     /// The status.
     Status(StatusCode),

@@ -1,40 +1,18 @@
 use loom_proto::semconv::attribute;
 use proptest::prelude::*;
 
-use crate::error::StoreError;
 use crate::model::{Identity, Span, Value};
-use crate::prices::Prices;
-use crate::spool::Position;
-use crate::store::{FILE, Writer, open_reader, row};
-use crate::testing::{span, trace_id};
-
-fn writer(dir: &tempfile::TempDir) -> Writer {
-    Writer::open(&dir.path().join(FILE), Prices::default()).expect("opens")
-}
-
-/// Stores these spans in one transaction.
-fn insert(writer: &mut Writer, spans: &[Span]) {
-    let stored = writer.transaction::<_, StoreError>(|batch| {
-        spans.iter().try_for_each(|span| batch.insert(span, 0))?;
-        Ok((Position::default(), ()))
-    });
-    stored.expect("written");
-}
+use crate::testing::{everything, fail, insert, span, trace_id, writer};
 
 /// Who the stored spans are about, by their ids.
 fn stored(dir: &tempfile::TempDir) -> Vec<Identity> {
-    let conn = open_reader(&dir.path().join(FILE)).expect("opens");
-    let mut reader = row::SpanReader::new(&conn);
-    let sql = format!("{} ORDER BY span_id", row::SELECT);
-    let mut statement = conn.prepare(&sql).expect("valid");
-    let mut rows = statement.query([]).expect("runs");
-    let mut found = Vec::new();
-    while let Some(row) = rows.next().expect("runs") {
-        let span = reader.span(row).expect("readable");
+    let mut spans = everything(dir);
+    spans.sort_by_key(|span| span.span_id);
+    let identity = |span: Span| {
         assert!(span.attributes.get(attribute::WORKFLOW_ID).is_none());
-        found.push(span.identity);
-    }
-    found
+        span.identity
+    };
+    spans.into_iter().map(identity).collect()
 }
 
 fn workflows(dir: &tempfile::TempDir) -> Vec<Option<String>> {
@@ -154,11 +132,7 @@ fn a_failed_transaction_has_taught_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut writer = writer(&dir);
     insert(&mut writer, &[of_workflow(1, None)]);
-    let failed = writer.transaction::<(), StoreError>(|batch| {
-        batch.insert(&of_workflow(2, Some("lost")), 0)?;
-        Err(rusqlite::Error::InvalidQuery.into())
-    });
-    assert!(failed.is_err());
+    fail(&mut writer, &[of_workflow(2, Some("lost"))]);
     insert(&mut writer, &[of_workflow(3, None)]);
     assert_eq!(workflows(&dir), [None, None]);
 }

@@ -4,11 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{Span, SpanId};
-use crate::prices::Prices;
-use crate::spool::Position;
-use crate::store::row::{SELECT, SpanReader};
-use crate::store::{FILE, Retention, Writer, open_reader, upkeep};
-use crate::testing::{span, trace_id};
+use crate::store::upkeep;
+use crate::testing::{everything, fail, insert, keep, span, trace_id, writer};
 
 /// What may happen to traces.
 #[derive(Debug, Clone)]
@@ -33,20 +30,6 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Stores a span of each of these traces in one transaction, and undoes it where it `fails`.
-fn store(writer: &mut Writer, spans: &[Span], fails: bool) {
-    let done = writer.transaction::<_, StoreError>(|batch| {
-        for span in spans {
-            batch.insert(span, 0)?;
-        }
-        if fails {
-            return Err(rusqlite::Error::InvalidQuery.into());
-        }
-        Ok((Position::default(), ()))
-    });
-    assert_eq!(done.is_err(), fails, "{done:?}");
-}
-
 fn of_trace(number: u8, id: u64) -> Span {
     Span {
         trace_id: trace_id(number),
@@ -54,31 +37,10 @@ fn of_trace(number: u8, id: u64) -> Span {
     }
 }
 
-fn writer(dir: &tempfile::TempDir) -> Writer {
-    Writer::open(&dir.path().join(FILE), Prices::default()).expect("opens")
-}
-
-fn expire(writer: &mut Writer, max_spans: u64) {
-    let retention = Retention {
-        max_age_s: 0,
-        max_spans,
-        max_bytes: 0,
-    };
-    while writer.expire(&retention, 0).expect("deleted") > 0 {}
-}
-
 /// The traces of all stored spans.
 fn read(dir: &tempfile::TempDir) -> HashMap<SpanId, TraceId> {
-    let conn = open_reader(&dir.path().join(FILE)).expect("opens");
-    let mut reader = SpanReader::new(&conn);
-    let mut statement = conn.prepare(SELECT).expect("valid");
-    let mut rows = statement.query([]).expect("runs");
-    let mut found = HashMap::new();
-    while let Some(row) = rows.next().expect("runs") {
-        let span = reader.span(row).expect("readable");
-        found.insert(span.span_id, span.trace_id);
-    }
-    found
+    let spans = everything(dir).into_iter();
+    spans.map(|span| (span.span_id, span.trace_id)).collect()
 }
 
 proptest! {
@@ -98,15 +60,15 @@ proptest! {
             match step {
                 Step::Store(traces) => {
                     let spans = spans(traces);
-                    store(&mut writer, &spans, false);
+                    insert(&mut writer, &spans);
                     let stored = read(&dir);
                     for span in &spans {
                         prop_assert_eq!(stored.get(&span.span_id), Some(&span.trace_id));
                         sent.insert(span.span_id, span.trace_id);
                     }
                 }
-                Step::Fail(traces) => store(&mut writer, &spans(traces), true),
-                Step::Keep(count) => expire(&mut writer, count),
+                Step::Fail(traces) => fail(&mut writer, &spans(traces)),
+                Step::Keep(count) => keep(&mut writer, count),
                 Step::Restart => {
                     drop(writer);
                     writer = self::writer(&dir);
@@ -124,10 +86,10 @@ proptest! {
 fn a_trace_that_has_gone_is_a_new_one_when_it_comes_again() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut writer = writer(&dir);
-    store(&mut writer, &[of_trace(1, 1), of_trace(1, 2)], false);
-    expire(&mut writer, 1);
+    insert(&mut writer, &[of_trace(1, 1), of_trace(1, 2)]);
+    keep(&mut writer, 1);
     assert_eq!(read(&dir), HashMap::new());
-    store(&mut writer, &[of_trace(1, 3)], false);
+    insert(&mut writer, &[of_trace(1, 3)]);
     assert_eq!(read(&dir).values().collect::<Vec<_>>(), [&trace_id(1)]);
     assert_eq!(upkeep::verify(dir.path()).expect("read"), []);
 }
@@ -136,14 +98,13 @@ fn a_trace_that_has_gone_is_a_new_one_when_it_comes_again() {
 fn where_all_have_gone_and_numbers_begin_anew_traces_are_remembered() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut writer = writer(&dir);
-    store(
+    insert(
         &mut writer,
         &[of_trace(1, 1), of_trace(2, 2), of_trace(2, 3)],
-        false,
     );
-    expire(&mut writer, 1);
+    keep(&mut writer, 1);
     assert_eq!(read(&dir), HashMap::new());
-    store(&mut writer, &[of_trace(3, 4)], false);
+    insert(&mut writer, &[of_trace(3, 4)]);
     let (conn, traces, _) = writer.parts();
     traces.last = None;
     conn.execute("DELETE FROM new_trace_ids", [])

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::{FILE, Retention, Writer, upkeep};
-use crate::testing::{plan, span, stored};
+use crate::store::{FILE, upkeep};
+use crate::testing::{keep, plan, span, stored, writer};
 
 pub(super) fn id(number: u64) -> TraceId {
     // As random ids are: neighbours in time are none in the list.
@@ -72,8 +72,7 @@ fn both_lists_are_looked_up_by_their_keys() {
 #[test]
 fn a_trace_keeps_its_number_when_its_id_goes_over_and_goes_from_both_lists() {
     let (dir, conn) = stored(&[]);
-    let path = dir.path().join(FILE);
-    let mut writer = Writer::open(&path, crate::prices::Prices::default()).expect("opens");
+    let mut writer = writer(&dir);
     let mut store = |traces: std::ops::Range<u64>, span_number| {
         let written = writer.transaction::<_, StoreError>(|batch| {
             for trace in traces {
@@ -100,12 +99,7 @@ fn a_trace_keeps_its_number_when_its_id_goes_over_and_goes_from_both_lists() {
     );
     assert_eq!(number(&conn, id(0)).expect("readable"), Some(1));
     assert_eq!(upkeep::verify(dir.path()).expect("read"), []);
-    let retention = Retention {
-        max_age_s: 0,
-        max_spans: 3,
-        max_bytes: 0,
-    };
-    while writer.expire(&retention, 0).expect("deleted") > 0 {}
+    keep(&mut writer, 3);
     assert_eq!(
         (in_list(&conn, "new_trace_ids"), in_list(&conn, "trace_ids")),
         (3, 0)
