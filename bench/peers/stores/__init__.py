@@ -48,9 +48,9 @@ class Store:
     version: str = ""
     """Of a peer, once it runs."""
     usual: ClassVar[int]
-    """Spans that it takes in a minute or a few."""
+    """Spans that it takes in a minute or a few: whole traces."""
     large: ClassVar[int]
-    """Spans that it takes by those who have the time."""
+    """Spans for those who have the time: whole traces."""
     poll: ClassVar[float]
     """Seconds from one look at what is stored to the next, at least: each costs CPU that is measured."""
     process: subprocess.Popen[bytes]

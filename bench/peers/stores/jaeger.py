@@ -26,7 +26,7 @@ SENT = re.compile(r"^otelcol_exporter_sent_spans\w*\{[^}]*jaeger_storage_exporte
 
 class Jaeger(Store):
     name = "jaeger"
-    usual, large = 240_000, 1_000_000
+    usual, large = 240_000, 1_200_000
     poll = 0.05
 
     def missing(self) -> str | None:
