@@ -11,7 +11,7 @@ from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any
 
-from peers.machine import Noise, cpu_seconds, rss_mib
+from peers.machine import Noise, cpu_seconds, own_mib
 from peers.stores import AGENTS, SPANS_PER_TRACE, Question, Store, send
 from peers.stores.jaeger import Jaeger
 from peers.stores.loom_store import Loom
@@ -119,7 +119,7 @@ def _fill(store: Store, spans: int, label: str) -> tuple[list[str], dict[str, Fi
         ("ingest until all can be found", "spans/s", spans / took),
         ("CPU of the server", "µs/span", cpu / spans * 1e6),
         ("database", "B/span", (store.bytes() - empty) / spans),
-        ("memory of the server then", "MiB", rss_mib([store.process])),
+        ("memory of the server then, without pages of files", "MiB", own_mib([store.process])),
     ]
     return sent["traces"], {what: Figure.of(f"{what}, {label}", unit, "–", [value]) for what, unit, value in measured}
 

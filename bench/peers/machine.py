@@ -38,6 +38,12 @@ def rss_mib(processes: Iterable[Process]) -> float:
     return float(sum(process.memory_info().rss for process in tree(processes))) / 2**20
 
 
+def own_mib(processes: Iterable[Process]) -> float:
+    """Memory without pages of files, which some map and others read."""
+    told = [process.memory_info() for process in tree(processes)]
+    return float(sum(info.rss - info.shared for info in told)) / 2**20
+
+
 def peak_mib(process: Process) -> float:
     """The most memory that one process ever had."""
     status = Path(f"/proc/{process.pid}/status").read_text().splitlines()

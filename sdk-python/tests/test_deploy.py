@@ -44,15 +44,6 @@ def expressions(path: Path) -> list[str]:
     return [target["expr"] for panel in panels(path) for target in panel["targets"]]
 
 
-def leaves(node: object, path: str = "") -> list[tuple[str, object]]:
-    """Return every value of a file with the names that lead to it."""
-    if isinstance(node, dict):
-        return [leaf for name, below in node.items() for leaf in leaves(below, f"{path}.{name}")]
-    if isinstance(node, list):
-        return [leaf for below in node for leaf in leaves(below, path)]
-    return [(path, node)]
-
-
 def test_the_containers_are_pinned_have_their_files_and_keep_to_the_machine() -> None:
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     assert compose["services"].keys() == {"jaeger", "prometheus", "grafana"}
@@ -70,15 +61,22 @@ def test_the_containers_are_pinned_have_their_files_and_keep_to_the_machine() ->
     prometheus, grafana = compose["services"]["prometheus"], compose["services"]["grafana"]
     assert "--web.listen-address=127.0.0.1:9090" in prometheus["command"]
     assert grafana["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
-    jaeger = yaml.safe_load((DEPLOY / "jaeger/config.yaml").read_text())
-    endpoints = dict(leaf for leaf in leaves(jaeger) if leaf[0].endswith(".endpoint"))
-    assert endpoints == {
-        ".extensions.jaeger_storage.backends.loom.grpc.endpoint": "127.0.0.1:4317",
-        ".extensions.jaeger_query.http.endpoint": "127.0.0.1:16686",
-        ".extensions.jaeger_query.grpc.endpoint": "127.0.0.1:16685",
-    }
-    extensions = jaeger["extensions"]
-    assert extensions["jaeger_query"]["storage"]["traces"] in extensions["jaeger_storage"]["backends"]
+
+
+def test_jaeger_reads_this_machines_loom_and_adds_nothing_to_it() -> None:
+    service = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["jaeger"]
+    assert service["command"] == ["--config=/etc/jaeger/config.yaml"]
+    assert service["volumes"] == ["./jaeger:/etc/jaeger:ro"]
+    text = (DEPLOY / "jaeger/config.yaml").read_text()
+    extensions = yaml.safe_load(text)["extensions"]
+    query = extensions["jaeger_query"]
+    backend = extensions["jaeger_storage"]["backends"][query["storage"]["traces"]]
+    assert backend["grpc"]["endpoint"] == "127.0.0.1:4317"
+    assert query["http"]["endpoint"] == "127.0.0.1:16686"
+    assert query["grpc"]["endpoint"] == "127.0.0.1:16685"
+    assert text.count("endpoint:") == 3
+    # Its own spans would go to port 4317 too, whatever its pipelines are.
+    assert query["enable_tracing"] is False
 
 
 @NEEDS_PROMTOOL

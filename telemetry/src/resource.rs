@@ -43,13 +43,15 @@ pub fn resource(
             attribute::SERVICE_INSTANCE_ID.into(),
             instance_id.to_owned().into(),
         ),
-        // Who looks for clocks that differ, as Jaeger does, compares two spans of one machine only when both say which it is.
-        (attribute::HOST_NAME.into(), host_name().into()),
         (attribute::SERVICE_VERSION.into(), version.into()),
         (attribute::TELEMETRY_SDK_NAME.into(), "loom".into()),
         (attribute::TELEMETRY_SDK_LANGUAGE.into(), "rust".into()),
         (attribute::TELEMETRY_SDK_VERSION.into(), version.into()),
     ];
+    // Jaeger takes it that the clocks of two spans differ, unless both are of the same machine and say so.
+    if let Some(name) = host_name() {
+        attributes.push((attribute::HOST_NAME.into(), name.into()));
+    }
     let from_environment = variable(&get, RESOURCE_ATTRIBUTES).map(|text| pairs(&text));
     match from_environment.transpose() {
         Ok(list) => {
@@ -68,8 +70,10 @@ pub fn resource(
     attributes
 }
 
-fn host_name() -> String {
-    gethostname::gethostname().to_string_lossy().into_owned()
+/// Name of this machine, where it has one that is text.
+fn host_name() -> Option<String> {
+    let name = gethostname::gethostname().into_string().ok();
+    name.filter(|name| !name.is_empty())
 }
 
 /// Compares keys as texts: a constant and a `String` may spell the same key.
@@ -115,9 +119,17 @@ mod tests {
             text(&plain, "service.version"),
             Some(env!("CARGO_PKG_VERSION"))
         );
-        assert_eq!(text(&plain, "host.name"), Some(host_name().as_str()));
         assert_eq!(text(&plain, "telemetry.sdk.name"), Some("loom"));
         assert_eq!(text(&plain, "telemetry.sdk.language"), Some("rust"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_machine_is_named() {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("readable");
+        let plain = resource_in(&[], []);
+        let expected = Some(name.trim_end()).filter(|name| !name.is_empty());
+        assert_eq!(text(&plain, "host.name"), expected);
     }
 
     #[test]

@@ -127,8 +127,8 @@ fn who_shows_no_token_is_told_in_the_shape_of_the_family() {
 fn an_official_ui_is_served_on_the_store() {
     // A stand-in: only the markers of its page matter here.
     let bundle = tempfile::tempdir().expect("a folder");
-    let page = "<script>JAEGER_CONFIG = DEFAULT_CONFIG; JAEGER_VERSION = DEFAULT_VERSION; \
-                JAEGER_BACKEND_CAPABILITIES = DEFAULT_BACKEND_CAPABILITIES;</script>";
+    let page = "<head><script>JAEGER_CONFIG = DEFAULT_CONFIG; JAEGER_VERSION = DEFAULT_VERSION; \
+                JAEGER_BACKEND_CAPABILITIES = DEFAULT_BACKEND_CAPABILITIES;</script></head>";
     fs::write(bundle.path().join("index.html"), page).expect("written");
     fs::create_dir(bundle.path().join("static")).expect("made");
     fs::write(bundle.path().join("static/app.js"), "run()").expect("written");

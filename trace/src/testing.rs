@@ -113,7 +113,7 @@ pub(crate) fn insert(writer: &mut Writer, spans: &[Span]) {
 }
 
 /// Stores these spans in a transaction that fails.
-pub(crate) fn fail(writer: &mut Writer, spans: &[Span]) {
+pub(crate) fn insert_and_fail(writer: &mut Writer, spans: &[Span]) {
     let failed = writer.transaction::<(), StoreError>(|batch| {
         spans.iter().try_for_each(|span| batch.insert(span, 0))?;
         Err(rusqlite::Error::InvalidQuery.into())
@@ -122,7 +122,7 @@ pub(crate) fn fail(writer: &mut Writer, spans: &[Span]) {
 }
 
 /// Everything that is stored in a folder, in the order in which it came.
-pub(crate) fn everything(dir: &tempfile::TempDir) -> Vec<Span> {
+pub(crate) fn all_spans(dir: &tempfile::TempDir) -> Vec<Span> {
     let conn = reader(dir);
     let mut reader = SpanReader::new(&conn);
     let mut statement = conn
@@ -137,7 +137,7 @@ pub(crate) fn everything(dir: &tempfile::TempDir) -> Vec<Span> {
 }
 
 /// Lets spans go until no more than these are left, and what is with them in their traces.
-pub(crate) fn keep(writer: &mut Writer, max_spans: u64) {
+pub(crate) fn expire_to(writer: &mut Writer, max_spans: u64) {
     let retention = Retention {
         max_age_s: 0,
         max_spans,

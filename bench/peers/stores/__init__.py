@@ -94,7 +94,7 @@ class Store:
         raise NotImplementedError
 
     def search(self, agent: str, begin: int, end: int) -> Question:
-        """The newest 20 runs of an agent: they are counted."""
+        """The newest 20 runs of an agent: the traces that they are in, in the order of their ids."""
         raise NotImplementedError
 
     def metrics(self, agent: str, begin: int, end: int) -> Question | None:

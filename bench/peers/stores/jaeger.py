@@ -40,14 +40,20 @@ class Jaeger(Store):
         said = subprocess.run([program, "version"], capture_output=True, text=True, check=True, timeout=30).stdout
         self.version = json.loads(said)["gitVersion"]
         self._folder = Path(folder)
-        otlp, query, grpc, self._metrics = (free_port() for _ in range(4))
+        otlp, query, grpc, self._metrics_port = (free_port() for _ in range(4))
         self.otlp, self._query = f"127.0.0.1:{otlp}", f"127.0.0.1:{query}"
         config = self._folder / "jaeger.json"
-        config.write_text(json.dumps(settings(folder, otlp, query, grpc, self._metrics)))
+        config.write_text(json.dumps(settings(folder, otlp, query, grpc, self._metrics_port)))
         log = self._folder / "jaeger.log"
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [program, "--config", str(config)], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder
+                [program, "--config", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=folder,
+                # What this environment says of OpenTelemetry is meant for others.
+                env={name: text for name, text in os.environ.items() if not name.startswith("OTEL_")},
             )
         try:
             self._wait(log)
@@ -69,7 +75,7 @@ class Jaeger(Store):
         raise RuntimeError(f"it did not become ready: {log.read_text(errors='replace')[-1500:]}")
 
     def stored(self) -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._metrics}/metrics", timeout=60) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=60) as reply:
             found = SENT.search(reply.read().decode())
         return int(float(found[1])) if found else 0
 
@@ -85,7 +91,7 @@ class Jaeger(Store):
             "query.searchDepth": 20,
         }
         path = f"/api/v3/trace-summaries?{urllib.parse.urlencode(what)}"
-        return Question(self._query, path, lambda answer: len(answer["summaries"]))
+        return Question(self._query, path, lambda answer: sorted(trace["traceId"] for trace in answer["summaries"]))
 
     def metrics(self, agent: str, begin: int, end: int) -> None:
         """None: see above."""
@@ -116,6 +122,8 @@ def settings(folder: str, otlp: int, query: int, grpc: int, metrics: int) -> dic
             },
             "jaeger_query": {
                 "storage": {"traces": "badger"},
+                # Spans of its own would go to whatever listens on port 4317.
+                "enable_tracing": False,
                 "http": {"endpoint": f"127.0.0.1:{query}"},
                 "grpc": {"endpoint": f"127.0.0.1:{grpc}"},
             },

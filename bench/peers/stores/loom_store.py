@@ -31,7 +31,9 @@ class Loom(Store):
 
     def search(self, agent: str, begin: int, end: int) -> Question:
         what: dict[str, str | int] = {"agent": agent, "from": begin, "to": end, "limit": 20}
-        return self._question("/api/v1/traces", what, lambda answer: len(answer["items"]))
+        return self._question(
+            "/api/v1/traces", what, lambda answer: sorted(trace["trace_id"] for trace in answer["items"])
+        )
 
     def metrics(self, agent: str, begin: int, end: int) -> Question:
         path = f"/api/v1/observability/agents/{agent}/metrics"

@@ -144,13 +144,13 @@ class Phoenix(Store):
         return projects
 
     def trace(self, trace_id: str) -> Question:
-        return self._spans({"trace_id": trace_id, "limit": 100})
+        return self._spans({"trace_id": trace_id, "limit": 100}, len)
 
     def search(self, agent: str, begin: int, end: int) -> Question:
         """Of a run one span, so that as many are found as Loom finds traces."""
         run = {"name": "agent.on_event", "attribute": f"agent.id:{agent}"}
         when = {"start_time": _time(begin), "end_time": _time(end)}
-        return self._spans({**run, **when, "sort": "start_time", "limit": 20})
+        return self._spans({**run, **when, "sort": "start_time", "limit": 20}, _traces)
 
     def metrics(self, agent: str, begin: int, end: int) -> Question:
         own = f"attributes['agent']['id'] == '{agent}'"
@@ -162,9 +162,9 @@ class Phoenix(Store):
         }
         return self._graphql(METRICS, asked, _sums)
 
-    def _spans(self, what: dict[str, str | int]) -> Question:
+    def _spans(self, what: dict[str, str | int], read: Callable[[Any], Any]) -> Question:
         path = f"/v1/projects/{PROJECT}/spans?{urllib.parse.urlencode(what)}"
-        return Question(self.otlp, path, lambda answer: len(answer["data"]))
+        return Question(self.otlp, path, lambda answer: read(answer["data"]))
 
     def _graphql(self, query: str, variables: dict[str, Any], read: Callable[[Any], Any]) -> Question:
         def data(answer: Any) -> Any:
@@ -173,6 +173,10 @@ class Phoenix(Store):
             return read(answer["data"])
 
         return Question(self.otlp, "/graphql", data, json.dumps({"query": query, "variables": variables}).encode())
+
+
+def _traces(spans: Any) -> list[str]:
+    return sorted(span["context"]["trace_id"] for span in spans)
 
 
 def _sums(data: Any) -> list[int]:

@@ -62,11 +62,12 @@ pub(super) struct OfSpans {
     thread: Option<String>,
     /// The topic of its event.
     topic: Option<String>,
-    /// `key:value`: an attribute of the span, its resource, scope, events or links, as text. Any number of them.
+    /// `key:value`: an attribute of the span, its resource, scope, events or links, as text; `error`, `span.kind`, `resource.…` and other names
+    /// as in Jaeger. Any number of them.
     tag: Option<Vec<String>>,
     /// The same as a JSON object of texts.
     tags: Option<String>,
-    /// Words that it holds: in its name, a value, its status message or an id.
+    /// Words that it holds: in its name or that of an event, a value, its status message or an id.
     q: Option<String>,
     /// `error`: the span failed; `ok`: no span of the trace did.
     #[param(inline)]

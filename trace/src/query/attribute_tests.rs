@@ -8,8 +8,8 @@ fn attributes(pairs: &[(&str, Value)]) -> Attributes {
     pairs.iter().cloned().collect()
 }
 
-/// A span that says something in every place.
-fn talkative() -> Span {
+/// A span with attributes in every place.
+fn full_span() -> Span {
     let mut span = span(1, 0, "work", 0, 1);
     span.attributes = attributes(&[
         ("text", Value::from("a")),
@@ -18,6 +18,8 @@ fn talkative() -> Span {
         ("whole", Value::Double(3.0)),
         ("lost", Value::Double(f64::NAN)),
         ("flag", Value::Bool(true)),
+        ("nothing", Value::Empty),
+        ("huge", Value::Int(i64::MAX)),
         ("raw", Value::Bytes(vec![0, 0, 48, 57])),
         ("list", Value::Array(vec![Value::Int(1), Value::from("x")])),
     ]);
@@ -54,7 +56,7 @@ fn talkative() -> Span {
 
 #[test]
 fn every_place_is_searched() {
-    let span = talkative();
+    let span = full_span();
     for (key, wanted) in [
         ("text", "a"),
         ("text", "of the resource"),
@@ -63,18 +65,21 @@ fn every_place_is_searched() {
         ("exception.type", "ValueError"),
         ("why", "batch"),
     ] {
-        assert!(says(&span, key, wanted), "{key}={wanted}");
+        assert!(has_attribute(&span, key, wanted), "{key}={wanted}");
     }
     for (key, wanted) in [("text", "b"), ("text", ""), ("other", "a"), ("why", "a")] {
-        assert!(!says(&span, key, wanted), "{key}={wanted}");
+        assert!(!has_attribute(&span, key, wanted), "{key}={wanted}");
     }
 }
 
 #[test]
 fn values_of_every_type_are_found_by_their_text() {
-    let span = talkative();
+    let span = full_span();
     for (key, wanted) in [
         ("count", "123"),
+        ("count", "123.0"),
+        ("huge", "9223372036854775807"),
+        ("nothing", ""),
         ("ratio", "72.5"),
         ("whole", "3"),
         ("whole", "3.0"),
@@ -83,21 +88,25 @@ fn values_of_every_type_are_found_by_their_text() {
         ("raw", "AAAwOQ=="),
         ("list", r#"[1,"x"]"#),
     ] {
-        assert!(says(&span, key, wanted), "{key}={wanted}");
+        assert!(has_attribute(&span, key, wanted), "{key}={wanted}");
     }
     for (key, wanted) in [
         ("count", "12"),
+        ("count", "123.5"),
+        ("huge", "9223372036854775806"),
+        ("huge", "9223372036854775807.0"),
+        ("nothing", "null"),
         ("whole", "30"),
         ("flag", "1"),
         ("lost", "0"),
     ] {
-        assert!(!says(&span, key, wanted), "{key}={wanted}");
+        assert!(!has_attribute(&span, key, wanted), "{key}={wanted}");
     }
 }
 
 #[test]
 fn fields_have_the_names_of_their_tags() {
-    let mut span = talkative();
+    let mut span = full_span();
     span.kind = SpanKind::Consumer;
     span.status.code = StatusCode::Error;
     span.status.message = "bad".to_owned();
@@ -115,8 +124,8 @@ fn fields_have_the_names_of_their_tags() {
         ("resource.host.name", "h1", "h2"),
         ("resource.text", "of the resource", "a"),
     ] {
-        assert!(says(&span, key, wanted), "{key}={wanted}");
-        assert!(!says(&span, key, other), "{key}={other}");
+        assert!(has_attribute(&span, key, wanted), "{key}={wanted}");
+        assert!(!has_attribute(&span, key, other), "{key}={other}");
     }
     // Nothing said is no empty text.
     let span = bare();
@@ -126,9 +135,9 @@ fn fields_have_the_names_of_their_tags() {
         "w3c.tracestate",
         "span.kind",
     ] {
-        assert!(!says(&span, key, ""), "{key}");
+        assert!(!has_attribute(&span, key, ""), "{key}");
     }
-    assert!(says(&span, "span.status", "unset"));
+    assert!(has_attribute(&span, "span.status", "unset"));
 }
 
 fn bare() -> Span {
@@ -140,19 +149,61 @@ fn bare() -> Span {
 
 #[test]
 fn what_failed_and_everything_else() {
-    let fine = bare();
-    let failed = bare().failed("bad");
-    let mut tagged = bare();
-    tagged.attributes = attributes(&[("error", Value::Bool(true))]);
-    for yes in ["true", "1", "T"] {
-        assert!(says(&failed, "error", yes) && says(&tagged, "error", yes));
-        assert!(!says(&fine, "error", yes), "{yes}");
+    let says = |value: Value| Span {
+        attributes: attributes(&[("error", value)]),
+        ..bare()
+    };
+    let failed = [
+        bare().failed("bad"),
+        says(Value::Bool(true)),
+        says(Value::Int(1)),
+        says(Value::from("True")),
+    ];
+    // Of whom others say it, or nobody: an unset status is no error.
+    let mut of_others = full_span();
+    of_others.events[0].attributes = attributes(&[("error", Value::Bool(true))]);
+    of_others.links[0].attributes = attributes(&[("error", Value::Bool(true))]);
+    let fine = [
+        bare(),
+        of_others,
+        says(Value::Bool(false)),
+        says(Value::from("timeout")),
+    ];
+    for (wanted, is_failed) in [
+        ("true", true),
+        ("1", true),
+        ("T", true),
+        ("false", false),
+        ("0", false),
+        ("F", false),
+    ] {
+        for span in &failed {
+            assert_eq!(
+                has_attribute(span, "error", wanted),
+                is_failed,
+                "{wanted}: {span:?}"
+            );
+        }
+        for span in &fine {
+            assert_eq!(
+                has_attribute(span, "error", wanted),
+                !is_failed,
+                "{wanted}: {span:?}"
+            );
+        }
     }
-    for no in ["false", "0", "F"] {
-        assert!(says(&fine, "error", no), "unset is no error: {no}");
-        assert!(!says(&failed, "error", no) && !says(&tagged, "error", no));
-    }
-    // No flag: an attribute like another.
-    tagged.attributes = attributes(&[("error", Value::from("timeout"))]);
-    assert!(says(&tagged, "error", "timeout") && says(&tagged, "error", "false"));
+    // No yes and no no: an attribute like another.
+    assert!(has_attribute(&fine[3], "error", "timeout"));
+}
+
+#[test]
+fn an_attribute_with_the_name_of_a_field_is_found_too() {
+    let mut span = bare();
+    span.attributes = attributes(&[
+        ("span.kind", Value::from("boss")),
+        ("resource.name", Value::from("GET /")),
+    ]);
+    assert!(has_attribute(&span, "span.kind", "boss"));
+    assert!(has_attribute(&span, "resource.name", "GET /"));
+    assert!(!has_attribute(&span, "name", "GET /"));
 }

@@ -6,7 +6,7 @@
 use loom_proto::semconv::attribute;
 use rusqlite::types::Value as SqlValue;
 
-use super::attribute::says;
+use super::attribute::has_attribute;
 use super::words::Words;
 use crate::model::{Span, StatusCode, Value};
 use crate::store::blocks::List;
@@ -183,7 +183,7 @@ impl Predicate {
             Self::Any(any) => any.iter().any(|one| one.matches(span)),
             Self::Not(one) => !one.matches(span),
             Self::Is(field, value) => field.is(value, span),
-            Self::Attribute(key, value) => says(span, key, value),
+            Self::Attribute(key, value) => has_attribute(span, key, value),
             Self::Status(status) => span.status.code == *status,
             Self::AtLeast(ns) => span.duration_ns() >= *ns,
             Self::AtMost(ns) => span.duration_ns() <= *ns,

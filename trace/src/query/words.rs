@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::attribute::places;
+use super::attribute::attribute_sets;
 use crate::model::{Attributes, Span, Value};
 
-/// Words of one search at most.
-const MAX_WORDS: usize = 16;
+/// Words of one search at most: each has a bit of a number.
+const MAX_WORDS: usize = u16::BITS as usize;
 
 /// Every one of these must be in one span: in its name, the value of an attribute wherever it stands, the name of an event, the
 /// message of its status or one of its ids. Upper and lower case are alike.
@@ -32,23 +32,39 @@ impl Words {
         }
     }
 
-    /// Whether a span holds all of them.
+    /// Whether a span holds all of them. Each text is read once: there may be many, and long ones.
     pub(crate) fn are_in(&self, span: &Span) -> bool {
-        self.0.iter().all(|word| {
-            is_in(word, &span.name)
-                || is_in(word, &span.status.message)
-                || is_id(word, span)
-                || span.events.iter().any(|event| is_in(word, &event.name))
-                || places(span).any(|attributes| is_in_any(word, attributes))
-        })
+        let mut missing = self.where_not(u16::MAX, |word| is_id(word, span));
+        let events = span.events.iter().map(|event| event.name.as_str());
+        let texts = [span.name.as_str(), span.status.message.as_str()];
+        for text in texts.into_iter().chain(events) {
+            missing = self.not_in(missing, text);
+        }
+        for (_, value) in attribute_sets(span).flat_map(Attributes::iter) {
+            missing = match value {
+                _ if missing == 0 => return true,
+                Value::String(text) => self.not_in(missing, text),
+                other => self.not_in(missing, &other.to_text()),
+            };
+        }
+        missing == 0
     }
-}
 
-fn is_in_any(word: &str, attributes: &Attributes) -> bool {
-    attributes.iter().any(|(_, value)| match value {
-        Value::String(text) => is_in(word, text),
-        other => is_in(word, &other.to_text()),
-    })
+    /// Those of some words, a bit each, that are not in a text.
+    fn not_in(&self, words: u16, text: &str) -> u16 {
+        if words == 0 {
+            return 0;
+        }
+        let lower = lowercase(text);
+        self.where_not(words, |word| lower.contains(word))
+    }
+
+    fn where_not(&self, words: u16, is_found: impl Fn(&str) -> bool) -> u16 {
+        let places = self.0.iter().enumerate();
+        places
+            .filter(|(at, word)| words & (1 << at) != 0 && !is_found(word))
+            .fold(0, |left, (at, _)| left | 1 << at)
+    }
 }
 
 /// A whole id: part of one would be found by chance.
@@ -64,17 +80,15 @@ fn is_id(word: &str, span: &Span) -> bool {
     is(span.span_id.as_bytes()) || is(span.trace_id.as_bytes())
 }
 
-/// Whether a lower-case word is in a text.
-fn is_in(word: &str, text: &str) -> bool {
-    let text = if text
+fn lowercase(text: &str) -> Cow<'_, str> {
+    if text
         .bytes()
         .any(|b| b.is_ascii_uppercase() || !b.is_ascii())
     {
         Cow::Owned(text.to_lowercase())
     } else {
         Cow::Borrowed(text)
-    };
-    text.contains(word)
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +134,20 @@ mod tests {
         for text in ["topic", "sensor output", "0abc", "on_event 43"] {
             assert!(!words(text).are_in(&span), "{text}");
         }
+    }
+
+    #[test]
+    fn as_many_words_as_there_may_be() {
+        let mut span = span(1, 0, "w0", 0, 1);
+        span.attributes.0 = (1..16)
+            .map(|at| (format!("k{at}"), Value::from(format!("w{at}").as_str())))
+            .collect();
+        let all = |last: &str| {
+            let first: Vec<_> = (0..15).map(|at| format!("w{at}")).collect();
+            words(&format!("{} {last}", first.join(" ")))
+        };
+        assert!(all("w15").are_in(&span));
+        assert!(!all("w16").are_in(&span));
     }
 
     #[test]

@@ -2,11 +2,11 @@ use loom_proto::semconv::attribute;
 use proptest::prelude::*;
 
 use crate::model::{Identity, Span, Value};
-use crate::testing::{everything, fail, insert, span, trace_id, writer};
+use crate::testing::{all_spans, insert, insert_and_fail, span, trace_id, writer};
 
 /// Who the stored spans are about, by their ids.
 fn stored(dir: &tempfile::TempDir) -> Vec<Identity> {
-    let mut spans = everything(dir);
+    let mut spans = all_spans(dir);
     spans.sort_by_key(|span| span.span_id);
     let identity = |span: Span| {
         assert!(span.attributes.get(attribute::WORKFLOW_ID).is_none());
@@ -132,7 +132,7 @@ fn a_failed_transaction_has_taught_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut writer = writer(&dir);
     insert(&mut writer, &[of_workflow(1, None)]);
-    fail(&mut writer, &[of_workflow(2, Some("lost"))]);
+    insert_and_fail(&mut writer, &[of_workflow(2, Some("lost"))]);
     insert(&mut writer, &[of_workflow(3, None)]);
     assert_eq!(workflows(&dir), [None, None]);
 }

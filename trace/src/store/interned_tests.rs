@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{Span, SpanId};
 use crate::store::upkeep;
-use crate::testing::{everything, fail, insert, keep, span, trace_id, writer};
+use crate::testing::{all_spans, expire_to, insert, insert_and_fail, span, trace_id, writer};
 
 /// What may happen to traces.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ fn of_trace(number: u8, id: u64) -> Span {
 
 /// The traces of all stored spans.
 fn read(dir: &tempfile::TempDir) -> HashMap<SpanId, TraceId> {
-    let spans = everything(dir).into_iter();
+    let spans = all_spans(dir).into_iter();
     spans.map(|span| (span.span_id, span.trace_id)).collect()
 }
 
@@ -67,8 +67,8 @@ proptest! {
                         sent.insert(span.span_id, span.trace_id);
                     }
                 }
-                Step::Fail(traces) => fail(&mut writer, &spans(traces)),
-                Step::Keep(count) => keep(&mut writer, count),
+                Step::Fail(traces) => insert_and_fail(&mut writer, &spans(traces)),
+                Step::Keep(count) => expire_to(&mut writer, count),
                 Step::Restart => {
                     drop(writer);
                     writer = self::writer(&dir);
@@ -87,7 +87,7 @@ fn a_trace_that_has_gone_is_a_new_one_when_it_comes_again() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut writer = writer(&dir);
     insert(&mut writer, &[of_trace(1, 1), of_trace(1, 2)]);
-    keep(&mut writer, 1);
+    expire_to(&mut writer, 1);
     assert_eq!(read(&dir), HashMap::new());
     insert(&mut writer, &[of_trace(1, 3)]);
     assert_eq!(read(&dir).values().collect::<Vec<_>>(), [&trace_id(1)]);
@@ -102,7 +102,7 @@ fn where_all_have_gone_and_numbers_begin_anew_traces_are_remembered() {
         &mut writer,
         &[of_trace(1, 1), of_trace(2, 2), of_trace(2, 3)],
     );
-    keep(&mut writer, 1);
+    expire_to(&mut writer, 1);
     assert_eq!(read(&dir), HashMap::new());
     insert(&mut writer, &[of_trace(3, 4)]);
     let (conn, traces, _) = writer.parts();

@@ -6,7 +6,7 @@ use crate::check::FindingKind;
 use crate::model::{Attributes, Event, Identity, Link, Span, SpanKind, Status, StatusCode, Value};
 use crate::prices::Prices;
 use crate::spool::Position;
-use crate::testing::{everything, golden_chain, plan, reader, span, span_id, trace_id};
+use crate::testing::{all_spans, golden_chain, plan, reader, span, span_id, trace_id};
 
 fn writer() -> (tempfile::TempDir, Writer) {
     let dir = tempfile::tempdir().expect("a folder");
@@ -87,7 +87,7 @@ fn a_span_comes_back_as_it_was() {
     let spans = vec![empty, full];
     let (dir, mut writer) = writer();
     insert(&mut writer, &spans, 7, 1);
-    assert_eq!(everything(&dir), spans);
+    assert_eq!(all_spans(&dir), spans);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_stand_in_yields_to_the_span_itself_and_not_the_other_way_round() {
         assert_eq!((written.stored, written.duplicates), (1, 0), "{place}");
         let written = insert(&mut writer, &spans[1..], 0, 2);
         assert_eq!((written.stored, written.duplicates), (0, 2), "{place}");
-        assert_eq!(everything(&dir), std::slice::from_ref(&itself), "{place}");
+        assert_eq!(all_spans(&dir), std::slice::from_ref(&itself), "{place}");
     }
 }
 
@@ -118,7 +118,7 @@ fn times_beyond_the_range_become_its_end() {
     late.end_ns = u64::MAX;
     let (dir, mut writer) = writer();
     insert(&mut writer, &[late], 0, 1);
-    assert_eq!(everything(&dir)[0].start_ns, i64::MAX.unsigned_abs());
+    assert_eq!(all_spans(&dir)[0].start_ns, i64::MAX.unsigned_abs());
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_span_is_kept_once() {
         (2, 0),
         "sent twice"
     );
-    assert_eq!(everything(&dir)[0].name, "sensor.emit_data");
+    assert_eq!(all_spans(&dir)[0].name, "sensor.emit_data");
     assert_eq!(
         writer.position().expect("stored"),
         Position {
@@ -165,7 +165,7 @@ fn a_failed_transaction_leaves_nothing_behind() {
         0,
         2,
     );
-    assert_eq!(everything(&dir)[1].service(), "lost service");
+    assert_eq!(all_spans(&dir)[1].service(), "lost service");
     let joined = "SELECT count(*) FROM spans JOIN services ON services.id = service_id
                   WHERE services.name = 'lost service'";
     assert_eq!(count(&dir, joined), 1);
@@ -228,7 +228,7 @@ fn old_traces_go_as_a_whole() {
     };
     assert_eq!(expire(&mut writer, &retention, 15_000), (0, 0));
     assert_eq!(expire(&mut writer, &retention, 60_000), (9, 1));
-    let left = everything(&dir);
+    let left = all_spans(&dir);
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].name, "other");
     let findings = crate::check::check(&left, &crate::check::Options::default());
@@ -251,7 +251,7 @@ fn a_long_trace_goes_in_steps_and_what_nobody_uses_goes_with_it() {
         max_bytes: 0,
     };
     assert_eq!(expire(&mut writer, &retention, 0), (5_000, 3));
-    assert_eq!(everything(&dir), [last]);
+    assert_eq!(all_spans(&dir), [last]);
     for table in ["services", "resources", "operations", "traces"] {
         assert_eq!(
             count(&dir, &format!("SELECT count(*) FROM {table}")),
@@ -261,7 +261,7 @@ fn a_long_trace_goes_in_steps_and_what_nobody_uses_goes_with_it() {
     }
     // Used again after it has gone.
     insert(&mut writer, &[span(1, 0, "long", 0, 1).of("gone")], 0, 3);
-    assert_eq!(everything(&dir)[1].service(), "gone");
+    assert_eq!(all_spans(&dir)[1].service(), "gone");
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn more_resources_than_are_remembered() {
     insert(&mut writer, &again, 0, 2);
     assert_eq!(count(&dir, "SELECT count(*) FROM services"), 5_000);
     assert_eq!(count(&dir, "SELECT min(last_span) FROM resources"), 10_000);
-    assert_eq!(everything(&dir)[7_777].service(), "s2778");
+    assert_eq!(all_spans(&dir)[7_777].service(), "s2778");
 }
 
 #[test]
@@ -348,13 +348,13 @@ fn a_full_disk_loses_nothing_and_is_left_behind() {
         Some(rusqlite::ErrorCode::DiskFull)
     );
     assert_eq!(writer.position().expect("stored").offset, 1);
-    assert_eq!(everything(&dir).len(), 1);
+    assert_eq!(all_spans(&dir).len(), 1);
 
     let (conn, ..) = writer.parts();
     conn.query_row("PRAGMA max_page_count = 1000000", [], |_| Ok(()))
         .expect("set");
     assert_eq!(store(&mut writer).expect("room again").0.stored, 1_990);
-    assert_eq!(everything(&dir)[1_000].service(), "new");
+    assert_eq!(all_spans(&dir)[1_000].service(), "new");
 }
 
 /// Targets of links, and who links to them.

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::store::{FILE, upkeep};
-use crate::testing::{keep, plan, span, stored, writer};
+use crate::testing::{expire_to, plan, span, stored, writer};
 
 pub(super) fn id(number: u64) -> TraceId {
     // As random ids are: neighbours in time are none in the list.
@@ -99,7 +99,7 @@ fn a_trace_keeps_its_number_when_its_id_goes_over_and_goes_from_both_lists() {
     );
     assert_eq!(number(&conn, id(0)).expect("readable"), Some(1));
     assert_eq!(upkeep::verify(dir.path()).expect("read"), []);
-    keep(&mut writer, 3);
+    expire_to(&mut writer, 3);
     assert_eq!(
         (in_list(&conn, "new_trace_ids"), in_list(&conn, "trace_ids")),
         (3, 0)

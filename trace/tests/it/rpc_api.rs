@@ -134,10 +134,12 @@ async fn names_and_dependencies() {
     };
     let sensor = [named("span 1", "producer")];
     assert_eq!(operations("sensor", "").await.expect("answered"), sensor);
-    let agents = [named("span 2", "internal"), named("span 3", "internal")];
+    // No span of these says its kind: over HTTP it is `internal`, here it stays empty, as in Jaeger.
+    let agents = [named("span 2", ""), named("span 3", "")];
+    assert_eq!(operations("agents", "").await.expect("answered"), agents);
     assert_eq!(
         operations("agents", "internal").await.expect("answered"),
-        agents
+        []
     );
     for (service, kind) in [("", ""), ("agents", "boss")] {
         let refused = operations(service, kind).await.expect_err("refused");

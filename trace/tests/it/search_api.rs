@@ -1,5 +1,7 @@
 //! The list of traces: conditions, pages, and what is refused.
 
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use serde_json::{Value, json};
 
@@ -57,6 +59,72 @@ fn ids(list: &Value) -> Vec<&str> {
     let items = list["items"].as_array().expect("a list");
     let ids = items.iter().map(|item| item["trace_id"].as_str());
     ids.map(|id| id.expect("an id")).collect()
+}
+
+#[tokio::test]
+async fn an_attribute_is_found_wherever_it_stands() {
+    let server = Server::start().await;
+    let mut failed = root(1, 100, 10, &[("retry", "true")]);
+    failed.events = vec![Event {
+        name: "exception".to_owned(),
+        attributes: vec![string("exception.type", "ValueError")],
+        ..Event::default()
+    }];
+    failed.links = vec![Link {
+        trace_id: vec![9; 16],
+        span_id: vec![9; 8],
+        attributes: vec![string("why", "batch")],
+        ..Link::default()
+    }];
+    let mut spans = request("agents", vec![failed, root(2, 200, 10, &[])]);
+    let of_resource = &mut spans.resource_spans[0];
+    of_resource.scope_spans[0].scope = Some(InstrumentationScope {
+        name: "library".to_owned(),
+        attributes: vec![string("scoped", "s")],
+        ..InstrumentationScope::default()
+    });
+    let taken = server.store.ingest().append(encode(&spans));
+    taken.expect("taken");
+    server.flush().await;
+    let (one, both, none) = (&[1][..], &[1, 2][..], &[][..]);
+    for (tags, expected) in [
+        (json!({"exception.type": "ValueError"}), one),
+        (json!({"why": "batch"}), one),
+        // In four places of one span.
+        (
+            json!({"retry": "true", "exception.type": "ValueError", "why": "batch", "scope.name": "library"}),
+            one,
+        ),
+        (json!({"scoped": "s"}), both),
+        (json!({"resource.service.name": "agents"}), both),
+        (json!({"error": "false"}), both),
+        (json!({"error": "true"}), none),
+        (json!({"exception.type": "KeyError"}), none),
+    ] {
+        let expected: Vec<_> = expected.iter().map(|&trace| trace_hex(trace)).collect();
+        let bytes = tags.to_string().into_bytes();
+        let encoded = bytes
+            .iter()
+            .map(|byte| format!("%{byte:02x}"))
+            .collect::<Vec<_>>()
+            .concat();
+        let list = get(&server, &format!("tags={encoded}")).await;
+        assert_eq!(ids(&list), expected, "{tags}");
+        // Jaeger's clients ask the same.
+        let path = format!(
+            "/api/v3/trace-summaries?query.startTimeMin=2000-01-01T00:00:00Z&query.startTimeMax=2200-01-01T00:00:00Z\
+             &query.attributes={encoded}"
+        );
+        let (status, found) = server.get(&path).await;
+        assert_eq!(status, 200, "{found}");
+        let summaries = found["summaries"].as_array().expect("a list").iter();
+        let found: Vec<_> = summaries.map(|one| one["traceId"].as_str()).collect();
+        let expected: Vec<_> = expected.iter().map(|id| Some(id.as_str())).collect();
+        assert_eq!(found, expected, "{tags}");
+    }
+    // And so are words.
+    let list = get(&server, "q=valueerror%20BATCH%20exception").await;
+    assert_eq!(ids(&list), [trace_hex(1)]);
 }
 
 #[tokio::test]

@@ -4815,11 +4815,14 @@ export interface operations {
                 thread?: string;
                 /** @description The topic of its event. */
                 topic?: string;
-                /** @description `key:value`: an attribute of the span, its resource, scope, events or links, as text. Any number of them. */
+                /**
+                 * @description `key:value`: an attribute of the span, its resource, scope, events or links, as text; `error`, `span.kind`, `resource.…` and other names
+                 *     as in Jaeger. Any number of them.
+                 */
                 tag?: string[];
                 /** @description The same as a JSON object of texts. */
                 tags?: string;
-                /** @description Words that it holds: in its name, a value, its status message or an id. */
+                /** @description Words that it holds: in its name or that of an event, a value, its status message or an id. */
                 q?: string;
                 /** @description `error`: the span failed; `ok`: no span of the trace did. */
                 status?: "ok" | "error";
@@ -5359,7 +5362,7 @@ export interface operations {
     findSpans: {
         parameters: {
             query: {
-                /** @description Words in a span's name, a value, its status message or an id. */
+                /** @description Words in a span's name or that of an event, a value, its status message or an id. */
                 q: string;
                 /** @description Spans at most; 500, unless told otherwise. */
                 limit?: number;

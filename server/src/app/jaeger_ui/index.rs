@@ -64,19 +64,19 @@ pub(super) fn rewritten(page: &str) -> Result<String, NoIndex> {
         .set(&page, &capabilities)
         .or_else(|| STORAGE_CAPABILITIES.set(&page, &capabilities))
         .ok_or(NoIndex::NoMarker(CAPABILITIES.name))?;
-    Ok(based(&page))
+    based(&page).ok_or(NoIndex::NoMarker("<head>"))
 }
 
 /// The page with the address that its files stand below. Older bundles have a place for it. Newer ones find it out in a script, which a
 /// browser that loads ahead does not wait for: it would ask for each file of a trace's page below `/jaeger/trace/`, where none is.
-fn based(page: &str) -> String {
+fn based(page: &str) -> Option<String> {
     const PLACE: &str = "<base href=\"/\"";
     const BASE: &str = "<base href=\"/jaeger/\"";
     if page.contains(PLACE) {
-        page.replacen(PLACE, BASE, 1)
-    } else {
-        page.replacen("<head>", &format!("<head>{BASE} />"), 1)
+        return Some(page.replacen(PLACE, BASE, 1));
     }
+    let head = page.find("<head>")? + "<head>".len();
+    Some(format!("{}{BASE} />{}", &page[..head], &page[head..]))
 }
 
 impl Marker {
@@ -114,6 +114,8 @@ mod tests {
             rewritten(&both),
             Err(NoIndex::NoMarker("JAEGER_BACKEND_CAPABILITIES"))
         );
+        let all = format!("{both} JAEGER_BACKEND_CAPABILITIES = DEFAULT_BACKEND_CAPABILITIES;");
+        assert_eq!(rewritten(&all), Err(NoIndex::NoMarker("<head>")));
     }
 
     #[test]

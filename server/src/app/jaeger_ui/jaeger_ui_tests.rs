@@ -5,11 +5,11 @@ use tempfile::TempDir;
 
 use super::*;
 
-const PAGE: &str = "<html><script>
+const PAGE: &str = "<html><head><script>
     JAEGER_CONFIG = DEFAULT_CONFIG;
     JAEGER_VERSION = DEFAULT_VERSION;
     JAEGER_BACKEND_CAPABILITIES = DEFAULT_BACKEND_CAPABILITIES;
-</script></html>";
+</script></head></html>";
 
 /// A stand-in for a bundle of Jaeger: the markers of its page, a script, and what a bundle does not have.
 fn stand_in() -> TempDir {

@@ -98,7 +98,7 @@ pub(in super::super) struct Found {
     tag = "traces",
     params(
         ("id" = TraceId, Path, description = "Id of the trace."),
-        ("q" = String, Query, description = "Words in a span's name, a value, its status message or an id."),
+        ("q" = String, Query, description = "Words in a span's name or that of an event, a value, its status message or an id."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 5000, description = "Spans at most; 500, unless told otherwise."),
     ),
     responses((status = 200, description = "The spans.", body = Found), LoomProblem),

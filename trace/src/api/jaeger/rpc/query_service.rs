@@ -75,20 +75,12 @@ impl query_service_server::QueryService for QueryService {
         request: Request<api_v3::GetOperationsRequest>,
     ) -> Result<Response<api_v3::GetOperationsResponse>, Status> {
         let request = request.into_inner();
-        if request.service.is_empty() {
-            return Err(Status::invalid_argument("service is required"));
-        }
-        let kind = kind(&request.span_kind)?;
-        let found = self.0.query.operations(request.service).await;
-        let found = found.map_err(status)?.into_iter();
-        let operations = found.map(|operation| api_v3::Operation {
-            name: operation.name,
-            span_kind: kind_name(operation.kind).to_owned(),
+        let found = operations(&self.0, request.service, &request.span_kind).await?;
+        let operations = found.map(|(name, kind)| api_v3::Operation {
+            name,
+            span_kind: kind.to_owned(),
         });
-        let wanted = |operation: &api_v3::Operation| {
-            kind.is_none_or(|kind| operation.span_kind == kind_name(kind))
-        };
-        let operations = operations.filter(wanted).collect();
+        let operations = operations.collect();
         Ok(Response::new(api_v3::GetOperationsResponse { operations }))
     }
 
@@ -140,20 +132,27 @@ fn asked(query: Option<api_v3::TraceQueryParameters>) -> Result<Asked, Status> {
     })
 }
 
-/// The kind of that name; `None` where none is said.
-pub(super) fn kind(name: &str) -> Result<Option<SpanKind>, Status> {
-    if name.is_empty() {
-        return Ok(None);
+/// Names of operations with their kinds, of one kind where one is said. A kind that no span says stays empty, other than over HTTP.
+pub(super) async fn operations(
+    reader: &Reader,
+    service: String,
+    span_kind: &str,
+) -> Result<impl Iterator<Item = (String, &'static str)> + use<>, Status> {
+    if service.is_empty() {
+        return Err(Status::invalid_argument("service is required"));
     }
-    let unknown = || Status::invalid_argument(format!("span_kind: unknown kind {name:?}"));
-    SpanKind::from_name(name).ok_or_else(unknown).map(Some)
-}
-
-/// A kind that no span says is `internal`: the field is required.
-fn kind_name(kind: SpanKind) -> &'static str {
-    kind.name()
-        .or(SpanKind::Internal.name())
-        .unwrap_or_default()
+    let wanted = match span_kind {
+        "" => None,
+        name => {
+            let unknown = || Status::invalid_argument(format!("span_kind: unknown kind {name:?}"));
+            Some(SpanKind::from_name(name).ok_or_else(unknown)?)
+        }
+    };
+    let found = reader.query.operations(service).await.map_err(status)?;
+    let found = found
+        .into_iter()
+        .filter(move |operation| wanted.is_none_or(|kind| operation.kind == kind));
+    Ok(found.map(|operation| (operation.name, operation.kind.name().unwrap_or_default())))
 }
 
 fn summary(summary: Summary) -> api_v3::TraceSummary {

@@ -10,7 +10,7 @@ use super::proto::jaeger::storage::v2::any_value::Value as AnyValue;
 use super::proto::jaeger::storage::v2::{
     capabilities_server, dependency_reader_server, trace_reader_server,
 };
-use super::query_service::{count, kind};
+use super::query_service::{count, operations};
 use super::search::{Asked, time};
 use super::status::status;
 use super::{Reader, answer, summaries};
@@ -53,16 +53,10 @@ impl trace_reader_server::TraceReader for Storage {
         request: Request<v2::GetOperationsRequest>,
     ) -> Result<Response<v2::GetOperationsResponse>, Status> {
         let request = request.into_inner();
-        if request.service.is_empty() {
-            return Err(Status::invalid_argument("service is required"));
-        }
-        let kind = kind(&request.span_kind)?;
-        let found = self.0.query.operations(request.service).await;
-        let found = found.map_err(status)?.into_iter();
-        let wanted = found.filter(|operation| kind.is_none_or(|kind| operation.kind == kind));
-        let operations = wanted.map(|operation| v2::Operation {
-            name: operation.name,
-            span_kind: operation.kind.name().unwrap_or_default().to_owned(),
+        let found = operations(&self.0, request.service, &request.span_kind).await?;
+        let operations = found.map(|(name, kind)| v2::Operation {
+            name,
+            span_kind: kind.to_owned(),
         });
         Ok(Response::new(v2::GetOperationsResponse {
             operations: operations.collect(),
