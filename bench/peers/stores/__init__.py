@@ -78,6 +78,18 @@ class Store:
             self.process.kill()
             self.process.wait()
 
+    def wait_ready(self, log: Path, limit: float, ask: Callable[[], object]) -> None:
+        """Asks until it answers, for so many seconds; fails with the end of its log."""
+        end = time.monotonic() + limit
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                ask()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        raise RuntimeError(f"it did not become ready: {log.read_text(errors='replace')[-1500:]}")
+
     def loopback_only(self) -> None:
         """Fails for a peer that others could reach, whatever it was told."""
         sockets = psutil.Process(self.process.pid).net_connections("inet")

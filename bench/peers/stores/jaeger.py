@@ -8,7 +8,6 @@ import json
 import os
 import re
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from datetime import UTC, datetime
@@ -56,23 +55,15 @@ class Jaeger(Store):
                 env={name: text for name, text in os.environ.items() if not name.startswith("OTEL_")},
             )
         try:
-            self._wait(log)
+            self.wait_ready(log, START_LIMIT, self._ask)
             self.loopback_only()
         except BaseException:
             self.stop()
             raise
 
-    def _wait(self, log: Path) -> None:
-        end = time.monotonic() + START_LIMIT
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                self.stored()
-                Question(self._query, "/api/v3/services", lambda answer: answer["services"]).ask()
-            except OSError:
-                time.sleep(0.1)
-            else:
-                return
-        raise RuntimeError(f"it did not become ready: {log.read_text(errors='replace')[-1500:]}")
+    def _ask(self) -> None:
+        self.stored()
+        Question(self._query, "/api/v3/services", lambda answer: answer["services"]).ask()
 
     def stored(self) -> int:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=60) as reply:

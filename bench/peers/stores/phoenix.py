@@ -113,24 +113,16 @@ class Phoenix(Store):
                 env={**kept, **SETTINGS, "PHOENIX_PORT": str(port), "PHOENIX_WORKING_DIR": folder},
             )
         try:
-            self._wait(log)
+            self.wait_ready(log, START_LIMIT, self._ask)
             self.loopback_only()
         except BaseException:
             self.stop()
             raise
 
-    def _wait(self, log: Path) -> None:
-        end = time.monotonic() + START_LIMIT
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                self.project = self._projects()[PROJECT]["id"]
-                with urllib.request.urlopen(f"http://{self.otlp}/healthz", timeout=60) as reply:
-                    self.version = reply.headers["x-phoenix-server-version"]
-            except OSError:
-                time.sleep(0.2)
-            else:
-                return
-        raise RuntimeError(f"it did not become ready: {log.read_text(errors='replace')[-1500:]}")
+    def _ask(self) -> None:
+        self.project = self._projects()[PROJECT]["id"]
+        with urllib.request.urlopen(f"http://{self.otlp}/healthz", timeout=60) as reply:
+            self.version = reply.headers["x-phoenix-server-version"]
 
     def stored(self) -> int:
         stored: int = self._projects()[PROJECT]["recordCount"]
