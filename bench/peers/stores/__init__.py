@@ -1,11 +1,12 @@
 """One file per trace store, each with a `Store`: it takes spans by OTLP over HTTP, and answers three questions."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,19 +79,37 @@ class Store:
             self.process.kill()
             self.process.wait()
 
-    def wait_ready(self, log: Path, limit: float, ask: Callable[[], object]) -> None:
-        """Asks until it answers, for so many seconds; fails with the end of its log."""
+    def launch(
+        self, command: Sequence[str | Path], folder: str, ready: Callable[[], object], limit: float, **own: str
+    ) -> None:
+        """Starts a peer with variables of its own, and asks until it answers, for so many seconds."""
+        log = Path(folder, f"{self.name}.log")
+        # What this environment says of the peer and of OpenTelemetry is meant for others.
+        others = ("OTEL_", self.name.upper())
+        kept = {name: text for name, text in os.environ.items() if not name.startswith(others)}
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, env={**kept, **own}
+            )
+        try:
+            self._wait(log, ready, limit)
+            self._loopback_only()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait(self, log: Path, ready: Callable[[], object], limit: float) -> None:
         end = time.monotonic() + limit
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                ask()
+                ready()
             except OSError:
                 time.sleep(0.1)
             else:
                 return
         raise RuntimeError(f"it did not become ready: {log.read_text(errors='replace')[-1500:]}")
 
-    def loopback_only(self) -> None:
+    def _loopback_only(self) -> None:
         """Fails for a peer that others could reach, whatever it was told."""
         sockets = psutil.Process(self.process.pid).net_connections("inet")
         listening = {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}

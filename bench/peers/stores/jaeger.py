@@ -43,23 +43,7 @@ class Jaeger(Store):
         self.otlp, self._query = f"127.0.0.1:{otlp}", f"127.0.0.1:{query}"
         config = self._folder / "jaeger.json"
         config.write_text(json.dumps(settings(folder, otlp, query, grpc, self._metrics_port)))
-        log = self._folder / "jaeger.log"
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [program, "--config", str(config)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=folder,
-                # What this environment says of OpenTelemetry is meant for others.
-                env={name: text for name, text in os.environ.items() if not name.startswith("OTEL_")},
-            )
-        try:
-            self.wait_ready(log, START_LIMIT, self._ask)
-            self.loopback_only()
-        except BaseException:
-            self.stop()
-            raise
+        self.launch([program, "--config", str(config)], folder, self._ask, START_LIMIT)
 
     def _ask(self) -> None:
         self.stored()

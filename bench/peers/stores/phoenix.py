@@ -100,24 +100,9 @@ class Phoenix(Store):
         port = free_port()
         self.otlp = f"127.0.0.1:{port}"
         self.database = Path(folder, "phoenix.db")
-        # What this environment says of Phoenix and OpenTelemetry is meant for others.
-        kept = {name: text for name, text in os.environ.items() if not name.startswith(("PHOENIX", "OTEL_"))}
-        log = Path(folder, "phoenix.log")
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [environment() / "bin/python", "-I", "-c", LAUNCH, "serve"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=folder,
-                env={**kept, **SETTINGS, "PHOENIX_PORT": str(port), "PHOENIX_WORKING_DIR": folder},
-            )
-        try:
-            self.wait_ready(log, START_LIMIT, self._ask)
-            self.loopback_only()
-        except BaseException:
-            self.stop()
-            raise
+        command = [str(environment() / "bin/python"), "-I", "-c", LAUNCH, "serve"]
+        own = {**SETTINGS, "PHOENIX_PORT": str(port), "PHOENIX_WORKING_DIR": folder}
+        self.launch(command, folder, self._ask, START_LIMIT, **own)
 
     def _ask(self) -> None:
         self.project = self._projects()[PROJECT]["id"]
